@@ -1,1 +1,6 @@
-//! Stub.
+//! What the operator wants: files → checked [`Settings`], or all faults with their places.
+
+pub mod language;
+pub mod settings;
+
+pub use settings::Settings;

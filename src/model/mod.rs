@@ -1,1 +1,13 @@
-//! Stub.
+//! The nouns that every layer shares. Nothing here decides anything.
+
+pub mod account;
+pub mod chunk;
+pub mod file;
+pub mod moment;
+pub mod reason;
+
+pub use account::{Fate, Missed, SourceAccount, Tally};
+pub use chunk::{BilledLine, HeldLine, MappedChunk, Stop};
+pub use file::{FileKey, Guard, Offset, Print, SourceIndex, Span, StreamId};
+pub use moment::Moment;
+pub use reason::{Ignored, Quarantined};

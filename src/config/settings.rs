@@ -1,0 +1,213 @@
+//! Checked settings. They are valid by construction: whoever holds one need not check again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::language::{Condition, EventTemplate};
+
+/// Everything that `floe run` needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub state_dir: PathBuf,
+    /// Part of every id. Never empty.
+    pub instance: String,
+    pub polar: PolarSettings,
+    pub delivery: DeliverySettings,
+    pub limits: LimitSettings,
+    /// At most 65,535; ids are unique.
+    pub sources: Vec<SourceSettings>,
+    /// In the order in which they are tried; ids are unique.
+    pub rules: Vec<RuleSettings>,
+    pub tests: Vec<TestSettings>,
+}
+
+#[derive(Debug, Clone)]
+pub struct PolarSettings {
+    /// Without a trailing slash: `https://api.polar.sh`.
+    pub base_url: String,
+    pub token: TokenSource,
+    pub mode: Mode,
+    /// An HTTP(S) proxy for requests to Polar.
+    pub proxy: Option<String>,
+    /// A PEM file: where given, only these authorities are trusted.
+    pub ca_file: Option<PathBuf>,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+    /// Where a state that was in shadow mode goes on when it goes live.
+    pub live_from: Option<LiveFrom>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    File(PathBuf),
+    /// The name of an environment variable.
+    Environment(String),
+    /// `$CREDENTIALS_DIRECTORY/polar-token`.
+    Credential,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Live,
+    /// Request bodies go to a file; nothing is sent.
+    Shadow,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveFrom {
+    /// All that the files still hold.
+    Beginning,
+    /// Where the shadow checkpoint stands.
+    Shadow,
+}
+
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// 1..=10,000.
+    pub batch_max_events: u32,
+    /// 64 KiB..=10 MiB.
+    pub batch_max_bytes: u32,
+    pub batch_max_wait: Duration,
+    /// 1..=64.
+    pub concurrency: u16,
+    /// 1..=60,000.
+    pub requests_per_minute: u32,
+    pub max_future: Duration,
+}
+
+/// Bounds of memory and disk. Every value has a good default.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// Bytes of mapped but unsettled output in memory, all streams together. At least 2 MiB.
+    pub memory: u64,
+    /// Bytes that a stream may be read ahead of its frontier.
+    pub window: u64,
+    pub quarantine_max_bytes: u64,
+    /// Of `quarantine_max_bytes`, what malformed and over-long lines may take with their text.
+    pub quarantine_malformed_max_bytes: u64,
+    /// Mapping threads: 1..=64.
+    pub mapping_threads: u16,
+    pub drain_timeout: Duration,
+    /// How often the sweep looks at every file, whatever notify says.
+    pub sweep_interval: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    pub id: String,
+    pub files: FilePatterns,
+    pub format: Format,
+    pub read_from: ReadFrom,
+    /// 1 KiB..=64 MiB.
+    pub max_line_bytes: u32,
+}
+
+/// The formats of this release; the issue on formats adds the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    Beginning,
+    End,
+}
+
+/// Which files belong to a source: a pure test of paths.
+#[derive(Debug, Clone)]
+pub struct FilePatterns {
+    include: Vec<FilePattern>,
+    exclude: Vec<FilePattern>,
+}
+
+/// One glob: `*` and `?` and `[a-z]` within a segment, `**` across segments, `{name}` captures within one.
+#[derive(Debug, Clone)]
+pub struct FilePattern {
+    /// As the operator wrote it, made absolute.
+    pub text: String,
+    /// The folder above the first wildcard: where a walk begins.
+    pub base: PathBuf,
+    /// Folders below `base` that a match may lie in; `None` is any number (`**`).
+    pub depth: Option<usize>,
+    /// Matches a whole path; named groups are the captures.
+    pub regex: regex::Regex,
+}
+
+/// `@path.name` by name.
+pub type Captures = BTreeMap<String, String>;
+
+impl FilePatterns {
+    #[must_use]
+    pub fn new(include: Vec<FilePattern>, exclude: Vec<FilePattern>) -> Self {
+        Self { include, exclude }
+    }
+
+    #[must_use]
+    pub fn include(&self) -> &[FilePattern] {
+        &self.include
+    }
+
+    /// The captures of the first include that matches, unless an exclude matches too.
+    #[must_use]
+    pub fn captures(&self, path: &str) -> Option<Captures> {
+        if self.exclude.iter().any(|pattern| pattern.regex.is_match(path)) {
+            return None;
+        }
+        self.include.iter().find_map(|pattern| {
+            let found = pattern.regex.captures(path)?;
+            let names = pattern.regex.capture_names().flatten();
+            Some(
+                names
+                    .filter_map(|name| Some((name.to_owned(), found.name(name)?.as_str().to_owned())))
+                    .collect(),
+            )
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct RuleSettings {
+    pub id: String,
+    /// Places in [`Settings::sources`], never empty.
+    pub sources: Vec<u16>,
+    /// All must hold.
+    pub when: Condition,
+    /// Out if it holds. `None` where the rule has none.
+    pub unless: Option<Condition>,
+    /// Else the line is quarantined(invariant).
+    pub must: Option<Condition>,
+    /// True: the line goes on to later rules.
+    pub also: bool,
+    /// One event for each element of this array of the line; `@item` is the element.
+    pub explode: Option<super::language::Path>,
+    pub event: EventTemplate,
+    /// Where the rule stands, for messages: `floe.toml:12:1`.
+    pub place: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct TestSettings {
+    /// Place in [`Settings::sources`].
+    pub source: u16,
+    pub line: String,
+    pub expect: Expectation,
+    /// Where the test stands, for messages: `floe.toml:40:1`.
+    pub place: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expectation {
+    /// Exactly these events, in order, with the rule that made each where the test names it. An
+    /// `external_id` that the test leaves out is not compared.
+    Events(Vec<ExpectedEvent>),
+    Ignored(crate::model::Ignored),
+    Quarantined(crate::model::Quarantined),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpectedEvent {
+    pub rule: Option<String>,
+    pub event: serde_json::Value,
+}

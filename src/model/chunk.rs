@@ -1,0 +1,101 @@
+//! What mapping makes of one chunk of one stream: the unit of work is a chunk, never a line.
+
+use jiff::Timestamp;
+
+use super::account::Tally;
+use super::file::{Guard, Span};
+
+/// The outcome of mapping some whole lines of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedChunk {
+    /// The whole lines that were consumed. `None` when not even one was.
+    pub span: Option<Span>,
+    pub stop: Stop,
+    /// Of the bytes before `span.start` (or before the asked offset, where there is no span).
+    pub before: Guard,
+    /// Of the bytes before `span.end`.
+    pub after: Guard,
+    /// Lines whose fate mapping alone decides: ignored ones.
+    pub settled: Tally,
+    /// Event objects, each followed by `,`, in the order of `lines`.
+    pub body: Vec<u8>,
+    /// Lines with events in `body`, in order.
+    pub lines: Vec<BilledLine>,
+    /// Lines with an event of the future; their events are not in `body`.
+    pub held: Vec<HeldLine>,
+    /// Quarantine records: JSON lines, ready to append.
+    pub letters: Vec<u8>,
+    /// What `letters` stand for: settled once they are synced.
+    pub in_letters: Tally,
+    /// Values that held bytes which are not UTF-8.
+    pub values_not_utf8: u32,
+    /// True when a natural id (`external_id` of a rule) stands in `body` or `held`.
+    pub natural_ids: bool,
+}
+
+impl MappedChunk {
+    /// A chunk in which nothing was consumed.
+    #[must_use]
+    pub fn empty(before: Guard, stop: Stop) -> Self {
+        Self {
+            span: None,
+            stop,
+            before,
+            after: before,
+            settled: Tally::default(),
+            body: Vec::new(),
+            lines: Vec::new(),
+            held: Vec::new(),
+            letters: Vec::new(),
+            in_letters: Tally::default(),
+            values_not_utf8: 0,
+            natural_ids: false,
+        }
+    }
+}
+
+/// Why mapping stopped where it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The bytes are used up but for an unterminated line of `partial` bytes (0: none).
+    BytesEnd { partial: u64 },
+    /// The output is full; more whole lines wait in what was read.
+    BodyFull,
+    /// The unterminated line at the end is over the limit. Go on with this.
+    InLongLine(LongLine),
+}
+
+/// A line that is longer than the limit, while its end is looked for. It is read past, not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongLine {
+    /// Where the line starts.
+    pub start: super::file::Offset,
+    /// Up to where no newline was found: read on from here.
+    pub searched: super::file::Offset,
+    /// Whether some rule's literals have been seen in it.
+    pub wanted: bool,
+}
+
+/// A line that has events in the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BilledLine {
+    /// Offset of the line from `span.start`.
+    pub at: u32,
+    /// Length of the line, its line end included.
+    pub len: u32,
+    /// Where its last event ends in `body`, after the `,`.
+    pub body_end: u32,
+    pub events: u16,
+    /// Place in the settings of the first rule that emitted.
+    pub rule: u16,
+}
+
+/// A line with an event of the future of Polar's clock. It is sent whole when its last event is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLine {
+    pub line: BilledLine,
+    /// The line's events, each followed by `,`.
+    pub body: Vec<u8>,
+    /// The latest timestamp of its events.
+    pub due: Timestamp,
+}

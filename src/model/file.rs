@@ -1,0 +1,112 @@
+//! Files, places in them, and the prints by which they are recognised.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A byte offset in a file (later: in its decompressed content).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    pub const ZERO: Self = Self(0);
+
+    #[must_use]
+    pub const fn plus(self, bytes: u64) -> Self {
+        Self(self.0 + bytes)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// The bytes from `start` up to, not including, `end`. Both are starts of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub start: Offset,
+    pub end: Offset,
+}
+
+impl Span {
+    #[must_use]
+    pub const fn len(self) -> u64 {
+        self.end.0 - self.start.0
+    }
+
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.end.0 == self.start.0
+    }
+}
+
+/// One generation of one file as the agent follows it. Never used again in the life of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);
+
+/// The place of a source in the settings' list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceIndex(pub u16);
+
+/// What the file system calls a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FileKey {
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// The print of the (at most [`Guard::REACH`]) bytes that stand before an offset.
+///
+/// Two guards are equal when the bytes were, but for a chance of 2⁻⁶⁴.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Guard {
+    /// How many bytes were taken, at most [`Guard::REACH`].
+    pub len: u8,
+    pub print: u64,
+}
+
+impl Guard {
+    /// Bytes that a guard looks back, at most.
+    pub const REACH: usize = 64;
+
+    /// The guard before offset 0.
+    pub const NOTHING: Self = Self { len: 0, print: 0 };
+
+    /// The guard at the end of `before`, which holds the bytes up to the offset (at least `REACH` of
+    /// them, or all there are).
+    #[must_use]
+    pub fn at_end_of(before: &[u8]) -> Self {
+        let tail = &before[before.len().saturating_sub(Self::REACH)..];
+        if tail.is_empty() {
+            return Self::NOTHING;
+        }
+        let len = u8::try_from(tail.len()).expect("a tail is at most REACH bytes");
+        Self { len, print: short_print(tail) }
+    }
+}
+
+/// The print of a file's first data line (at most its first KiB): part of each event's identity.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Print(pub [u8; 16]);
+
+impl fmt::Display for Print {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Print {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Print({self})")
+    }
+}
+
+/// The first eight bytes of blake3, little-endian: enough to tell honest bytes apart.
+#[must_use]
+pub fn short_print(bytes: &[u8]) -> u64 {
+    let hash = blake3::hash(bytes);
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}

@@ -1,0 +1,102 @@
+//! Why a line was not billed: closed lists, documented for operators in `docs/reasons.md`.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($(#[$outer:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $code:literal,)+ }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum $name { $($(#[doc = $doc])+ #[serde(rename = $code)] $variant,)+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The code that logs, accounts and tests use.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            /// One sentence for an operator.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_start()),+ }
+            }
+
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str(self.code())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a line costs nobody anything.
+    Ignored {
+        /// No rule wants the line.
+        NoRule = "no_rule",
+        /// The line is empty or holds white space only.
+        Empty = "empty",
+    }
+}
+
+reasons! {
+    /// Why a line that a rule wants could not be billed.
+    Quarantined {
+        /// A rule wants the line, but it is not valid JSON.
+        InvalidJson = "invalid_json",
+        /// The line is longer than `max_line_bytes`.
+        LineTooLong = "line_too_long",
+        /// The last line of a file that is gone has no newline and is not a closed JSON object.
+        PartialEof = "partial_eof",
+        /// The event's name is missing, empty, or longer than 128 characters.
+        BadName = "bad_name",
+        /// The customer is missing or empty.
+        MissingCustomer = "missing_customer",
+        /// The customer is no UUID where one is due, too long, or holds bytes that are not UTF-8.
+        BadCustomer = "bad_customer",
+        /// The member is too long or holds bytes that are not UTF-8.
+        BadMember = "bad_member",
+        /// The rule gives a timestamp, but the line has none.
+        MissingTimestamp = "missing_timestamp",
+        /// The timestamp cannot be read or is out of range.
+        BadTimestamp = "bad_timestamp",
+        /// The timestamp is further in the future than `max_future`.
+        FutureTimestamp = "future_timestamp",
+        /// The rule gives an `external_id`, but the line has none.
+        MissingExternalId = "missing_external_id",
+        /// The `external_id` is too long or holds bytes that are not UTF-8.
+        BadExternalId = "bad_external_id",
+        /// The `parent_id` is too long or holds bytes that are not UTF-8.
+        BadParent = "bad_parent",
+        /// A value of `metadata` is of a type that Polar refuses, or an expression failed on it.
+        BadMetadata = "bad_metadata",
+        /// A text in `metadata` is longer than 500 characters.
+        MetadataTooLong = "metadata_too_long",
+        /// `_cost` lacks a value or its amount is outside of what Polar takes.
+        BadCost = "bad_cost",
+        /// `_llm` lacks a value or one of its token counts is no integer.
+        BadLlm = "bad_llm",
+        /// A condition under `must` does not hold.
+        Invariant = "invariant",
+        /// A text holds a NUL character, which Polar refuses.
+        Nul = "nul",
+        /// Polar does not know the customer.
+        UnknownCustomer = "unknown_customer",
+        /// Polar does not know the member.
+        UnknownMember = "unknown_member",
+        /// Polar refused this event while it took the others of its batch.
+        RefusedByPolar = "refused_by_polar",
+        /// The events of the line are together larger than one request may be.
+        TooLarge = "too_large",
+    }
+}
