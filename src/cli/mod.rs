@@ -1,1 +1,3 @@
-//! Stub.
+//! The door: arguments, one file per command.
+
+pub mod sandbox;
