@@ -1,3 +1,5 @@
 //! The door: arguments, one file per command.
 
+pub mod check;
 pub mod sandbox;
+pub mod schema;
