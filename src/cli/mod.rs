@@ -1,1 +1,4 @@
 //! Stub.
+
+pub mod check;
+pub mod schema;

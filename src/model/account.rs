@@ -115,12 +115,8 @@ pub struct SourceAccount {
     pub settled: Tally,
     /// Bytes skipped by `read_from = "end"`: never read, so not part of `read_bytes`.
     pub skipped_bytes: u64,
-    /// Events that Polar inserted.
-    pub events_inserted: u64,
-    /// Events that Polar already had.
-    pub events_duplicate: u64,
-    /// Of those, the ones that this state had never sent before: an alarm.
-    pub events_duplicate_unexpected: u64,
+    /// Events of the billed lines.
+    pub events: u64,
     /// Values that held bytes which are not UTF-8.
     pub values_not_utf8: u64,
     /// Totals by path, merged where they touch.

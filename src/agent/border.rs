@@ -1,0 +1,213 @@
+//! The agent's border: everything that goes in and everything that comes out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::notice::Notice;
+use crate::config::Settings;
+use crate::config::settings::Captures;
+use crate::mapping::{ReadFault, Rules};
+use crate::model::chunk::LongLine;
+use crate::model::{
+    FileKey, Guard, MappedChunk, Moment, Offset, SourceAccount, SourceIndex, StreamId, Tally,
+};
+use crate::polar::Answer;
+
+/// Both clocks at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic: every wait and age is measured on it.
+    pub moment: Moment,
+    /// The host's wall clock; it may jump. Only for Polar's clock and for records that people read.
+    pub wall: Timestamp,
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)+) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+    )+ };
+}
+
+ids! {
+    /// Names one [`Effect::Read`].
+    ReadId
+    /// Names one [`Effect::Post`].
+    RequestId
+    /// Names one [`Effect::Quarantine`].
+    LettersId
+    /// Names one [`Effect::Ask`].
+    AskId
+    /// Names one [`Effect::Save`] or [`Effect::SaveFloors`].
+    SaveId
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The answer to [`Effect::Look`]: every file that stands there now, the whole list.
+    Looked(Vec<Sighting>),
+    /// Something happened at this path, or (`None`) somewhere. A doorbell, never the truth.
+    Nudged(Option<String>),
+    /// The answer to [`Effect::Ask`].
+    Told { ask: AskId, result: Result<Asked, DiskFault> },
+    /// The answer to [`Effect::Open`].
+    Opened { stream: StreamId, result: Result<(), DiskFault> },
+    /// The answer to [`Effect::Read`]; `size` is the file's size when it was read (0 on a fault).
+    Mapped { read: ReadId, result: Result<MappedChunk, ReadFault>, size: u64 },
+    /// The answer to [`Effect::Post`]; `polar_clock` is its `Date` header.
+    Answered { request: RequestId, outcome: Outcome, polar_clock: Option<Timestamp> },
+    /// The letters are durable, or they are not.
+    Quarantined { letters: LettersId, result: Result<(), DiskFault> },
+    /// The checkpoint or the floors are durable, or they are not.
+    Saved { save: SaveId, result: Result<(), DiskFault> },
+    /// New checked settings; instance, server, mode and state folder are the old ones.
+    Reload { settings: Arc<Settings>, rules: Arc<Rules> },
+    /// End: flush, settle, save, stop, at the latest at `by`.
+    Drain { by: Moment },
+    /// [`Agent::deadline`](super::Agent::deadline) has come.
+    Tick,
+}
+
+/// A regular file that stands in a folder of a source: a match of its globs, or a neighbour of one (in the
+/// same folder). Symbolic links are followed. One for each path, so a file may come twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    pub source: SourceIndex,
+    /// Absolute, as UTF-8 (bytes that are not become U+FFFD).
+    pub path: String,
+    pub file: FileKey,
+    pub size: u64,
+    /// `@path.name` values, where the path matches the source's globs.
+    pub matched: Option<Captures>,
+}
+
+/// What Polar, or the network, said to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Answer(Answer),
+    /// No answer came: refused, reset, timed out, bad TLS, no such host. The request may have arrived.
+    NoAnswer {
+        what: String,
+    },
+}
+
+/// What a disk operation failed of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskFault {
+    /// The path is gone, or another file stands there.
+    Gone,
+    /// No room: the disk's, or the bound of the quarantine.
+    Full,
+    /// Permission denied.
+    Denied,
+    /// Too many open files.
+    TooManyOpen,
+    Other(String),
+}
+
+/// What the shell must do.
+#[derive(Debug)]
+pub enum Effect {
+    /// List the folders of all sources. Answer: [`Input::Looked`].
+    Look,
+    /// Read the head of the file at `path`, if it is `file`, and the guards before the offsets `at`.
+    /// Where `against` is given, also compare the two files from `against.from` on. Answer: [`Input::Told`].
+    Ask { ask: AskId, path: String, file: FileKey, at: Vec<Offset>, against: Option<Against> },
+    /// Open the file for reading and keep it open until `Close`. Answer: [`Input::Opened`].
+    Open { stream: StreamId, path: String, file: FileKey },
+    /// Close it. No answer.
+    Close(StreamId),
+    /// Read and map. Answer: [`Input::Mapped`].
+    Read(Box<ReadOrder>),
+    /// Send the body. Answer: [`Input::Answered`].
+    Post { request: RequestId, body: Bytes },
+    /// Append the letters (whole JSON lines) to the quarantine and sync. Answer: [`Input::Quarantined`].
+    /// `malformed` letters count against the smaller quota; beyond it the shell keeps them without `text`.
+    Quarantine { letters: LettersId, text: Bytes },
+    /// Replace the checkpoint with these bytes, durably; keep the previous one. Answer: [`Input::Saved`].
+    Save { save: SaveId, checkpoint: Bytes },
+    /// Replace the floors file, durably. Answer: [`Input::Saved`].
+    SaveFloors { save: SaveId, floors: Bytes },
+    /// Say it to the operator.
+    Tell(Notice),
+    /// The end: all is saved that can be.
+    Stop,
+}
+
+/// Another open stream to compare a file with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Against {
+    pub stream: StreamId,
+    /// Up to here they are known to agree.
+    pub from: Offset,
+    /// Bytes to compare at most.
+    pub limit: u64,
+}
+
+/// The answer to [`Effect::Ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub size: u64,
+    /// The first [`HEAD_BYTES`](crate::mapping::identity::HEAD_BYTES), or all there are.
+    pub head: Vec<u8>,
+    /// In the order of `at`: the guard before it and the byte before it; `None` beyond the end of the file.
+    pub guards: Vec<Option<(Guard, Option<u8>)>>,
+    /// Where `against` was given: up to where the two agree, and whether a differing byte was found there
+    /// (else one of them ended, or the limit was reached).
+    pub agreement: Option<Agreement>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement {
+    pub until: Offset,
+    pub differs: bool,
+}
+
+/// One read of one stream: `pread` up to `limit` bytes from `from` (and the [`Guard::REACH`] before), then
+/// `mapping::map` (or `map_last_line`).
+#[derive(Debug, Clone)]
+pub struct ReadOrder {
+    pub read: ReadId,
+    pub stream: StreamId,
+    pub from: Offset,
+    pub limit: u32,
+    /// See [`MapContext::room`](crate::mapping::MapContext).
+    pub room: usize,
+    pub expected: Option<Guard>,
+    pub long_line: Option<LongLine>,
+    /// Map the unterminated last line: the file is gone and nobody will end it.
+    pub last_line: bool,
+    pub rules: Arc<Rules>,
+    pub source: SourceIndex,
+    pub stream_key: [u8; 32],
+    pub path: Arc<str>,
+    pub captures: Arc<Captures>,
+    pub polar_now: Timestamp,
+}
+
+/// The agent at a glance.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// By source id. What is settled, as the next checkpoint will say.
+    pub accounts: BTreeMap<String, SourceAccount>,
+    /// By source id: read, but not settled.
+    pub in_flight: BTreeMap<String, Tally>,
+    pub events_inserted: u64,
+    pub events_duplicate: u64,
+    pub events_duplicate_unexpected: u64,
+    /// Files that are followed.
+    pub streams: usize,
+    /// Bytes that are known to be there and not read, all streams together.
+    pub lag_bytes: u64,
+    /// Bytes of the memory budget in use.
+    pub memory_used: u64,
+    pub requests_in_flight: usize,
+    /// Why nothing is sent, in words, where that is so.
+    pub blocked: Option<String>,
+    pub draining: bool,
+}

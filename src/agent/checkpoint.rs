@@ -1,0 +1,162 @@
+//! The checkpoint: the contiguous frontier of each stream and the account that belongs to it.
+//!
+//! The file is one line of JSON with a version, then a line `crc32 <8 hex digits>` over it. The shell
+//! writes the bytes; what they mean is decided here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{FileKey, Guard, Offset, Span};
+
+/// The version that this release writes. It reads this one alone.
+pub const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    pub version: u32,
+    /// Counts the saves of this state folder.
+    pub sequence: u64,
+    /// RFC 3339, for people.
+    pub saved_at: String,
+    pub files: Vec<FileRecord>,
+    pub ordinals: Vec<OrdinalRecord>,
+    /// Rotated siblings that were there before Floe first looked: not ours to read.
+    pub strangers: BTreeMap<String, Vec<FileKey>>,
+    /// By source id.
+    pub accounts: BTreeMap<String, AccountRecord>,
+    pub events_inserted: u64,
+    pub events_duplicate: u64,
+    pub events_duplicate_unexpected: u64,
+}
+
+/// One file generation that Floe knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRecord {
+    pub source: String,
+    pub path: String,
+    /// Where it was found first: another file at this path is another file.
+    pub first_path: String,
+    pub captures: BTreeMap<String, String>,
+    /// `None` once the file was truncated under us or is gone.
+    pub file: Option<FileKey>,
+    /// 32 hex digits.
+    pub print: String,
+    pub ordinal: u32,
+    pub frontier: Offset,
+    pub guard: Guard,
+    /// Guards on the way, at growing distances.
+    pub marks: Vec<(Offset, Guard)>,
+    /// The file's size when it was last seen.
+    pub size: u64,
+    /// Set where the frontier stands inside a line that began before it and is not ours.
+    pub inside_line: bool,
+}
+
+/// How many files of one source had this print. Kept where it is more than one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrdinalRecord {
+    pub source: String,
+    pub print: String,
+    pub next: u32,
+}
+
+/// [`SourceAccount`](crate::model::SourceAccount) with codes for fates: `billed`, `ignored.no_rule`, ….
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountRecord {
+    pub read_bytes: u64,
+    pub skipped_bytes: u64,
+    pub events: u64,
+    pub values_not_utf8: u64,
+    /// Lines and bytes by fate.
+    pub settled: BTreeMap<String, (u64, u64)>,
+    pub billed_by_rule: BTreeMap<String, u64>,
+    pub missed: Vec<(String, Span)>,
+}
+
+/// Where `read_from = "end"` began, kept apart from the checkpoint because its loss would bill old lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floors {
+    /// By source id: the files that were there at its first start.
+    pub sources: BTreeMap<String, Vec<FloorRecord>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FloorRecord {
+    pub file: FileKey,
+    /// `None` while the file had no whole first line.
+    pub print: Option<String>,
+    pub floor: Offset,
+    /// True when the floor stood inside a line.
+    pub inside_line: bool,
+}
+
+/// Why bytes are no checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Damage {
+    /// Empty, cut, zeroed or altered.
+    Checksum,
+    /// Written by another version of Floe.
+    Version(u32),
+    /// The checksum holds, but the content is not what this version writes.
+    Content(String),
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Checksum => out.write_str("it is damaged: its checksum does not fit"),
+            Self::Version(version) => {
+                write!(out, "it has version {version}; this Floe reads version {VERSION}")
+            }
+            Self::Content(what) => write!(out, "its content cannot be read: {what}"),
+        }
+    }
+}
+
+/// The bytes of a checked file: JSON line and checksum line.
+#[must_use]
+pub fn seal<T: Serialize>(content: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(content).expect("plain records are always JSON");
+    let checksum = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(format!("\ncrc32 {checksum:08x}\n").as_bytes());
+    bytes
+}
+
+/// The content of a checked file.
+///
+/// # Errors
+/// [`Damage`], when it is not whole.
+pub fn unseal<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
+    const TRAILER: usize = "\ncrc32 00000000\n".len();
+    let at = bytes.len().checked_sub(TRAILER).ok_or(Damage::Checksum)?;
+    let (content, trailer) = bytes.split_at(at);
+    if trailer != format!("\ncrc32 {:08x}\n", crc32fast::hash(content)).as_bytes() {
+        return Err(Damage::Checksum);
+    }
+    serde_json::from_slice(content).map_err(|error| Damage::Content(error.to_string()))
+}
+
+impl Checkpoint {
+    /// Reads what [`seal`] wrote.
+    ///
+    /// # Errors
+    /// [`Damage`], when it is not whole or of another version.
+    pub fn read(bytes: &[u8]) -> Result<Self, Damage> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let Versioned { version } = unseal(bytes)?;
+        if version != VERSION {
+            return Err(Damage::Version(version));
+        }
+        unseal(bytes)
+    }
+}
