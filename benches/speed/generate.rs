@@ -83,7 +83,7 @@ fn completion(out: &mut impl Write, line: u64, random: &mut Random) -> io::Resul
          \"user\":{{\"id\":\"u_{:06}\",\"plan\":\"pro\"}},\"model\":\"{}\",\
          \"usage\":{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},\"total_tokens\":{}}},\
          \"cost_usd\":0.{:06},\"duration_ms\":{}.{:03},\"path\":\"/v1/chat/completions\",\
-         \"host\":\"api-{}\",\"msg\":\"completed \\\"chat\\\" in time\"}}",
+         \"host\":\"api-{}\",\"msg\":\"completed \\\"chat\\\" in due time for all\"}}",
         Clock(line),
         random.next(),
         random.below(1 << 32),

@@ -58,6 +58,18 @@ pub fn command_faults(commands: &[String], readme: &str) -> Vec<String> {
         .collect()
 }
 
+/// A crate that the page does not name.
+pub fn dependency_faults(manifest: &str, document: &str) -> Vec<String> {
+    let manifest: toml_edit::DocumentMut = manifest.parse().expect("cargo has read it");
+    let crates =
+        ["dependencies", "dev-dependencies"].into_iter().filter_map(|table| manifest[table].as_table());
+    crates
+        .flat_map(|table| table.iter().map(|(name, _)| name.to_owned()))
+        .filter(|name| !document.contains(&format!("`{name}`")))
+        .map(|name| format!("docs/dependencies.md does not say what `{name}` is for"))
+        .collect()
+}
+
 /// The first cells of a table, where they are code.
 fn rows(document: &str) -> impl Iterator<Item = &str> {
     document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(code, _)| code))
@@ -96,5 +108,12 @@ mod tests {
         assert_eq!(commands(help), ["run"]);
         assert_eq!(command_faults(&commands(help), "no").len(), 1);
         assert_eq!(command_faults(&commands(help), "`floe run --config x`").len(), 0);
+    }
+
+    #[test]
+    fn a_crate_that_is_missing_is_found() {
+        let manifest = "[dependencies]\na = \"1\"\n[dev-dependencies]\nb = \"1\"";
+        assert_eq!(dependency_faults(manifest, "| `a` | for x |").len(), 1);
+        assert_eq!(dependency_faults(manifest, "`a`, `b`").len(), 0);
     }
 }

@@ -71,6 +71,12 @@ fn every_command_is_documented() {
     report(&documents::command_faults(&commands, &read(&root().join("README.md"))));
 }
 
+#[test]
+fn every_crate_is_documented() {
+    let document = read(&root().join("docs/dependencies.md"));
+    report(&documents::dependency_faults(&read(&root().join("Cargo.toml")), &document));
+}
+
 #[track_caller]
 fn report(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
