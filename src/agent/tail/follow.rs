@@ -394,10 +394,8 @@ impl Tail {
         if !over || !quiet || stream.reading.is_some() || stream.behind() > 0 || self.draining {
             return;
         }
-        if stream.partial > 0 || stream.inside.is_some() {
-            if !stream.last_line_done {
-                self.make_ready(id);
-            }
+        if !stream.last_line_done && (stream.partial > 0 || stream.inside.is_some()) {
+            self.make_ready(id);
             return;
         }
         if absent_since.is_some() && books.is_settled(id) {
