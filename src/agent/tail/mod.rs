@@ -738,17 +738,30 @@ impl Tail {
         }
     }
 
+    fn remember(&mut self, id: StreamId, stream: Stream) {
+        self.by_print.entry((Arc::clone(&stream.source), stream.print)).or_default().insert(id);
+        self.streams.insert(id, stream);
+    }
+
+    /// The streams of a source with this print, in the order of their ids.
+    fn with_print(&self, source: &Arc<str>, print: Print) -> impl Iterator<Item = (StreamId, &Stream)> {
+        let ids = self.by_print.get(&(Arc::clone(source), print)).into_iter().flatten();
+        ids.map(|id| (*id, &self.streams[id]))
+    }
+
     fn forget(&mut self, id: StreamId, books: &mut Books) {
         let stream = self.streams.remove(&id).expect("a stream that is forgotten was known");
         books.close(id);
         self.changes += 1;
-        let shared = stream.ordinal > 0
-            || self
-                .streams
-                .values()
-                .any(|other| other.source == stream.source && other.print == stream.print);
+        let of_print = (Arc::clone(&stream.source), stream.print);
+        let others = self.by_print.get_mut(&of_print).expect("a stream that is known has its print listed");
+        others.remove(&id);
+        let shared = stream.ordinal > 0 || !others.is_empty();
+        if others.is_empty() {
+            self.by_print.remove(&of_print);
+        }
         if shared {
-            let next = self.ordinals.entry((stream.source, stream.print)).or_default();
+            let next = self.ordinals.entry(of_print).or_default();
             *next = (*next).max(stream.ordinal + 1);
         }
     }
