@@ -143,12 +143,16 @@ impl<'a> Mapper<'a> {
             None if at_end_of_file => bytes.len(),
             None => return false,
         };
-        let wanted = self.long_line_is_wanted(&long, &bytes[..end]);
         let length = self.window.base.plus(end as u64).0 - long.start.0;
         self.start = long.start;
         self.chunk.before = long.before_start;
         self.at = end;
-        self.settle_long(long.start, length, wanted, &[]);
+        if long.is_foreign {
+            self.chunk.settled.add(Fate::Ignored(Ignored::RestOfLine), 1, length);
+        } else {
+            let wanted = self.long_line_is_wanted(&long, &bytes[..end]);
+            self.settle_long(long.start, length, wanted, &[]);
+        }
         // Places in a chunk are 32 bits wide.
         self.body_full = length > u64::from(u32::MAX / 4);
         true
@@ -361,6 +365,7 @@ impl<'a> Mapper<'a> {
                 wanted: self.rules.filter.wants_long(rest),
                 before_start: self.chunk.after,
                 before_searched: self.guard_at(searched),
+                is_foreign: false,
             })
         } else {
             Stop::BytesEnd { partial: rest.len() as u64 }

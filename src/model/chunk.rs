@@ -61,6 +61,8 @@ pub enum Stop {
     BytesEnd { partial: u64 },
     /// The output is full; more whole lines wait in what was read.
     BodyFull,
+    /// The unterminated last line of a file that ended was mapped, too.
+    FileEnd,
     /// The unterminated line at the end is over the limit. Go on with this.
     InLongLine(LongLine),
 }
@@ -78,6 +80,9 @@ pub struct LongLine {
     pub before_start: Guard,
     /// Of the bytes before `searched`.
     pub before_searched: Guard,
+    /// It began before what is ours to read: whatever it says, it is ignored(rest_of_line). Its `start` is
+    /// then where our part of it begins, and it may be of any length.
+    pub is_foreign: bool,
 }
 
 /// A line that has events in the body.
