@@ -1,0 +1,227 @@
+//! Requests to Polar.
+//!
+//! One attempt per call: whether to try again is the agent's question. Redirects are not followed, because that
+//! would take the token somewhere else. Of an answer a bounded part is read, since Polar echoes what it refuses.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::disk::words_of;
+use super::token::Token;
+use crate::agent::Outcome;
+use crate::config::settings::PolarSettings;
+use crate::polar::answer::AnswerHead;
+use crate::polar::{Answer, EVENTS_INGEST_PATH, Refusal, http_date, read_answer};
+
+const USER_AGENT: &str = concat!("floe/", env!("CARGO_PKG_VERSION"));
+const API_VERSION: &str = "2026-04";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is read of an answer.
+const ANSWER_MAX_BYTES: usize = 256 * 1024;
+
+/// What stands for Polar's clock and its verdict.
+#[derive(Debug)]
+pub struct Reply {
+    pub outcome: Outcome,
+    pub polar_clock: Option<Timestamp>,
+}
+
+/// A client of one server.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base_url: String,
+    token: Token,
+    request_timeout: Duration,
+}
+
+/// Why there can be no client: a fault of the config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoClient(pub String);
+
+impl Client {
+    /// # Errors
+    /// [`NoClient`], when `ca_file` or `proxy` cannot be used.
+    pub fn new(settings: &PolarSettings) -> Result<Self, NoClient> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(settings.ca_file.as_deref())?)
+            .http1_only()
+            .tcp_nodelay(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(settings.request_timeout);
+        if let Some(proxy) = &settings.proxy {
+            // Its text may hold a password, so it is not repeated.
+            let proxy = reqwest::Proxy::all(proxy)
+                .map_err(|_| NoClient("polar.proxy is not the URL of an HTTP proxy".into()))?;
+            builder = builder.proxy(proxy);
+        }
+        let http = builder.build().map_err(|error| NoClient(deepest(&error)))?;
+        Ok(Self {
+            http,
+            base_url: settings.base_url.clone(),
+            token: Token::new(&settings.token),
+            request_timeout: settings.request_timeout,
+        })
+    }
+
+    /// Sends a batch once.
+    pub async fn post(&self, body: Bytes) -> Reply {
+        let token = match self.token.current(Instant::now()) {
+            Ok(token) => token,
+            Err(error) => return Reply::none(error.to_string()),
+        };
+        let request = self
+            .http
+            .post(format!("{}{EVENTS_INGEST_PATH}", self.base_url))
+            .header(AUTHORIZATION, bearer(&token))
+            .header("Polar-Version", API_VERSION)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        let reply = match request.send().await {
+            Ok(response) => read(response).await,
+            Err(error) => Err(error),
+        };
+        let reply = reply.unwrap_or_else(|error| Reply::none(self.words(&error)));
+        if reply.outcome == Outcome::Answer(Answer::Refused(Refusal::Unauthorized)) {
+            self.token.refused();
+        }
+        reply
+    }
+
+    fn words(&self, error: &reqwest::Error) -> String {
+        let base_url = &self.base_url;
+        if error.is_timeout() && error.is_connect() {
+            return format!("{base_url}: no connection within {} s", CONNECT_TIMEOUT.as_secs());
+        }
+        if error.is_timeout() {
+            return format!("{base_url}: no answer within {} s", self.request_timeout.as_secs_f64());
+        }
+        format!("{base_url}: {}", cause(error))
+    }
+}
+
+impl Reply {
+    /// No answer came.
+    #[must_use]
+    pub fn none(what: String) -> Self {
+        Self { outcome: Outcome::NoAnswer { what }, polar_clock: None }
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Reply, reqwest::Error> {
+    let mut body = Vec::new();
+    while body.len() < ANSWER_MAX_BYTES {
+        let Some(chunk) = response.chunk().await? else { break };
+        body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_MAX_BYTES - body.len())]);
+    }
+    let headers = response.headers();
+    let head = AnswerHead {
+        status: response.status().as_u16(),
+        retry_after: text(headers, &RETRY_AFTER),
+        www_authenticate: text(headers, &WWW_AUTHENTICATE),
+        date: text(headers, &DATE),
+    };
+    let polar_clock = head.date.and_then(http_date);
+    // Dropped with a rest unread, the connection is closed.
+    Ok(Reply { outcome: Outcome::Answer(read_answer(&head, &body)), polar_clock })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn bearer(token: &SecretString) -> HeaderValue {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+        .expect("a token is printable ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// Why a request failed, by what an operator can look for.
+fn cause(error: &reqwest::Error) -> String {
+    let mut next: Option<&(dyn Error + 'static)> = error.source();
+    let mut resolving = false;
+    while let Some(error) = next {
+        resolving |= error.to_string() == "dns error";
+        if let Some(words) = words_of_tls(error) {
+            return words;
+        }
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error.raw_os_error().is_some()
+        {
+            return words_of(error);
+        }
+        next = error.source();
+    }
+    let deepest = deepest(error);
+    if resolving { format!("its name cannot be resolved: {deepest}") } else { deepest }
+}
+
+/// An `io::Error` does not name what it wraps as its source, so it is looked into.
+fn words_of_tls(error: &(dyn Error + 'static)) -> Option<String> {
+    let inner = match error.downcast_ref::<io::Error>() {
+        Some(error) => error.get_ref()? as &(dyn Error + 'static),
+        None => error,
+    };
+    inner
+        .downcast_ref::<rustls::Error>()
+        .map(|error| format!("no secure connection: {error}"))
+        .or_else(|| inner.downcast_ref::<io::Error>().and_then(|inner| words_of_tls(inner)))
+}
+
+fn deepest(error: &(dyn Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    let text = deepest.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Only the operator's authorities where given, else the system's, else those compiled in.
+fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = ca_file {
+        let bad = |why: &str| NoClient(format!("polar.ca_file: cannot use {path:?}: {why}"));
+        let pem = std::fs::read(path).map_err(|error| bad(&words_of(&error)))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|_| bad("it is not PEM"))?;
+            roots.add(certificate).map_err(|error| bad(&error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(bad("it holds no certificate"));
+        }
+        tracing::debug!("trusting the authorities of {path:?} alone");
+    } else {
+        let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        tracing::debug!("trusting {added} authorities of the system");
+        if added == 0 {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            tracing::debug!("the system has none; trusting the {} that are compiled in", roots.len());
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring knows TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
