@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::account::Tally;
-use super::file::{Guard, Span};
+use super::file::{Guard, Offset, Span};
 
 /// The outcome of mapping some whole lines of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +69,15 @@ pub enum Stop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LongLine {
     /// Where the line starts.
-    pub start: super::file::Offset,
+    pub start: Offset,
     /// Up to where no newline was found: read on from here.
-    pub searched: super::file::Offset,
-    /// Whether some rule's literals have been seen in it.
+    pub searched: Offset,
+    /// Whether a literal of some rule has been seen in it.
     pub wanted: bool,
+    /// Of the bytes before `start`, so that the line's chunk stitches to the one before it.
+    pub before_start: Guard,
+    /// Of the bytes before `searched`.
+    pub before_searched: Guard,
 }
 
 /// A line that has events in the body.

@@ -1,6 +1,10 @@
 //! The rule language: paths, conditions, values. Total and small; checked here, evaluated by `mapping`.
 
+mod cursor;
 mod parse;
+mod pipes;
+#[cfg(test)]
+mod tests;
 
 pub use parse::{parse_path, parse_template};
 
@@ -48,7 +52,6 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
     Text(String),
-    /// With the source text kept.
     Number(Decimal),
     Bool(bool),
 }
@@ -140,10 +143,10 @@ pub enum Pipe {
     Div(Argument),
     Round(u32),
     Max0,
-    /// A strptime format and a time zone (an IANA name or an offset); without a zone the format has one.
+    /// A strptime format and a time zone, found already; without a zone the format reads one.
     Timestamp {
         format: String,
-        zone: Option<String>,
+        zone: Option<jiff::tz::TimeZone>,
     },
     EpochS,
     EpochMs,

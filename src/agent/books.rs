@@ -1,0 +1,345 @@
+//! The ledger: which bytes of each stream are settled, and as what.
+//!
+//! A stream is tiled by chunks. Only a wholly settled head chunk moves the frontier, and the account moves
+//! with it, so what a checkpoint says of both is one statement.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::config::Settings;
+use crate::model::{
+    BilledLine, Fate, Guard, Missed, Offset, Quarantined, SourceAccount, Span, StreamId, Tally,
+};
+
+/// Names one chunk in the ledger: its stream and its place among the stream's chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ChunkId {
+    pub stream: StreamId,
+    pub number: u64,
+}
+
+/// Names one billed line: its chunk and its place among the chunk's billed lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LineId {
+    pub chunk: ChunkId,
+    pub line: u32,
+}
+
+/// A chunk that has been read and is not wholly settled.
+#[derive(Debug)]
+struct OpenChunk {
+    span: Span,
+    after: Guard,
+    /// What the account will take. Its bytes are those of `span`, at every moment.
+    tally: Tally,
+    lines: Arc<[BilledLine]>,
+    /// Billed lines that wait for Polar's answer.
+    owed: u32,
+    /// Letters that wait to be durable.
+    letters_owed: u32,
+    values_not_utf8: u64,
+    /// Whose rule ids the lines' rule numbers mean.
+    settings: Arc<Settings>,
+    /// Bytes of the memory budget.
+    charge: u64,
+    condemned: Vec<u32>,
+}
+
+/// What the ledger knows of one stream.
+#[derive(Debug)]
+struct Ledger {
+    source: Arc<str>,
+    frontier: Offset,
+    guard: Guard,
+    marks: Vec<(Offset, Guard)>,
+    /// The number of the chain's first chunk.
+    first: u64,
+    chain: VecDeque<OpenChunk>,
+}
+
+impl Ledger {
+    fn end(&self) -> Offset {
+        self.chain.back().map_or(self.frontier, |chunk| chunk.span.end)
+    }
+}
+
+/// What a checkpoint says of one stream's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub frontier: Offset,
+    pub guard: Guard,
+    pub marks: Vec<(Offset, Guard)>,
+}
+
+impl Standing {
+    pub(super) const START: Self = Self { frontier: Offset::ZERO, guard: Guard::NOTHING, marks: Vec::new() };
+}
+
+/// What the ledger takes of a mapped chunk.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub span: Span,
+    pub after: Guard,
+    /// Ignored, quarantined by mapping, and billed: all lines of the span.
+    pub tally: Tally,
+    pub lines: Arc<[BilledLine]>,
+    pub has_letters: bool,
+    pub values_not_utf8: u64,
+    pub settings: Arc<Settings>,
+    pub charge: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    ledgers: BTreeMap<StreamId, Ledger>,
+    accounts: BTreeMap<Arc<str>, SourceAccount>,
+    /// Sum of the charges of all open chunks.
+    charged: u64,
+    /// Counts the moves of frontiers and accounts: a checkpoint is due when it differs from the saved one.
+    changes: u64,
+}
+
+impl Books {
+    pub(super) fn new(accounts: BTreeMap<Arc<str>, SourceAccount>) -> Self {
+        Self { accounts, ..Self::default() }
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(super) fn charged(&self) -> u64 {
+        self.charged
+    }
+
+    pub(super) fn accounts(&self) -> &BTreeMap<Arc<str>, SourceAccount> {
+        &self.accounts
+    }
+
+    /// The source's account, made if need be.
+    pub(super) fn account(&mut self, source: &Arc<str>) -> &mut SourceAccount {
+        self.changes += 1;
+        self.accounts.entry(Arc::clone(source)).or_default()
+    }
+
+    pub(super) fn has_account(&self, source: &str) -> bool {
+        self.accounts.contains_key(source)
+    }
+
+    pub(super) fn open(&mut self, stream: StreamId, source: &Arc<str>, standing: Standing) {
+        self.account(source);
+        let ledger = Ledger {
+            source: Arc::clone(source),
+            frontier: standing.frontier,
+            guard: standing.guard,
+            marks: standing.marks,
+            first: 0,
+            chain: VecDeque::new(),
+        };
+        let before = self.ledgers.insert(stream, ledger);
+        assert!(before.is_none(), "a stream has one ledger");
+    }
+
+    /// Forgets a stream that owes nothing.
+    pub(super) fn close(&mut self, stream: StreamId) {
+        let ledger = self.ledgers.remove(&stream).expect("a stream has a ledger until it is forgotten");
+        assert!(ledger.chain.is_empty(), "a stream is forgotten only once it is settled");
+    }
+
+    pub(super) fn is_settled(&self, stream: StreamId) -> bool {
+        self.ledger(stream).chain.is_empty()
+    }
+
+    pub(super) fn all_settled(&self) -> bool {
+        self.ledgers.values().all(|ledger| ledger.chain.is_empty())
+    }
+
+    pub(super) fn frontier(&self, stream: StreamId) -> Offset {
+        self.ledger(stream).frontier
+    }
+
+    /// Where the last chunk of the stream ends.
+    pub(super) fn end(&self, stream: StreamId) -> Offset {
+        self.ledger(stream).end()
+    }
+
+    pub(super) fn standing(&self, stream: StreamId) -> Standing {
+        let ledger = self.ledger(stream);
+        Standing { frontier: ledger.frontier, guard: ledger.guard, marks: ledger.marks.clone() }
+    }
+
+    fn ledger(&self, stream: StreamId) -> &Ledger {
+        self.ledgers.get(&stream).expect("a stream has a ledger until it is forgotten")
+    }
+
+    /// Enters a chunk that begins where the stream's last one ends.
+    pub(super) fn stitch(&mut self, stream: StreamId, entry: Entry) -> ChunkId {
+        let ledger = self.ledgers.get_mut(&stream).expect("a stream has a ledger until it is forgotten");
+        assert_eq!(entry.span.start, ledger.end(), "chunks tile a stream");
+        assert_eq!(entry.tally.total().bytes, entry.span.len(), "a chunk's account adds up to its span");
+        let owed = u32::try_from(entry.lines.len()).expect("a chunk has fewer lines than 2^32");
+        self.charged += entry.charge;
+        ledger.chain.push_back(OpenChunk {
+            span: entry.span,
+            after: entry.after,
+            tally: entry.tally,
+            lines: entry.lines,
+            owed,
+            letters_owed: u32::from(entry.has_letters),
+            values_not_utf8: entry.values_not_utf8,
+            settings: entry.settings,
+            charge: entry.charge,
+            condemned: Vec::new(),
+        });
+        let number = ledger.first + ledger.chain.len() as u64 - 1;
+        self.advance(stream);
+        ChunkId { stream, number }
+    }
+
+    /// Polar has the events of these lines. Each line is settled once.
+    pub(super) fn settle(&mut self, chunk: ChunkId, lines: u32) {
+        let open = self.chunk_mut(chunk);
+        open.owed = open.owed.checked_sub(lines).expect("each line is settled once");
+        self.advance(chunk.stream);
+    }
+
+    /// Moves a billed line to quarantined; it is settled when its letter is durable
+    /// ([`Books::letter_written`]).
+    pub(super) fn condemn(&mut self, line: LineId, reason: Quarantined) {
+        let open = self.chunk_mut(line.chunk);
+        let bytes = u64::from(open.lines[line.line as usize].len);
+        open.tally.take(Fate::Billed, 1, bytes);
+        open.tally.add(Fate::Quarantined(reason), 1, bytes);
+        open.owed = open.owed.checked_sub(1).expect("each line is settled once");
+        open.letters_owed += 1;
+        open.condemned.push(line.line);
+    }
+
+    /// One batch of letters of the chunk is durable.
+    pub(super) fn letter_written(&mut self, chunk: ChunkId) {
+        let open = self.chunk_mut(chunk);
+        open.letters_owed = open.letters_owed.checked_sub(1).expect("each letter is written once");
+        self.advance(chunk.stream);
+    }
+
+    /// Gives part of a chunk's charge back, when its body was taken over by what is charged elsewhere.
+    pub(super) fn line_of(&self, line: LineId) -> (Span, &BilledLine) {
+        let ledger = self.ledger(line.chunk.stream);
+        let index = line.chunk.number.checked_sub(ledger.first).expect("an open chunk");
+        let open = &ledger.chain[usize::try_from(index).expect("a chain fits in memory")];
+        let billed = &open.lines[line.line as usize];
+        let start = open.span.start.plus(u64::from(billed.at));
+        (Span { start, end: start.plus(u64::from(billed.len)) }, billed)
+    }
+
+    /// The id of the rule that made the line's first event.
+    pub(super) fn rule_of(&self, line: LineId) -> String {
+        let ledger = self.ledger(line.chunk.stream);
+        let index = line.chunk.number.checked_sub(ledger.first).expect("an open chunk");
+        let open = &ledger.chain[usize::try_from(index).expect("a chain fits in memory")];
+        open.settings.rules[usize::from(open.lines[line.line as usize].rule)].id.clone()
+    }
+
+    pub(super) fn miss(&mut self, source: &Arc<str>, path: &str, span: Span) {
+        let missed = &mut self.account(source).missed;
+        match missed.iter_mut().find(|other| other.path == path && other.span.end == span.start) {
+            Some(other) => other.span.end = span.end,
+            None => missed.push(Missed { path: path.to_owned(), span }),
+        }
+    }
+
+    /// By source: what is read and not settled.
+    pub(super) fn in_flight(&self) -> BTreeMap<String, Tally> {
+        let mut sums: BTreeMap<String, Tally> = BTreeMap::new();
+        for ledger in self.ledgers.values().filter(|ledger| !ledger.chain.is_empty()) {
+            let sum = sums.entry(ledger.source.to_string()).or_default();
+            ledger.chain.iter().for_each(|chunk| sum.merge(&chunk.tally));
+        }
+        sums
+    }
+
+    fn chunk_mut(&mut self, chunk: ChunkId) -> &mut OpenChunk {
+        let ledger = self.ledgers.get_mut(&chunk.stream).expect("a stream has a ledger until it is forgotten");
+        let index = chunk.number.checked_sub(ledger.first).expect("a settled chunk is never settled again");
+        ledger.chain.get_mut(usize::try_from(index).expect("a chain fits in memory")).expect("an open chunk")
+    }
+
+    /// Moves the frontier past all head chunks that owe nothing.
+    fn advance(&mut self, stream: StreamId) {
+        let ledger = self.ledgers.get_mut(&stream).expect("a stream has a ledger until it is forgotten");
+        while let Some(head) = ledger.chain.front() {
+            if head.owed > 0 || head.letters_owed > 0 {
+                return;
+            }
+            let chunk = ledger.chain.pop_front().expect("the head was just seen");
+            ledger.first += 1;
+            ledger.frontier = chunk.span.end;
+            ledger.guard = chunk.after;
+            let last_mark = ledger.marks.last().map_or(0, |(offset, _)| offset.0);
+            if chunk.span.end.0 >= last_mark.saturating_mul(2).max(1) {
+                ledger.marks.push((chunk.span.end, chunk.after));
+            }
+            self.charged -= chunk.charge;
+            self.changes += 1;
+            let account = self.accounts.entry(Arc::clone(&ledger.source)).or_default();
+            enter(account, &chunk);
+        }
+    }
+
+    /// # Panics
+    /// When the ledger contradicts itself.
+    pub(super) fn check_invariants(&self) {
+        let mut charged = 0;
+        for ledger in self.ledgers.values() {
+            let mut at = ledger.frontier;
+            for chunk in &ledger.chain {
+                assert_eq!(chunk.span.start, at, "chunks tile a stream");
+                assert_eq!(chunk.tally.total().bytes, chunk.span.len(), "a chunk's account adds up");
+                at = chunk.span.end;
+                charged += chunk.charge;
+            }
+            let head = ledger.chain.front();
+            assert!(
+                head.is_none_or(|chunk| chunk.owed > 0 || chunk.letters_owed > 0),
+                "a settled head chunk moves the frontier at once"
+            );
+            assert!(ledger.marks.is_sorted(), "marks grow");
+        }
+        assert_eq!(charged, self.charged, "charges add up");
+        for (source, account) in &self.accounts {
+            assert!(account.adds_up(), "the account of {source} adds up");
+        }
+    }
+}
+
+fn enter(account: &mut SourceAccount, chunk: &OpenChunk) {
+    account.read_bytes += chunk.span.len();
+    account.settled.merge(&chunk.tally);
+    account.values_not_utf8 += chunk.values_not_utf8;
+    let mut last: Option<(u16, u64)> = None;
+    for (index, line) in chunk.lines.iter().enumerate() {
+        if !chunk.condemned.is_empty() && chunk.condemned.contains(&(index as u32)) {
+            continue;
+        }
+        account.events += u64::from(line.events);
+        last = match last {
+            Some((rule, count)) if rule == line.rule => Some((rule, count + 1)),
+            other => {
+                count_rule(account, chunk, other);
+                Some((line.rule, 1))
+            }
+        };
+    }
+    count_rule(account, chunk, last);
+}
+
+fn count_rule(account: &mut SourceAccount, chunk: &OpenChunk, run: Option<(u16, u64)>) {
+    let Some((rule, count)) = run else { return };
+    let id = &chunk.settings.rules[usize::from(rule)].id;
+    match account.billed_by_rule.get_mut(id) {
+        Some(sum) => *sum += count,
+        None => {
+            account.billed_by_rule.insert(id.clone(), count);
+        }
+    }
+}

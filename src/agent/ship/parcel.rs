@@ -1,0 +1,279 @@
+//! One request's worth of events, and how it comes apart.
+//!
+//! A line's events never split over parcels, and a parcel's body is the same on each try: two requests with
+//! the same ids in another order could deadlock in Polar's database.
+
+use bytes::Bytes;
+
+use crate::agent::books::{ChunkId, LineId};
+use crate::model::{BilledLine, Moment};
+use crate::polar::request::{BODY_END, BODY_START};
+
+use std::sync::Arc;
+
+/// Mapped events of one chunk that wait to be packed.
+#[derive(Debug)]
+pub(super) struct Load {
+    pub chunk: ChunkId,
+    /// The place among the chunk's billed lines of `lines[0]`.
+    pub first: u32,
+    pub body: Vec<u8>,
+    pub lines: Arc<[BilledLine]>,
+    /// The first line of `lines` that is not packed yet.
+    pub next: usize,
+    pub since: Moment,
+    /// Never sent before by this state, as far as can be known.
+    pub fresh: bool,
+    pub natural_ids: bool,
+}
+
+impl Load {
+    fn start_of(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.lines[before].body_end as usize)
+    }
+
+    /// Events not packed yet.
+    pub(super) fn events_left(&self) -> u64 {
+        self.lines[self.next..].iter().map(|line| u64::from(line.events)).sum()
+    }
+
+    /// Bytes not packed yet.
+    pub(super) fn bytes_left(&self) -> usize {
+        self.body.len() - self.start_of(self.next)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ParcelLine {
+    pub id: LineId,
+    /// Where the line's events end in the parcel's body, after their `,` (or where it would stand).
+    pub body_end: u32,
+    /// Events of the parcel up to and with this line's.
+    pub events_end: u32,
+}
+
+/// A line that Polar named in a 422 for a reason that Floe cannot judge. It is condemned once the others of
+/// its parcel have succeeded without it.
+#[derive(Debug, Clone)]
+pub(super) struct Aside {
+    pub id: LineId,
+    pub events: Bytes,
+    pub detail: String,
+}
+
+/// Failures of a parcel that may be its data's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Suspicion {
+    pub failures: u32,
+    /// Successes and failures of all other parcels when this one failed first.
+    pub successes_before: u64,
+    pub failures_before: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub body: Bytes,
+    pub lines: Vec<ParcelLine>,
+    pub fresh: bool,
+    pub natural_ids: bool,
+    /// An earlier try may have been committed.
+    pub maybe_sent: bool,
+    /// Failed tries.
+    pub failures: u32,
+    pub not_before: Moment,
+    pub suspicion: Option<Suspicion>,
+    pub aside: Vec<Aside>,
+}
+
+impl Parcel {
+    pub(super) fn events(&self) -> u32 {
+        self.lines.last().map_or(0, |line| line.events_end)
+    }
+
+    /// The line's events, separated by `,`.
+    pub(super) fn events_of(&self, index: usize) -> Bytes {
+        let start = self.start_of(index);
+        let end = self.lines[index].body_end as usize - 1;
+        self.body.slice(start..end)
+    }
+
+    fn start_of(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(BODY_START.len(), |before| self.lines[before].body_end as usize)
+    }
+
+    /// The place of the line that the event belongs to.
+    pub(super) fn line_of(&self, event: u32) -> Option<usize> {
+        let index = self.lines.partition_point(|line| line.events_end <= event);
+        (index < self.lines.len()).then_some(index)
+    }
+
+    /// A parcel of some of this one's lines, in their order; `None` for none. It inherits what is known of
+    /// earlier tries, but no suspicion.
+    pub(super) fn of(&self, wanted: impl Iterator<Item = usize>) -> Option<Self> {
+        let mut packing = Packing::default();
+        for index in wanted {
+            let before = index.checked_sub(1).map_or(0, |before| self.lines[before].events_end);
+            let line = self.lines[index];
+            packing.add(line.id, &self.events_of(index), false, line.events_end - before);
+        }
+        let mut parcel = packing.seal()?;
+        parcel.fresh = self.fresh;
+        parcel.natural_ids = self.natural_ids;
+        parcel.maybe_sent = self.maybe_sent;
+        Some(parcel)
+    }
+
+    /// Two parcels of half the lines each. Only for more than one line.
+    pub(super) fn halve(&self) -> (Self, Self) {
+        let half = self.lines.len() / 2;
+        let first = self.of(0..half).expect("a half of several lines is not empty");
+        let second = self.of(half..self.lines.len()).expect("a half of several lines is not empty");
+        (first, second)
+    }
+}
+
+/// A parcel while it is filled.
+#[derive(Debug)]
+pub(super) struct Packing {
+    body: Vec<u8>,
+    lines: Vec<ParcelLine>,
+    fresh: bool,
+    natural_ids: bool,
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self { body: BODY_START.to_vec(), lines: Vec::new(), fresh: true, natural_ids: false }
+    }
+}
+
+impl Packing {
+    fn with_capacity(bytes: usize) -> Self {
+        let mut body = Vec::with_capacity(bytes + BODY_START.len() + BODY_END.len());
+        body.extend_from_slice(BODY_START);
+        Self { body, ..Self::default() }
+    }
+
+    fn events(&self) -> u32 {
+        self.lines.last().map_or(0, |line| line.events_end)
+    }
+
+    fn add(&mut self, id: LineId, events: &[u8], has_comma: bool, count: u32) {
+        self.body.extend_from_slice(events);
+        if !has_comma {
+            self.body.push(b',');
+        }
+        let body_end = u32::try_from(self.body.len()).expect("a body is far below 4 GiB");
+        self.lines.push(ParcelLine { id, body_end, events_end: self.events() + count });
+    }
+
+    fn seal(mut self) -> Option<Parcel> {
+        if self.lines.is_empty() {
+            return None;
+        }
+        let comma = self.body.pop();
+        debug_assert_eq!(comma, Some(b','), "each line's events end with a comma");
+        self.body.extend_from_slice(BODY_END);
+        Some(Parcel {
+            body: Bytes::from(self.body),
+            lines: self.lines,
+            fresh: self.fresh,
+            natural_ids: self.natural_ids,
+            maybe_sent: false,
+            failures: 0,
+            not_before: Moment::START,
+            suspicion: None,
+            aside: Vec::new(),
+        })
+    }
+}
+
+/// Packs lines from the front of `loads` until `max_events` or `max_bytes` is reached (one line may go past
+/// either). Emptied loads are removed.
+pub(super) fn pack(
+    loads: &mut std::collections::VecDeque<Load>,
+    max_events: u32,
+    max_bytes: usize,
+) -> Option<Parcel> {
+    let capacity = loads.iter().map(Load::bytes_left).sum::<usize>().min(max_bytes);
+    let mut packing = Packing::with_capacity(capacity);
+    'full: while let Some(load) = loads.front_mut() {
+        while let Some(line) = load.lines.get(load.next) {
+            let start = load.start_of(load.next);
+            let events = &load.body[start..line.body_end as usize];
+            let packed = packing.events();
+            let fits = packed + u32::from(line.events) <= max_events
+                && packing.body.len() + events.len() + BODY_END.len() <= max_bytes;
+            if !fits && packed > 0 {
+                break 'full;
+            }
+            let id =
+                LineId { chunk: load.chunk, line: load.first + u32::try_from(load.next).expect("few lines") };
+            packing.add(id, events, true, u32::from(line.events));
+            load.next += 1;
+        }
+        packing.fresh &= load.fresh;
+        packing.natural_ids |= load.natural_ids;
+        loads.pop_front();
+    }
+    if let Some(load) = loads.front().filter(|load| load.next > 0) {
+        packing.fresh &= load.fresh;
+        packing.natural_ids |= load.natural_ids;
+    }
+    packing.seal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::StreamId;
+    use std::collections::VecDeque;
+
+    fn load(number: u64, events: &[&str]) -> Load {
+        let chunk = ChunkId { stream: StreamId(1), number };
+        let mut body = Vec::new();
+        let mut lines = Vec::new();
+        for event in events {
+            body.extend_from_slice(event.as_bytes());
+            body.push(b',');
+            lines.push(BilledLine { at: 0, len: 1, body_end: body.len() as u32, events: 1, rule: 0 });
+        }
+        Load {
+            chunk,
+            first: 0,
+            body,
+            lines: lines.into(),
+            next: 0,
+            since: Moment::START,
+            fresh: true,
+            natural_ids: false,
+        }
+    }
+
+    fn bodies(loads: &mut VecDeque<Load>, max_events: u32, max_bytes: usize) -> Vec<String> {
+        std::iter::from_fn(|| pack(loads, max_events, max_bytes))
+            .map(|parcel| String::from_utf8(parcel.body.to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn lines_are_packed_in_order_up_to_the_bounds() {
+        let mut loads = VecDeque::from([load(0, &["{1}", "{2}", "{3}"]), load(1, &["{4}"])]);
+        assert_eq!(bodies(&mut loads, 2, 1000), [r#"{"events":[{1},{2}]}"#, r#"{"events":[{3},{4}]}"#]);
+        let mut loads = VecDeque::from([load(0, &["{1}", "{2}", "{3}"])]);
+        assert_eq!(bodies(&mut loads, 10, 18).len(), 3, "one line goes past the bound of bytes");
+    }
+
+    #[test]
+    fn a_parcel_comes_apart_into_the_same_events() {
+        let mut loads = VecDeque::from([load(0, &["{1}", "{2}", "{3}"])]);
+        let parcel = pack(&mut loads, 10, 1000).unwrap();
+        let (first, second) = parcel.halve();
+        assert_eq!(&first.body[..], br#"{"events":[{1}]}"#);
+        assert_eq!(&second.body[..], br#"{"events":[{2},{3}]}"#);
+        assert_eq!(second.line_of(1), Some(1));
+        assert_eq!(second.line_of(2), None);
+        assert_eq!(&second.events_of(0)[..], b"{2}");
+        assert_eq!(second.lines[1].id.line, 2);
+    }
+}
