@@ -9,7 +9,7 @@ pub mod checkpoint;
 mod notice;
 
 pub use border::{
-    AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder, RequestId, SaveId,
+    Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder, RequestId, SaveId,
     Sighting, Status,
 };
 pub use notice::{Level, Notice, NoticeCode};
