@@ -225,3 +225,117 @@ fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
         .with_root_certificates(roots)
         .with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::settings::TokenSource;
+    use crate::shell::fixtures;
+
+    const BODY: &[u8] = b"{\"events\":[]}";
+
+    fn client(base_url: &str, token: &Path) -> Client {
+        Client::new(&fixtures::polar(base_url, TokenSource::File(token.to_owned()))).unwrap()
+    }
+
+    fn token_file() -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "polar_oat_secret\n").unwrap();
+        file
+    }
+
+    /// A server that gives one answer and closes; the request comes back.
+    async fn answer_once(answer: &'static [u8]) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let request = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(BODY) {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            // The client may leave before it has heard all.
+            let _ = stream.write_all(answer).await;
+            String::from_utf8(request).unwrap().to_lowercase()
+        });
+        (base_url, request)
+    }
+
+    #[tokio::test]
+    async fn a_request_says_who_it_is_from_and_how_long_it_is() {
+        let (base_url, request) = answer_once(
+            b"HTTP/1.1 200 OK\r\nDate: Sun, 01 Nov 2026 00:00:09 GMT\r\nContent-Length: 29\r\n\r\n\
+              {\"inserted\":2,\"duplicates\":1}",
+        )
+        .await;
+        let token = token_file();
+        let reply = client(&base_url, token.path()).post(Bytes::from_static(BODY)).await;
+        assert_eq!(reply.outcome, Outcome::Answer(Answer::Accepted { inserted: 2, duplicates: 1 }));
+        assert_eq!(reply.polar_clock, Some("2026-11-01T00:00:09Z".parse().unwrap()));
+        let request = request.await.unwrap();
+        for part in [
+            "post /v1/events/ingest http/1.1",
+            "authorization: bearer polar_oat_secret",
+            "polar-version: 2026-04",
+            "content-type: application/json",
+            "content-length: 13",
+            concat!("user-agent: floe/", env!("CARGO_PKG_VERSION")),
+        ] {
+            assert!(request.contains(part), "{part} in {request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let (base_url, _request) =
+            answer_once(b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n").await;
+        let token = token_file();
+        let reply = client(&base_url, token.path()).post(Bytes::from_static(BODY)).await;
+        assert_eq!(reply.outcome, Outcome::Answer(Answer::Refused(Refusal::Redirected { status: 307 })));
+    }
+
+    #[tokio::test]
+    async fn half_an_answer_is_no_answer() {
+        let (base_url, _request) =
+            answer_once(b"HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n{\"inserted\":2").await;
+        let token = token_file();
+        let reply = client(&base_url, token.path()).post(Bytes::from_static(BODY)).await;
+        assert!(matches!(reply.outcome, Outcome::NoAnswer { .. }), "{reply:?}");
+    }
+
+    #[track_caller]
+    fn check_words(reply: &Reply, expected: &str) {
+        let Outcome::NoAnswer { what } = &reply.outcome else { panic!("{reply:?}") };
+        assert!(what.contains(expected), "{what}");
+        assert!(!what.contains("polar_oat_secret"), "{what}");
+    }
+
+    #[tokio::test]
+    async fn what_keeps_us_from_polar_is_said_in_words() {
+        let token = token_file();
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let post = async |url: &str| client(url, token.path()).post(Bytes::from_static(BODY)).await;
+        check_words(&post(&format!("http://{closed}")).await, &format!("http://{closed}: connection refused"));
+        check_words(&post("http://no-such-host.invalid").await, "its name cannot be resolved: ");
+        let (plain, _request) = answer_once(b"").await;
+        check_words(&post(&plain.replace("http:", "https:")).await, "no secure connection");
+    }
+
+    #[tokio::test]
+    async fn without_a_token_nothing_is_sent_and_it_is_said() {
+        let reply = client("http://127.0.0.1:9", Path::new("/nowhere")).post(Bytes::from_static(BODY)).await;
+        check_words(&reply, "no token: cannot read \"/nowhere\"");
+    }
+
+    #[test]
+    fn a_bad_authority_file_is_a_fault_of_the_config() {
+        let file = token_file();
+        let mut settings = fixtures::polar("https://api.polar.sh", TokenSource::Credential);
+        settings.ca_file = Some(file.path().to_owned());
+        let NoClient(why) = Client::new(&settings).unwrap_err();
+        assert!(why.ends_with("it holds no certificate"), "{why}");
+    }
+}

@@ -211,3 +211,130 @@ fn may_be_folder(entry: &DirEntry) -> bool {
 fn may_be_file(entry: &DirEntry) -> bool {
     entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_symlink())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::shell::fixtures;
+
+    /// A folder for logs, in which the empty files and folders (`…/`) of `paths` stand.
+    fn folder_with(paths: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for path in paths {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
+    fn lookout(base: &Path, depth: Option<usize>, regex: &str) -> Lookout {
+        let mut settings = fixtures::settings(Path::new("/nowhere"));
+        settings.sources.push(fixtures::source(base, depth, regex));
+        Lookout::new(Arc::new(settings), OddPaths::default(), BTreeSet::new())
+    }
+
+    /// The found paths from `base`; a match has a `*`.
+    #[track_caller]
+    fn check(lookout: &mut Lookout, base: &Path, expected: &[&str]) -> Found {
+        let found = lookout.look();
+        let mut paths: Vec<String> = found
+            .sightings
+            .iter()
+            .map(|sighting| {
+                let path = Path::new(&sighting.path).strip_prefix(base).unwrap().display();
+                format!("{path}{}", if sighting.matched.is_some() { "*" } else { "" })
+            })
+            .collect();
+        paths.sort();
+        assert_eq!(paths, expected);
+        found
+    }
+
+    #[test]
+    fn matches_and_their_neighbours_are_found() {
+        let folder = folder_with(&["app.log", "app.log.1", "below/app.log"]);
+        check(&mut lookout(folder.path(), Some(0), r"[^/]*\.log"), folder.path(), &["app.log*", "app.log.1"]);
+    }
+
+    #[test]
+    fn with_a_fixed_depth_only_the_lowest_folders_count() {
+        let folder = folder_with(&["top", "one/app.log", "two/other", "one/deep/app.log"]);
+        let mut lookout = lookout(folder.path(), Some(1), r"[^/]*/[^/]*\.log");
+        let found = check(&mut lookout, folder.path(), &["one/app.log*", "two/other"]);
+        let folders = ["", "one", "two"].map(|name| folder.path().join(name));
+        assert_eq!(found.folders.len(), folders.len(), "{:?}", found.folders);
+        assert!(folders.iter().all(|folder| found.folders.contains(folder)));
+    }
+
+    #[test]
+    fn at_any_depth_neighbours_are_found_where_a_match_is_or_once_was() {
+        let folder = folder_with(&["one/app.log", "two/other"]);
+        let mut lookout = lookout(folder.path(), None, r"(?:.*/)?[^/]*\.log");
+        check(&mut lookout, folder.path(), &["one/app.log*"]);
+        fs::rename(folder.path().join("one/app.log"), folder.path().join("one/app.log.1")).unwrap();
+        check(&mut lookout, folder.path(), &["one/app.log.1"]);
+    }
+
+    #[test]
+    fn folders_of_files_that_the_checkpoint_knows_are_looked_into() {
+        let folder = folder_with(&["one/app.log.1"]);
+        let mut lookout = lookout(folder.path(), None, r"(?:.*/)?[^/]*\.log");
+        lookout.homes.insert(folder.path().join("one"));
+        check(&mut lookout, folder.path(), &["one/app.log.1"]);
+    }
+
+    #[test]
+    fn a_link_is_followed_and_its_target_is_watched() {
+        let folder = folder_with(&["links/plain.log"]);
+        let pods = folder_with(&["0.log"]);
+        let link = folder.path().join("links/app.log");
+        symlink(pods.path().join("0.log"), &link).unwrap();
+        symlink("nothing", folder.path().join("links/broken.log")).unwrap();
+        let mut lookout = lookout(&folder.path().join("links"), Some(0), r"[^/]*\.log");
+        let found = check(&mut lookout, folder.path(), &["links/app.log*", "links/plain.log*"]);
+        let pods = fs::canonicalize(pods.path()).unwrap();
+        assert!(found.folders.contains(&pods));
+        assert_eq!(found.links, [(pods.join("0.log"), link)].into());
+    }
+
+    #[test]
+    fn links_in_a_circle_end() {
+        let folder = folder_with(&["one/app.log"]);
+        symlink(folder.path(), folder.path().join("one/again")).unwrap();
+        check(&mut lookout(folder.path(), None, r".*\.log"), folder.path(), &["one/app.log*"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_waited_for_from_above() {
+        let folder = folder_with(&["other"]);
+        let mut lookout = lookout(&folder.path().join("later/logs"), Some(0), r"[^/]*\.log");
+        let found = check(&mut lookout, folder.path(), &[]);
+        assert!(found.folders.contains(folder.path()));
+        assert_eq!(found.notices, []);
+        fs::create_dir_all(folder.path().join("later/logs")).unwrap();
+        fs::write(folder.path().join("later/logs/app.log"), "").unwrap();
+        check(&mut lookout, folder.path(), &["later/logs/app.log*"]);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_is_said_once_and_again_when_it_can() {
+        let lookout = &mut lookout(Path::new("/nowhere"), Some(0), "x");
+        let refused = || BTreeMap::from([(PathBuf::from("/secret"), "permission denied".to_owned())]);
+        let said = lookout.changes(refused());
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].message, "cannot look into \"/secret\": permission denied");
+        assert_eq!(lookout.changes(refused()), []);
+        assert_eq!(lookout.changes(BTreeMap::new())[0].code, NoticeCode::FileReadable);
+    }
+
+    #[test]
+    fn ten_thousand_files_are_all_found() {
+        let names: Vec<String> = (0..10_000).map(|number| format!("{number}.log")).collect();
+        let folder = folder_with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let found = lookout(folder.path(), Some(0), r"[^/]*\.log").look();
+        assert_eq!(found.sightings.len(), 10_000);
+    }
+}

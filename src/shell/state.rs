@@ -296,3 +296,161 @@ fn read_floors(
 fn unusable(path: &Path, error: &io::Error) -> StateFault {
     StateFault::Unusable { path: path.to_owned(), why: words_of(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::agent::checkpoint::{VERSION as CHECKPOINT_VERSION, seal};
+    use crate::agent::SaveId;
+    use crate::config::settings::Mode;
+    use crate::shell::event::Reports;
+    use crate::shell::fixtures;
+    use crate::shell::saver::SaverThread;
+
+    fn fresh() -> (tempfile::TempDir, Settings) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = fixtures::settings(&folder.path().join("state"));
+        (folder, settings)
+    }
+
+    fn checkpoint(sequence: u64) -> Checkpoint {
+        Checkpoint { version: CHECKPOINT_VERSION, sequence, events_inserted: 7, ..Checkpoint::default() }
+    }
+
+    /// A process that saves these checkpoints (and floors) and ends.
+    fn run(settings: &Settings, checkpoints: &[u64], floors: bool) {
+        let (folder, _, _) = open(settings, None).unwrap();
+        let (sender, _events) = unbounded_channel();
+        let saver = SaverThread::start(&folder, Reports::new(sender)).unwrap();
+        for sequence in checkpoints {
+            saver.checkpoint(SaveId(*sequence), Bytes::from(seal(&checkpoint(*sequence))));
+        }
+        if floors {
+            saver.floors(SaveId(0), Bytes::from(seal(&Floors::default())));
+        }
+        saver.finish();
+    }
+
+    #[track_caller]
+    fn check(settings: &Settings, sequence: Option<u64>, lost: bool, said: usize) {
+        let (_, restored, notices) = open(settings, None).unwrap();
+        assert_eq!(restored.checkpoint.map(|checkpoint| checkpoint.sequence), sequence);
+        assert_eq!(restored.checkpoint_lost, lost);
+        assert_eq!(notices.len(), said, "{notices:?}");
+    }
+
+    #[test]
+    fn a_new_folder_remembers_nothing_and_misses_nothing() {
+        let (_folder, settings) = fresh();
+        check(&settings, None, false, 0);
+        check(&settings, None, false, 0);
+    }
+
+    #[test]
+    fn the_newest_checkpoint_is_read() {
+        let (_folder, settings) = fresh();
+        run(&settings, &[1, 2], false);
+        check(&settings, Some(2), false, 0);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+        let (_folder, settings) = fresh();
+        run(&settings, &[1, 2], false);
+        fs::write(settings.state_dir.join("checkpoint.json"), [0; 100]).unwrap();
+        check(&settings, Some(1), false, 1);
+        fs::write(settings.state_dir.join("checkpoint.previous.json"), "").unwrap();
+        check(&settings, None, true, 3);
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_gone_is_lost_only_if_there_was_one() {
+        let (_folder, settings) = fresh();
+        run(&settings, &[1], false);
+        fs::remove_file(settings.state_dir.join("checkpoint.json")).unwrap();
+        check(&settings, None, true, 1);
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_newer_release_is_not_guessed() {
+        let (_folder, settings) = fresh();
+        run(&settings, &[1], false);
+        let newer = Checkpoint { version: CHECKPOINT_VERSION + 1, ..Checkpoint::default() };
+        fs::write(settings.state_dir.join("checkpoint.json"), seal(&newer)).unwrap();
+        let fault = open(&settings, None).unwrap_err();
+        assert!(matches!(fault, StateFault::NewerRelease { .. }), "{fault}");
+    }
+
+    #[test]
+    fn a_folder_is_held_by_one_daemon() {
+        let (_folder, settings) = fresh();
+        let held = open(&settings, None).unwrap();
+        let fault = open(&settings, None).unwrap_err();
+        assert_eq!(fault.exit_code(), 75);
+        assert!(fault.to_string().contains(&std::process::id().to_string()), "{fault}");
+        drop(held);
+        open(&settings, None).unwrap();
+    }
+
+    #[test]
+    fn lost_floors_stop_the_daemon_until_it_is_told() {
+        let (_folder, mut settings) = fresh();
+        settings.sources.push(fixtures::source(Path::new("/logs"), Some(0), "x"));
+        settings.sources[0].read_from = ReadFrom::End;
+        run(&settings, &[1], true);
+        let path = settings.state_dir.join(FLOORS);
+        for damage in [|path: &Path| fs::write(path, "?").unwrap(), |path: &Path| fs::remove_file(path).unwrap()] {
+            damage(&path);
+            let fault = open(&settings, None).unwrap_err();
+            assert!(matches!(fault, StateFault::FloorsLost { .. }), "{fault}");
+        }
+        let (_, restored, _) = open(&settings, Some(ResumeFrom::Now)).unwrap();
+        assert_eq!(restored.floors, Floors::default());
+        let (_, restored, _) = open(&settings, Some(ResumeFrom::Beginning)).unwrap();
+        assert_eq!(restored.floors.sources, [("app".to_owned(), Vec::new())].into());
+    }
+
+    #[test]
+    fn another_instance_or_server_is_a_fault_of_the_config() {
+        let (_folder, settings) = fresh();
+        run(&settings, &[1], false);
+        let mut other = settings.clone();
+        other.instance = "there".into();
+        assert_eq!(open(&other, None).unwrap_err().exit_code(), 78);
+        let mut other = settings.clone();
+        other.polar.base_url = "https://sandbox-api.polar.sh".into();
+        assert_eq!(open(&other, None).unwrap_err().exit_code(), 78);
+        let mut other = settings.clone();
+        other.polar.mode = Mode::Shadow;
+        assert_eq!(open(&other, None).unwrap_err().exit_code(), 78);
+        check(&settings, Some(1), false, 0);
+    }
+
+    #[test]
+    fn going_live_says_from_where_and_begins_the_account_anew() {
+        for (from, sequence) in [(LiveFrom::Shadow, Some(3)), (LiveFrom::Beginning, None)] {
+            let (_folder, mut settings) = fresh();
+            settings.polar.mode = Mode::Shadow;
+            run(&settings, &[3], false);
+            settings.polar.mode = Mode::Live;
+            assert_eq!(open(&settings, None).unwrap_err().exit_code(), 78);
+            settings.polar.live_from = Some(from);
+            let (_, restored, _) = open(&settings, None).unwrap();
+            assert!(!restored.checkpoint_lost);
+            assert_eq!(restored.checkpoint.as_ref().map(|checkpoint| checkpoint.sequence), sequence);
+            assert!(restored.checkpoint.is_none_or(|checkpoint| checkpoint.events_inserted == 0));
+        }
+    }
+
+    #[test]
+    fn only_its_user_may_look_into_the_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_folder, settings) = fresh();
+        open(&settings, None).unwrap();
+        let mode = fs::metadata(&settings.state_dir).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

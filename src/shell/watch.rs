@@ -130,7 +130,10 @@ impl Doorbell {
             keep
         });
         let mut result = Ok(());
-        for (folder, key) in wanted.iter().filter(|(folder, _)| !self.watched.contains_key(*folder)) {
+        for (folder, key) in wanted {
+            if self.watched.contains_key(folder) {
+                continue;
+            }
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.watched.insert(folder.clone(), *key);

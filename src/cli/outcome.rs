@@ -1,0 +1,19 @@
+//! How a command ends: the exit codes of sysexits that Floe uses, and errors by consequence with the cure.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+pub const NO: u8 = 1;
+pub const USAGE: u8 = 64;
+pub const NO_INPUT: u8 = 66;
+pub const CANNOT_CREATE: u8 = 73;
+pub const BAD_CONFIG: u8 = 78;
+
+/// Says what went wrong and, where there is one, the cure.
+pub fn fail(code: u8, what: impl Display, hint: Option<&str>) -> ExitCode {
+    anstream::eprintln!("error: {what}");
+    if let Some(hint) = hint {
+        anstream::eprintln!("hint: {hint}");
+    }
+    ExitCode::from(code)
+}
