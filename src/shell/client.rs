@@ -320,8 +320,14 @@ mod tests {
         let post = async |url: &str| client(url, token.path()).post(Bytes::from_static(BODY)).await;
         check_words(&post(&format!("http://{closed}")).await, &format!("http://{closed}: connection refused"));
         check_words(&post("http://no-such-host.invalid").await, "its name cannot be resolved: ");
-        let (plain, _request) = answer_once(b"").await;
-        check_words(&post(&plain.replace("http:", "https:")).await, "no secure connection");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let plain = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_buf(&mut Vec::new()).await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        });
+        check_words(&post(&format!("https://{plain}")).await, "no secure connection: ");
     }
 
     #[tokio::test]
