@@ -36,7 +36,7 @@ pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
         Some(folder) => folder.clone(),
         None => match config::load(&check::options(config)) {
             Ok(loaded) => loaded.settings.state_dir,
-            Err(faults) => return outcome::fail(outcome::BAD_CONFIG, check::rendered(&faults), None),
+            Err(faults) => return outcome::bad_config(&faults),
         },
     };
     let account = match state::peek(&state_dir) {

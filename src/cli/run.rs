@@ -29,7 +29,7 @@ pub struct RunArguments {
 pub fn run(arguments: &RunArguments, config: Option<PathBuf>, log_format: LogFormat) -> ExitCode {
     let settings = match config::load(&check::options(config.clone())) {
         Ok(loaded) => loaded.settings,
-        Err(faults) => return outcome::fail(outcome::BAD_CONFIG, check::rendered(&faults), None),
+        Err(faults) => return outcome::bad_config(&faults),
     };
     logs::start(log_format);
     let runtime = match runtime() {
@@ -48,12 +48,8 @@ pub(super) fn runtime() -> std::io::Result<Runtime> {
 }
 
 async fn serve(settings: Settings, reload: Reload, resume_from: Option<ResumeFrom>) -> ExitCode {
-    let options = DaemonOptions {
-        settings: Arc::new(settings),
-        reload: Some(reload),
-        resume_from,
-        observer: None,
-    };
+    let options =
+        DaemonOptions { settings: Arc::new(settings), reload: Some(reload), resume_from, observer: None };
     let daemon = match Daemon::start(options) {
         Ok(daemon) => daemon,
         Err(fault) => return outcome::fail(fault.exit_code(), &fault, fault.hint().as_deref()),

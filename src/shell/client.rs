@@ -291,7 +291,8 @@ mod tests {
     #[tokio::test]
     async fn a_redirect_is_not_followed() {
         let (base_url, _request) =
-            answer_once(b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n").await;
+            answer_once(b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n")
+                .await;
         let token = token_file();
         let reply = client(&base_url, token.path()).post(Bytes::from_static(BODY)).await;
         assert_eq!(reply.outcome, Outcome::Answer(Answer::Refused(Refusal::Redirected { status: 307 })));
@@ -318,7 +319,10 @@ mod tests {
         let token = token_file();
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let post = async |url: &str| client(url, token.path()).post(Bytes::from_static(BODY)).await;
-        check_words(&post(&format!("http://{closed}")).await, &format!("http://{closed}: connection refused"));
+        check_words(
+            &post(&format!("http://{closed}")).await,
+            &format!("http://{closed}: connection refused"),
+        );
         check_words(&post("http://no-such-host.invalid").await, "its name cannot be resolved: ");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let plain = listener.local_addr().unwrap();

@@ -409,7 +409,8 @@ struct Clock {
 
 impl Clock {
     fn now(self) -> Now {
-        let nanos = u64::try_from(self.start.elapsed().as_nanos()).expect("a process runs less than 500 years");
+        let nanos =
+            u64::try_from(self.start.elapsed().as_nanos()).expect("a process runs less than 500 years");
         Now { moment: Moment::from_nanos(nanos), wall: Timestamp::now() }
     }
 

@@ -26,8 +26,8 @@ pub fn start(format: LogFormat) {
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var(LEVEL_VARIABLE)
         .from_env_lossy();
-    let coloured = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let coloured =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

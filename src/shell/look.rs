@@ -80,11 +80,12 @@ impl Lookout {
     }
 
     fn changes(&mut self, refused: BTreeMap<PathBuf, String>) -> Vec<Notice> {
-        let new = refused.iter().filter(|(path, _)| !self.refused.contains(*path)).map(|(path, why)| Notice {
-            code: NoticeCode::FileUnreadable,
-            message: format!("cannot look into {path:?}: {why}"),
-            hint: Some("let the user that Floe runs as read the folder and everything above it".into()),
-        });
+        let new =
+            refused.iter().filter(|(path, _)| !self.refused.contains(*path)).map(|(path, why)| Notice {
+                code: NoticeCode::FileUnreadable,
+                message: format!("cannot look into {path:?}: {why}"),
+                hint: Some("let the user that Floe runs as read the folder and everything above it".into()),
+            });
         let over = self.refused.iter().filter(|path| !refused.contains_key(*path)).map(|path| Notice {
             code: NoticeCode::FileReadable,
             message: format!("{path:?} can be looked into again"),
@@ -166,8 +167,11 @@ impl Walk<'_> {
     }
 
     fn files(&mut self, folder: &Path, entries: &[DirEntry], of_pattern: bool) {
-        let sightings: Vec<Sighting> =
-            entries.iter().filter(|entry| may_be_file(entry)).filter_map(|entry| self.sighting(entry)).collect();
+        let sightings: Vec<Sighting> = entries
+            .iter()
+            .filter(|entry| may_be_file(entry))
+            .filter_map(|entry| self.sighting(entry))
+            .collect();
         if sightings.iter().any(|sighting| sighting.matched.is_some()) {
             self.homes.insert(folder.to_owned());
         }

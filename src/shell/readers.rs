@@ -84,8 +84,7 @@ fn read_and_map(
     if buffers.bytes.len() < total {
         buffers.bytes.resize(total, 0);
     }
-    let filled =
-        read_fully_at(file, &mut buffers.bytes[..total], from - reach as u64).map_err(io_fault)?;
+    let filled = read_fully_at(file, &mut buffers.bytes[..total], from - reach as u64).map_err(io_fault)?;
     if filled < reach {
         return Err(ReadFault::Shrunk { size: from - reach as u64 + filled as u64 });
     }

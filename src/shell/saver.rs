@@ -33,9 +33,8 @@ impl SaverThread {
     pub fn start(folder: &StateFolder, reports: Reports) -> io::Result<Self> {
         let (orders, queue) = channel();
         let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone() };
-        let thread = thread::Builder::new()
-            .name("floe-save".into())
-            .spawn(move || saver.work(&queue, &reports))?;
+        let thread =
+            thread::Builder::new().name("floe-save".into()).spawn(move || saver.work(&queue, &reports))?;
         Ok(Self { orders, thread })
     }
 

@@ -66,7 +66,7 @@ mod tests {
         let path = events_path(folder.path());
         let reply = accept(&path, br#"{"events":[{"name":"a","n":1.50},{"name":"b"}]}"#);
         assert_eq!(reply.outcome, Outcome::Answer(Answer::Accepted { inserted: 2, duplicates: 0 }));
-        accept(&path, br#"{"events":[{"name":"c"}]}"#);
+        let _ = accept(&path, br#"{"events":[{"name":"c"}]}"#);
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text, "{\"name\":\"a\",\"n\":1.50}\n{\"name\":\"b\"}\n{\"name\":\"c\"}\n");
     }

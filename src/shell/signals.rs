@@ -24,7 +24,11 @@ pub fn listen(reports: Reports) -> io::Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // In this order: the first signal finds the flag down and raises it.
-        signal_hook::flag::register_conditional_shutdown(signal, i32::from(ENDED_AT_ONCE), Arc::clone(&asked))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            i32::from(ENDED_AT_ONCE),
+            Arc::clone(&asked),
+        )?;
         signal_hook::flag::register(signal, Arc::clone(&asked))?;
     }
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;

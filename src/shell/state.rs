@@ -75,9 +75,11 @@ impl StateFault {
             }
             Self::Misfit { misfit, .. } => misfit.cure.clone(),
             Self::NewerRelease { .. } => "start the release of Floe that wrote it, or a later one".into(),
-            Self::FloorsLost { .. } => "start once with `--resume-from now` (bill what is appended from now on) or \
+            Self::FloorsLost { .. } => {
+                "start once with `--resume-from now` (bill what is appended from now on) or \
                                         `--resume-from beginning` (bill all that the files hold)"
-                .into(),
+                    .into()
+            }
         }
     }
 }
@@ -141,13 +143,6 @@ pub fn open(
             let saved_floors = identity.saved_floors;
             identity = Identity { saved_floors, ..Identity::new(settings) };
         }
-    }
-    if restored.checkpoint_lost {
-        notices.push(Notice {
-            code: NoticeCode::CheckpointLost,
-            message: format!("no checkpoint can be read in {path:?}; all files are read again from their start"),
-            hint: Some("nothing is billed twice: Polar knows the ids; the account begins anew".into()),
-        });
     }
     restored.floors = read_floors(&path, &identity, settings, resume_from)?;
     if recorded.as_ref() != Some(&identity) {
@@ -303,8 +298,8 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::agent::checkpoint::{VERSION as CHECKPOINT_VERSION, seal};
     use crate::agent::SaveId;
+    use crate::agent::checkpoint::{VERSION as CHECKPOINT_VERSION, seal};
     use crate::config::settings::Mode;
     use crate::shell::event::Reports;
     use crate::shell::fixtures;
@@ -363,7 +358,7 @@ mod tests {
         fs::write(settings.state_dir.join("checkpoint.json"), [0; 100]).unwrap();
         check(&settings, Some(1), false, 1);
         fs::write(settings.state_dir.join("checkpoint.previous.json"), "").unwrap();
-        check(&settings, None, true, 3);
+        check(&settings, None, true, 2);
     }
 
     #[test]
@@ -371,7 +366,7 @@ mod tests {
         let (_folder, settings) = fresh();
         run(&settings, &[1], false);
         fs::remove_file(settings.state_dir.join("checkpoint.json")).unwrap();
-        check(&settings, None, true, 1);
+        check(&settings, None, true, 0);
     }
 
     #[test]
@@ -402,7 +397,9 @@ mod tests {
         settings.sources[0].read_from = ReadFrom::End;
         run(&settings, &[1], true);
         let path = settings.state_dir.join(FLOORS);
-        for damage in [|path: &Path| fs::write(path, "?").unwrap(), |path: &Path| fs::remove_file(path).unwrap()] {
+        for damage in
+            [|path: &Path| fs::write(path, "?").unwrap(), |path: &Path| fs::remove_file(path).unwrap()]
+        {
             damage(&path);
             let fault = open(&settings, None).unwrap_err();
             assert!(matches!(fault, StateFault::FloorsLost { .. }), "{fault}");

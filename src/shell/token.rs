@@ -100,9 +100,8 @@ impl Token {
         {
             return Ok(known.token.clone());
         }
-        let unreadable = |error: &std::io::Error| {
-            NoToken(format!("no token: cannot read {path:?}: {}", words_of(error)))
-        };
+        let unreadable =
+            |error: &std::io::Error| NoToken(format!("no token: cannot read {path:?}: {}", words_of(error)));
         let stamp = Stamp::of(path).map_err(|error| unreadable(&error))?;
         if let Some(known) = known.as_mut()
             && known.stamp == stamp
@@ -191,7 +190,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_token_is_said_without_showing_it() {
-        for (content, words) in [("", "is empty"), (" \n", "is empty"), ("polar oat secret", "more than one word")] {
+        for (content, words) in
+            [("", "is empty"), (" \n", "is empty"), ("polar oat secret", "more than one word")]
+        {
             let (_folder, _path, token) = in_file(content);
             let error = token.current(Instant::now()).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

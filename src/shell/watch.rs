@@ -150,7 +150,9 @@ impl Doorbell {
         let notice = match (&self.limited, &limited) {
             (None, Some(why)) => Some(Notice {
                 code: NoticeCode::WatchLimited,
-                message: format!("cannot watch all folders ({why}); changes there are found by the sweep, more slowly"),
+                message: format!(
+                    "cannot watch all folders ({why}); changes there are found by the sweep, more slowly"
+                ),
                 hint: Some("raise fs.inotify.max_user_watches or fs.inotify.max_user_instances".into()),
             }),
             (Some(_), None) => Some(Notice {
