@@ -3,8 +3,19 @@
 //! The same arguments give the same result, however the bytes are cut into chunks.
 
 mod chunk;
+mod condition;
+mod event;
+mod explain;
+mod expression;
+mod fields;
+mod found;
+mod instant;
+mod letter;
+mod line;
+mod literals;
 pub mod identity;
 mod rules;
+mod scope;
 
 pub use chunk::{MapContext, ReadFault, ReadWindow, Scratch, map, map_last_line};
 pub use rules::Rules;
