@@ -140,7 +140,11 @@ impl Compiler {
                         fault(offset + start..offset + part.len(), "this `[` has no `]`", hint)
                     })?;
                     let class = class(&part[at..at + length]).ok_or_else(|| {
-                        fault(offset + start..offset + at + length + 1, "this range runs backwards", None)
+                        fault(
+                            offset + start..offset + at + length + 1,
+                            "this range runs backwards",
+                            Some("put the smaller character first".into()),
+                        )
                     })?;
                     at += length + 1;
                     Token::Class(class)

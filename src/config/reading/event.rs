@@ -34,8 +34,8 @@ pub(super) fn read(
     let event = EventTemplate {
         name: name?,
         customer: customer?,
-        timestamp,
-        external_id,
+        timestamp: settled(timestamp_node, timestamp)?,
+        external_id: settled(external_id_node, external_id)?,
         parent_id,
         metadata: values,
         cost,
@@ -43,6 +43,11 @@ pub(super) fn read(
         organization_id,
     };
     Some((event, external_id_node.map(|node| node.place.clone())))
+}
+
+/// `None` where the key is there and wrong: then the rule is not one without it.
+fn settled(node: Option<&Node>, value: Option<Value>) -> Option<Option<Value>> {
+    (node.is_none() || value.is_some()).then_some(value)
 }
 
 fn customer(texts: &Texts<'_>, table: &TableReader<'_>) -> Option<Customer> {
