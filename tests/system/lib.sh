@@ -57,7 +57,7 @@ wait_for() {
 start_sandbox() {
     "$FLOE" sandbox --store "$WORK/events" >"$WORK/sandbox.out" 2>"$WORK/sandbox.log" &
     STARTED+=("$!")
-    wait_for 10 grep -q '^token: ' "$WORK/sandbox.out" || fail "the sandbox did not start"
+    wait_for 10 grep -qs '^token: ' "$WORK/sandbox.out" || fail "the sandbox did not start"
     URL="$(head -n 1 "$WORK/sandbox.out")"
     POLAR_ACCESS_TOKEN="$(sed -n 's/^token: //p' "$WORK/sandbox.out")"
     export POLAR_ACCESS_TOKEN
