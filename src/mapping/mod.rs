@@ -3,8 +3,14 @@
 //! The same arguments give the same result, however the bytes are cut into chunks.
 
 mod chunk;
+mod condition;
+mod expression;
+mod fields;
+mod found;
+mod instant;
 pub mod identity;
 mod rules;
+mod scope;
 
 pub use chunk::{MapContext, ReadFault, ReadWindow, Scratch, map, map_last_line};
 pub use rules::Rules;

@@ -1,12 +1,18 @@
 //! The rule language: paths, conditions, values. Total and small; checked here, evaluated by `mapping`.
+//!
+//! The tree is generic in how it names a value: a [`Path`] as the operator wrote it, or what `mapping` resolves
+//! it to ([`Resolver`]).
 
 mod cursor;
 mod parse;
 mod pipes;
+mod resolve;
+mod show;
 #[cfg(test)]
 mod tests;
 
 pub use parse::{parse_path, parse_template};
+pub use resolve::Resolver;
 
 use rust_decimal::Decimal;
 
@@ -57,25 +63,25 @@ pub enum Literal {
 }
 
 #[derive(Debug, Clone)]
-pub enum Condition {
+pub enum Condition<P = Path> {
     /// All hold. Empty: always.
-    All(Vec<Condition>),
+    All(Vec<Condition<P>>),
     /// One holds.
-    Any(Vec<Condition>),
+    Any(Vec<Condition<P>>),
     /// All the tests hold of the value at the path.
-    Tests { path: Path, tests: Vec<Test> },
+    Tests { path: P, tests: Vec<Test<P>> },
 }
 
 #[derive(Debug, Clone)]
-pub enum Test {
-    Eq(Operand),
-    Ne(Operand),
+pub enum Test<P = Path> {
+    Eq(Operand<P>),
+    Ne(Operand<P>),
     In(Vec<Literal>),
     NotIn(Vec<Literal>),
-    Lt(Operand),
-    Le(Operand),
-    Gt(Operand),
-    Ge(Operand),
+    Lt(Operand<P>),
+    Le(Operand<P>),
+    Gt(Operand<P>),
+    Ge(Operand<P>),
     Exists(bool),
     Prefix(String),
     Suffix(String),
@@ -85,49 +91,49 @@ pub enum Test {
 
 /// The right side of a comparison: `5`, `"text"` or `"{usage.prompt_tokens}"`.
 #[derive(Debug, Clone)]
-pub enum Operand {
+pub enum Operand<P = Path> {
     Literal(Literal),
-    Template(Template),
+    Template(Template<P>),
 }
 
 /// Text with placeholders. `"{org_id}"` alone keeps its type; inside other text it becomes text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Template {
+pub struct Template<P = Path> {
     /// Never empty; no two `Text` side by side.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Part<P>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum Part<P = Path> {
     Text(String),
-    Placeholder(Expression),
+    Placeholder(Expression<P>),
 }
 
 /// `{path | pipe | pipe}`. With `sum(path, …)` the start is a call, not a path.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expression {
-    pub start: Start,
-    pub pipes: Vec<Pipe>,
+pub struct Expression<P = Path> {
+    pub start: Start<P>,
+    pub pipes: Vec<Pipe<P>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Start {
-    Path(Path),
+pub enum Start<P = Path> {
+    Path(P),
     /// `sum(a, b)`: a missing one counts 0, one must be there.
-    Sum(Vec<Path>),
+    Sum(Vec<P>),
     Literal(Literal),
 }
 
 /// An argument of a pipe: a literal (`'text'`, `5`, `true`) or a path.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Argument {
+pub enum Argument<P = Path> {
     Literal(Literal),
-    Path(Path),
+    Path(P),
 }
 
 /// A step of an expression. Pipes that need a later issue's parts (`lookup`, `hash`) are not parsed yet.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Pipe {
+pub enum Pipe<P = Path> {
     Str,
     Int,
     Decimal,
@@ -136,11 +142,11 @@ pub enum Pipe {
     Upper,
     Trim,
     Truncate(u32),
-    Default(Argument),
-    Add(Argument),
-    Sub(Argument),
-    Mul(Argument),
-    Div(Argument),
+    Default(Argument<P>),
+    Add(Argument<P>),
+    Sub(Argument<P>),
+    Mul(Argument<P>),
+    Div(Argument<P>),
     Round(u32),
     Max0,
     /// A strptime format and a time zone, found already; without a zone the format reads one.
@@ -159,7 +165,7 @@ pub enum Pipe {
         index: u32,
     },
     PathOnly,
-    ParseJson(Path),
+    ParseJson(P),
     MaskIp,
     /// The value must be one of these texts, else bad.
     Enum(Vec<String>),
@@ -177,49 +183,49 @@ pub enum DurationUnit {
 
 /// The event as Polar takes it.
 #[derive(Debug, Clone)]
-pub struct EventTemplate {
-    pub name: Value,
-    pub customer: Customer,
-    pub timestamp: Option<Value>,
-    pub external_id: Option<Value>,
-    pub parent_id: Option<Value>,
+pub struct EventTemplate<P = Path> {
+    pub name: Value<P>,
+    pub customer: Customer<P>,
+    pub timestamp: Option<Value<P>>,
+    pub external_id: Option<Value<P>>,
+    pub parent_id: Option<Value<P>>,
     /// In the order of the config. At most 50 with `_cost` and `_llm`.
-    pub metadata: Vec<(String, Value)>,
-    pub cost: Option<Cost>,
-    pub llm: Option<Llm>,
+    pub metadata: Vec<(String, Value<P>)>,
+    pub cost: Option<Cost<P>>,
+    pub llm: Option<Llm<P>>,
     /// Only with a personal token.
-    pub organization_id: Option<Value>,
+    pub organization_id: Option<Value<P>>,
 }
 
 #[derive(Debug, Clone)]
-pub enum Customer {
+pub enum Customer<P = Path> {
     /// `external_customer_id`, `external_member_id`.
-    External { id: Value, member: Option<Value> },
+    External { id: Value<P>, member: Option<Value<P>> },
     /// `customer_id`, `member_id`.
-    Polar { id: Value, member: Option<Value> },
+    Polar { id: Value<P>, member: Option<Value<P>> },
 }
 
 /// A value of an event: a constant or a template.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum Value<P = Path> {
     Literal(Literal),
-    Template(Template),
+    Template(Template<P>),
 }
 
 #[derive(Debug, Clone)]
-pub struct Cost {
-    pub amount: Value,
-    pub currency: Value,
+pub struct Cost<P = Path> {
+    pub amount: Value<P>,
+    pub currency: Value<P>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Llm {
-    pub vendor: Value,
-    pub model: Value,
-    pub input_tokens: Value,
-    pub output_tokens: Value,
-    pub total_tokens: Value,
-    pub cached_input_tokens: Option<Value>,
-    pub prompt: Option<Value>,
-    pub response: Option<Value>,
+pub struct Llm<P = Path> {
+    pub vendor: Value<P>,
+    pub model: Value<P>,
+    pub input_tokens: Value<P>,
+    pub output_tokens: Value<P>,
+    pub total_tokens: Value<P>,
+    pub cached_input_tokens: Option<Value<P>>,
+    pub prompt: Option<Value<P>>,
+    pub response: Option<Value<P>>,
 }

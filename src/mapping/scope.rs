@@ -1,0 +1,96 @@
+//! What the rules can see: the line's fields, the element of an exploded array, the file's name, the source.
+
+use super::fields::{Slots, Trie};
+use super::found::{Found, Text};
+use crate::config::language::{Path, Resolver, Root};
+use crate::config::settings::Captures;
+
+/// What a path of the config stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Field {
+    Line(u16),
+    Item(u16),
+    Capture(Box<str>),
+    Source,
+    /// Known to the language, but no line of this source has it.
+    Absent,
+    /// The one path into a text that `parse_json` reads.
+    Inner(Box<Trie>),
+}
+
+/// Gives each path its slot.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    pub line: Trie,
+    pub item: Trie,
+}
+
+impl Resolver<Field> for Tries {
+    fn path(&mut self, path: &Path) -> Field {
+        match &path.root {
+            Root::Line => Field::Line(self.line.add(&path.steps)),
+            Root::Item => Field::Item(self.item.add(&path.steps)),
+            Root::PathCapture(name) => Field::Capture(name.as_str().into()),
+            Root::Source => Field::Source,
+            Root::ContainerTime | Root::ContainerStream => Field::Absent,
+        }
+    }
+
+    fn inner_path(&mut self, path: &Path) -> Field {
+        let mut trie = Trie::default();
+        trie.add(&path.steps);
+        Field::Inner(Box::new(trie))
+    }
+}
+
+/// A piece of JSON and where its wanted fields are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub text: &'a str,
+    pub slots: &'a Slots,
+    /// Where `text` starts in the line.
+    pub origin: usize,
+    /// Places in the line of the characters that stand for bytes which are not UTF-8, ascending.
+    pub replaced: &'a [usize],
+}
+
+impl<'a> Record<'a> {
+    fn get(&self, slot: u16) -> Found<'a> {
+        let Some((raw, at)) = self.slots.get(self.text, slot) else { return Found::Missing };
+        let replaced = !self.replaced.is_empty() && {
+            let start = self.origin + at;
+            let next = self.replaced.partition_point(|place| *place < start);
+            self.replaced.get(next).is_some_and(|place| *place < start + raw.len())
+        };
+        Found::of_json(raw, replaced)
+    }
+
+    /// The source text of a field and where it stands in the line.
+    pub fn raw(&self, slot: u16) -> Option<(&'a str, usize)> {
+        let (raw, at) = self.slots.get(self.text, slot)?;
+        Some((raw, self.origin + at))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub line: Record<'a>,
+    pub item: Option<Record<'a>>,
+    pub captures: &'a Captures,
+    pub source: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    pub fn get(&self, field: &Field) -> Found<'a> {
+        match field {
+            Field::Line(slot) => self.line.get(*slot),
+            Field::Item(slot) => self.item.map_or(Found::Missing, |item| item.get(*slot)),
+            Field::Capture(name) => match self.captures.get(&**name) {
+                Some(text) => Found::Text(Text::new(text.as_str())),
+                None => Found::Missing,
+            },
+            Field::Source => Found::Text(Text::new(self.source)),
+            Field::Absent | Field::Inner(_) => Found::Missing,
+        }
+    }
+}
