@@ -9,8 +9,8 @@ pub mod checkpoint;
 mod notice;
 
 pub use border::{
-    AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder, RequestId, SaveId,
-    Sighting, Status,
+    Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder,
+    RequestId, SaveId, Sighting, Status,
 };
 pub use notice::{Level, Notice, NoticeCode};
 
