@@ -222,7 +222,7 @@ impl Books {
         self.advance(chunk.stream);
     }
 
-    /// Gives part of a chunk's charge back, when its body was taken over by what is charged elsewhere.
+    /// Where a billed line of an open chunk stands.
     pub(super) fn line_of(&self, line: LineId) -> (Span, &BilledLine) {
         let ledger = self.ledger(line.chunk.stream);
         let index = line.chunk.number.checked_sub(ledger.first).expect("an open chunk");
@@ -248,6 +248,11 @@ impl Books {
         }
     }
 
+    /// What was said to be missed from this offset on is there after all.
+    pub(super) fn found_again(&mut self, source: &Arc<str>, from: Offset) {
+        self.account(source).missed.retain(|missed| missed.span.start != from);
+    }
+
     /// By source: what is read and not settled.
     pub(super) fn in_flight(&self) -> BTreeMap<String, Tally> {
         let mut sums: BTreeMap<String, Tally> = BTreeMap::new();
@@ -259,7 +264,8 @@ impl Books {
     }
 
     fn chunk_mut(&mut self, chunk: ChunkId) -> &mut OpenChunk {
-        let ledger = self.ledgers.get_mut(&chunk.stream).expect("a stream has a ledger until it is forgotten");
+        let ledger =
+            self.ledgers.get_mut(&chunk.stream).expect("a stream has a ledger until it is forgotten");
         let index = chunk.number.checked_sub(ledger.first).expect("a settled chunk is never settled again");
         ledger.chain.get_mut(usize::try_from(index).expect("a chain fits in memory")).expect("an open chunk")
     }

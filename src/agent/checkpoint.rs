@@ -4,10 +4,11 @@
 //! writes the bytes; what they mean is decided here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{FileKey, Guard, Offset, Span};
+use crate::model::{Fate, FileKey, Guard, Missed, Offset, SourceAccount, Span, Tally};
 
 /// The version that this release writes. It reads this one alone.
 pub const VERSION: u32 = 1;
@@ -53,6 +54,8 @@ pub struct FileRecord {
     pub size: u64,
     /// Set where the frontier stands inside a line that began before it and is not ours.
     pub inside_line: bool,
+    /// It is gone, and what was missing of it is told.
+    pub given_up: bool,
 }
 
 /// How many files of one source had this print. Kept where it is more than one.
@@ -144,6 +147,19 @@ pub fn unseal<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage>
 }
 
 impl Checkpoint {
+    /// The accounts that it holds. Codes that this release does not know are left out.
+    pub fn source_accounts(&self) -> BTreeMap<Arc<str>, SourceAccount> {
+        self.accounts
+            .iter()
+            .map(|(source, record)| (Arc::from(source.as_str()), account_of(record)))
+            .collect()
+    }
+
+    pub(super) fn set_accounts(&mut self, accounts: &BTreeMap<Arc<str>, SourceAccount>) {
+        self.accounts =
+            accounts.iter().map(|(source, account)| (source.to_string(), record_of(account))).collect();
+    }
+
     /// Reads what [`seal`] wrote.
     ///
     /// # Errors
@@ -158,5 +174,49 @@ impl Checkpoint {
             return Err(Damage::Version(version));
         }
         unseal(bytes)
+    }
+}
+
+/// The code of a fate: `billed`, `ignored.no_rule`, `quarantined.bad_cost`.
+#[must_use]
+pub fn fate_code(fate: Fate) -> String {
+    match fate {
+        Fate::Billed => "billed".to_owned(),
+        Fate::Ignored(reason) => format!("ignored.{reason}"),
+        Fate::Quarantined(reason) => format!("quarantined.{reason}"),
+    }
+}
+
+fn record_of(account: &SourceAccount) -> AccountRecord {
+    AccountRecord {
+        read_bytes: account.read_bytes,
+        skipped_bytes: account.skipped_bytes,
+        events: account.events,
+        values_not_utf8: account.values_not_utf8,
+        settled: account
+            .settled
+            .iter()
+            .map(|(fate, count)| (fate_code(fate), (count.lines, count.bytes)))
+            .collect(),
+        billed_by_rule: account.billed_by_rule.clone(),
+        missed: account.missed.iter().map(|missed| (missed.path.clone(), missed.span)).collect(),
+    }
+}
+
+fn account_of(record: &AccountRecord) -> SourceAccount {
+    let mut settled = Tally::default();
+    for fate in Fate::all() {
+        if let Some((lines, bytes)) = record.settled.get(&fate_code(fate)) {
+            settled.add(fate, *lines, *bytes);
+        }
+    }
+    SourceAccount {
+        read_bytes: record.read_bytes,
+        settled,
+        skipped_bytes: record.skipped_bytes,
+        events: record.events,
+        values_not_utf8: record.values_not_utf8,
+        missed: record.missed.iter().map(|(path, span)| Missed { path: path.clone(), span: *span }).collect(),
+        billed_by_rule: record.billed_by_rule.clone(),
     }
 }

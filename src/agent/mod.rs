@@ -4,9 +4,14 @@
 //! Call [`Agent::handle`] with each input, then [`Agent::poll`] until it gives nothing, then wait until
 //! [`Agent::deadline`] (and send [`Input::Tick`]) or for the next input.
 
+mod books;
 mod border;
 pub mod checkpoint;
+mod letters;
 mod notice;
+mod saver;
+mod ship;
+mod tail;
 
 pub use border::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder,
@@ -14,13 +19,20 @@ pub use border::{
 };
 pub use notice::{Level, Notice, NoticeCode};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Settings;
 use crate::mapping::Rules;
-use crate::model::Moment;
+use crate::model::{BilledLine, Fate, Moment, Quarantined};
 
-use checkpoint::{Checkpoint, Floors};
+use books::{Books, Entry};
+use checkpoint::{Checkpoint, Floors, seal};
+use letters::{Condemned, Letters};
+use saver::Saver;
+use ship::{Delivered, Ship, Verdict};
+use tail::{Arrived, Outbox, Tail};
 
 /// What the state folder held when the process began.
 #[derive(Debug, Clone, Default)]
@@ -35,42 +47,159 @@ pub struct Restored {
 
 /// The whole decision-making part of the daemon.
 #[derive(Debug)]
-pub struct Agent {}
+pub struct Agent {
+    settings: Arc<Settings>,
+    books: Books,
+    tail: Tail,
+    ship: Ship,
+    letters: Letters,
+    saver: Saver,
+    phase: Phase,
+    out: Outbox,
+    now: Now,
+    /// Lines quarantined since the operator was told, by reason.
+    quarantined: BTreeMap<Quarantined, u64>,
+    quarantined_said: Moment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Draining { by: Moment },
+    Stopped,
+}
+
+/// Quarantined lines are told in sums, no oftener than this.
+const QUARANTINE_NOTICE: Duration = Duration::from_secs(60);
 
 impl Agent {
     /// An agent at its first step. `seed` is for jitter alone.
     #[must_use]
-    pub fn new(
-        _settings: Arc<Settings>,
-        _rules: Arc<Rules>,
-        _restored: Restored,
-        _now: Now,
-        _seed: u64,
-    ) -> Self {
-        unimplemented!()
+    pub fn new(settings: Arc<Settings>, rules: Arc<Rules>, restored: Restored, now: Now, seed: u64) -> Self {
+        let Restored { checkpoint, checkpoint_lost, floors } = restored;
+        let accounts = checkpoint.as_ref().map(Checkpoint::source_accounts).unwrap_or_default();
+        let sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence);
+        let delivered = checkpoint.as_ref().map(|checkpoint| Delivered {
+            inserted: checkpoint.events_inserted,
+            duplicate: checkpoint.events_duplicate,
+            duplicate_unexpected: checkpoint.events_duplicate_unexpected,
+        });
+        let mut books = Books::new(accounts);
+        let mut out = Outbox::default();
+        if checkpoint_lost {
+            out.say(
+                NoticeCode::CheckpointLost,
+                "no checkpoint can be read; files are read again from their start".to_owned(),
+            );
+        }
+        let tail =
+            Tail::new(Arc::clone(&settings), rules, checkpoint, checkpoint_lost, floors, &mut books, now);
+        let ship = Ship::new(settings.delivery.clone(), delivered.unwrap_or_default(), now.moment, seed);
+        let mut agent = Self {
+            settings,
+            books,
+            tail,
+            ship,
+            letters: Letters::default(),
+            saver: Saver::new(sequence),
+            phase: Phase::Running,
+            out,
+            now,
+            quarantined: BTreeMap::new(),
+            quarantined_said: Moment::START,
+        };
+        agent.pump();
+        agent
     }
 
     /// Takes one input in. Never blocks, never fails.
-    pub fn handle(&mut self, _now: Now, _input: Input) {
-        unimplemented!()
+    pub fn handle(&mut self, now: Now, input: Input) {
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        self.now = now;
+        match input {
+            Input::Looked(sightings) => self.tail.looked(now, &sightings, &mut self.books, &mut self.out),
+            Input::Nudged(path) => self.tail.nudged(path.as_deref(), now),
+            Input::Told { ask, result } => {
+                self.tail.told(ask, result, now, &mut self.books, &mut self.out);
+            }
+            Input::Opened { stream, result } => self.tail.opened(stream, &result, now, &mut self.out),
+            Input::Mapped { read, result, size } => {
+                if let Some(arrived) = self.tail.mapped(read, result, size, now, &mut self.out) {
+                    self.enter(arrived);
+                }
+            }
+            Input::Answered { request, outcome, polar_clock } => {
+                let verdicts = self.ship.answered(now, request, outcome, polar_clock);
+                verdicts.into_iter().for_each(|verdict| self.judge(verdict));
+            }
+            Input::Quarantined { letters, result } => {
+                let (chunks, notice) = self.letters.written(letters, &result, now);
+                chunks.into_iter().for_each(|chunk| self.books.letter_written(chunk));
+                self.out.effects.extend(notice.map(Effect::Tell));
+            }
+            Input::Saved { save, result } => {
+                self.tail.saved(save, &result, now);
+                self.out.effects.extend(self.saver.ended(save, &result, now).map(Effect::Tell));
+            }
+            Input::Reload { settings, rules } => self.reload(settings, rules),
+            Input::Drain { by } => self.drain(by),
+            Input::Tick => {}
+        }
+        self.pump();
     }
 
     /// The next thing to do, until there is none.
     #[must_use]
     pub fn poll(&mut self) -> Option<Effect> {
-        unimplemented!()
+        self.out.effects.pop_front()
     }
 
     /// When [`Input::Tick`] is due, if nothing else comes first.
     #[must_use]
-    pub fn deadline(&self) -> Option<Moment> {
-        unimplemented!()
+    pub fn deadline(&mut self) -> Option<Moment> {
+        let (changes, urgent) = (self.changes(), self.save_is_urgent());
+        let end = match self.phase {
+            Phase::Running => None,
+            Phase::Draining { by } => Some(by),
+            Phase::Stopped => return None,
+        };
+        let said = (!self.quarantined.is_empty()).then(|| self.quarantined_said + QUARANTINE_NOTICE);
+        [
+            self.tail.deadline(),
+            self.ship.deadline(self.now),
+            self.letters.deadline(),
+            self.saver.deadline(changes, urgent),
+            said,
+            end,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The agent at a glance, for the account, the demo's progress bar, status pages and the simulation.
     #[must_use]
     pub fn status(&self) -> Status {
-        unimplemented!()
+        let delivered = self.ship.delivered();
+        let accounts = self.books.accounts().iter();
+        Status {
+            accounts: accounts.map(|(source, account)| (source.to_string(), account.clone())).collect(),
+            in_flight: self.books.in_flight(),
+            events_inserted: delivered.inserted,
+            events_duplicate: delivered.duplicate,
+            events_duplicate_unexpected: delivered.duplicate_unexpected,
+            streams: self.tail.stream_count(),
+            lag_bytes: self.tail.lag_bytes(),
+            memory_used: self.tail.reserved() + self.books.charged(),
+            requests_in_flight: self.ship.in_flight(),
+            blocked: match self.letters.is_blocked() {
+                true => Some("the quarantine cannot be written".to_owned()),
+                false => self.ship.blocked(),
+            },
+            draining: self.phase != Phase::Running,
+        }
     }
 
     /// Asserts every invariant that can be told from inside. The simulation calls it after each step.
@@ -78,6 +207,183 @@ impl Agent {
     /// # Panics
     /// When one does not hold.
     pub fn check_invariants(&self) {
-        unimplemented!()
+        self.books.check_invariants();
+        self.tail.check_invariants(&self.books);
+        self.ship.check_invariants();
+    }
+
+    /// Enters a mapped chunk in the books and gives its events and letters on.
+    fn enter(&mut self, arrived: Arrived) {
+        let Arrived { stream, chunk, settings, fresh } = arrived;
+        let Some(span) = chunk.span else { return };
+        let mut tally = chunk.settled;
+        tally.merge(&chunk.in_letters);
+        for (fate, count) in chunk.in_letters.iter() {
+            if let Fate::Quarantined(reason) = fate {
+                *self.quarantined.entry(reason).or_default() += count.lines;
+            }
+        }
+        let lines: Vec<BilledLine> =
+            chunk.lines.iter().copied().chain(chunk.held.iter().map(|held| held.line)).collect();
+        lines.iter().for_each(|line| tally.add(Fate::Billed, 1, u64::from(line.len)));
+        let held_bytes: usize = chunk.held.iter().map(|held| held.body.len()).sum();
+        let charge = chunk.body.len() + held_bytes + chunk.letters.len() + size_of_val(&lines[..]);
+        let in_body = chunk.lines.len();
+        let id = self.books.stitch(
+            stream,
+            Entry {
+                span,
+                after: chunk.after,
+                tally,
+                lines: lines.into(),
+                has_letters: !chunk.letters.is_empty(),
+                values_not_utf8: u64::from(chunk.values_not_utf8),
+                settings,
+                charge: charge as u64,
+            },
+        );
+        if !chunk.letters.is_empty() {
+            self.letters.push(id, chunk.letters.into());
+        }
+        self.ship.load(self.now.moment, id, chunk.body, chunk.lines.into(), fresh, chunk.natural_ids);
+        for (index, held) in chunk.held.into_iter().enumerate() {
+            let line = u32::try_from(in_body + index).expect("a chunk has fewer lines than 2^32");
+            self.ship.hold(id, line, held, fresh, chunk.natural_ids);
+        }
+    }
+
+    fn judge(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Billed { chunk, lines } => self.books.settle(chunk, lines),
+            Verdict::Condemned { line, reason, detail, events } => {
+                let (span, _) = self.books.line_of(line);
+                let letter = Condemned {
+                    reason,
+                    source: &self.tail.source_of(line.chunk.stream),
+                    path: &self.tail.path_of(line.chunk.stream),
+                    span,
+                    rule: &self.books.rule_of(line),
+                    detail: &detail,
+                    events: &events,
+                }
+                .letter();
+                self.books.condemn(line, reason);
+                self.letters.push(line.chunk, letter);
+                *self.quarantined.entry(reason).or_default() += 1;
+            }
+            Verdict::Say(notice) => self.out.push(Effect::Tell(notice)),
+        }
+    }
+
+    fn reload(&mut self, settings: Arc<Settings>, rules: Arc<Rules>) {
+        self.settings = Arc::clone(&settings);
+        self.ship.reload(settings.delivery.clone());
+        self.tail.reload(settings, rules, &self.books, &mut self.out, self.now);
+        self.out.say(NoticeCode::Reloaded, "new settings are in force".to_owned());
+    }
+
+    fn drain(&mut self, by: Moment) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.phase = Phase::Draining { by };
+        self.tail.drain();
+        self.ship.flush();
+        self.out.say(NoticeCode::Draining, "ending: what was read is sent and settled".to_owned());
+    }
+
+    fn changes(&self) -> u64 {
+        self.books.changes() + self.tail.changes()
+    }
+
+    fn save_is_urgent(&self) -> bool {
+        self.tail.wants_save() || self.phase != Phase::Running
+    }
+
+    /// Does all that can be done now.
+    fn pump(&mut self) {
+        let now = self.now;
+        self.tail.look_if_due(now, &mut self.out);
+        self.tail.retry_due(now, &mut self.out);
+        self.tail.save_floors_if_changed(&mut self.out);
+        if !self.letters.is_blocked() {
+            let polar_now = self.ship.polar_now(now);
+            while let Some(order) = self.tail.next_read(now, polar_now, &self.books) {
+                self.out.push(Effect::Read(Box::new(order)));
+            }
+        }
+        if let Some((letters, text)) = self.letters.next_write(now) {
+            self.out.push(Effect::Quarantine { letters, text });
+        }
+        while let Some((request, body)) = self.ship.next_post(now) {
+            self.out.push(Effect::Post { request, body });
+        }
+        self.out.effects.extend(self.ship.held_notice().map(Effect::Tell));
+        self.say_quarantined();
+        self.save_if_due();
+        self.stop_if_home();
+    }
+
+    fn say_quarantined(&mut self) {
+        let due = self.quarantined_said == Moment::START
+            || self.now.moment >= self.quarantined_said + QUARANTINE_NOTICE
+            || self.phase != Phase::Running;
+        if self.quarantined.is_empty() || !due {
+            return;
+        }
+        self.quarantined_said = self.now.moment.max(Moment::from_nanos(1));
+        let sums: Vec<String> =
+            self.quarantined.iter().map(|(reason, lines)| format!("{lines} {reason}")).collect();
+        self.quarantined.clear();
+        self.out.say_with_hint(
+            NoticeCode::LinesQuarantined,
+            format!("lines quarantined: {}", sums.join(", ")),
+            "quarantine/quarantine.jsonl in the state folder holds them with their reasons",
+        );
+    }
+
+    fn save_if_due(&mut self) {
+        let (changes, urgent) = (self.changes(), self.save_is_urgent());
+        let Some((save, sequence)) = self.saver.begin(changes, urgent, self.now) else { return };
+        self.tail.save_begins(save.0);
+        let checkpoint = seal(&self.checkpoint(sequence)).into();
+        self.out.push(Effect::Save { save, checkpoint });
+    }
+
+    fn checkpoint(&self, sequence: u64) -> Checkpoint {
+        let delivered = self.ship.delivered();
+        let mut checkpoint = Checkpoint {
+            version: checkpoint::VERSION,
+            sequence,
+            saved_at: self.now.wall.to_string(),
+            events_inserted: delivered.inserted,
+            events_duplicate: delivered.duplicate,
+            events_duplicate_unexpected: delivered.duplicate_unexpected,
+            ..Checkpoint::default()
+        };
+        checkpoint.set_accounts(self.books.accounts());
+        self.tail.record(&self.books, &mut checkpoint);
+        checkpoint
+    }
+
+    fn stop_if_home(&mut self) {
+        let Phase::Draining { by } = self.phase else { return };
+        let home = self.ship.is_home() && self.letters.are_home() && !self.tail.has_reads();
+        let saved = self.saver.is_saved(self.changes());
+        if (home && saved) || self.now.moment >= by {
+            self.phase = Phase::Stopped;
+            self.out.push(Effect::Stop);
+        }
+    }
+}
+
+/// A disk's fault in words.
+pub(crate) fn words(fault: &DiskFault) -> String {
+    match fault {
+        DiskFault::Gone => "it is gone".to_owned(),
+        DiskFault::Full => "no space left".to_owned(),
+        DiskFault::Denied => "permission denied".to_owned(),
+        DiskFault::TooManyOpen => "too many open files".to_owned(),
+        DiskFault::Other(what) => what.clone(),
     }
 }

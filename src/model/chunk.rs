@@ -78,6 +78,9 @@ pub struct LongLine {
     pub before_start: Guard,
     /// Of the bytes before `searched`.
     pub before_searched: Guard,
+    /// It began before what is ours to read: whatever it says, it is ignored(rest_of_line). Its `start` is
+    /// then where our part of it begins, and it may be of any length.
+    pub is_foreign: bool,
 }
 
 /// A line that has events in the body.

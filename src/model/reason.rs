@@ -46,6 +46,8 @@ reasons! {
         NoRule = "no_rule",
         /// The line is empty or holds white space only.
         Empty = "empty",
+        /// The rest of a line whose beginning is not Floe's to bill: it stands before the place where `read_from = "end"` began, or its file had ended.
+        RestOfLine = "rest_of_line",
     }
 }
 

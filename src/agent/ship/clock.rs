@@ -108,7 +108,11 @@ mod tests {
     }
 
     fn heard(clock: &mut PolarClock, moment_ms: u64, wall: &str, date: &str) -> Option<i64> {
-        clock.heard(now(moment_ms, wall), Moment::from_nanos((moment_ms - 20) * 1_000_000), date.parse().unwrap())
+        clock.heard(
+            now(moment_ms, wall),
+            Moment::from_nanos((moment_ms - 20) * 1_000_000),
+            date.parse().unwrap(),
+        )
     }
 
     #[test]

@@ -34,13 +34,24 @@ const FAILURES_TO_SPLIT: u32 = 3;
 /// A line is condemned for a 500 only when chance explains its failures less often than this.
 const CHANCE_TO_CONDEMN: f64 = 1e-9;
 
+/// A `Retry-After` beyond this is taken for a mistake of whoever sent it.
+const LONGEST_TOLD_WAIT_S: u64 = 3600;
+
 /// What an answer, or the passing of time, means for the ledger.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// Polar has the events of so many lines of the chunk.
-    Billed { chunk: ChunkId, lines: u32 },
+    Billed {
+        chunk: ChunkId,
+        lines: u32,
+    },
     /// The line is to be quarantined.
-    Condemned { line: LineId, reason: Quarantined, detail: String, events: Bytes },
+    Condemned {
+        line: LineId,
+        reason: Quarantined,
+        detail: String,
+        events: Bytes,
+    },
     Say(Notice),
 }
 
@@ -221,7 +232,8 @@ impl Ship {
 
     /// The waiting parcel that may go first.
     fn next_waiting(&self) -> Option<usize> {
-        let earliest = self.waiting.iter().enumerate().min_by_key(|(index, parcel)| (parcel.not_before, *index));
+        let earliest =
+            self.waiting.iter().enumerate().min_by_key(|(index, parcel)| (parcel.not_before, *index));
         earliest.map(|(index, _)| index)
     }
 
@@ -295,10 +307,13 @@ impl Ship {
                 self.throttled(now, parcel, retry_after_seconds, &mut verdicts);
             }
             Outcome::Answer(Answer::Refused(refusal)) => {
-                self.refused(now, parcel, refusal.to_string(), &mut verdicts);
+                self.refused(now, parcel, format!("Polar refuses the batches: {refusal}"), &mut verdicts);
             }
-            Outcome::Answer(Answer::Failed { status }) => {
+            Outcome::Answer(Answer::Failed { status, retry_after_seconds }) => {
                 self.failed(now, parcel, format!("Polar answers {status}"), Some(status), &mut verdicts);
+                if let Some(seconds) = retry_after_seconds {
+                    self.wait_as_told(now.moment, seconds);
+                }
             }
             Outcome::Answer(Answer::TooLarge) => self.too_large(now, parcel, &mut verdicts),
             Outcome::Answer(Answer::Invalid { named }) => self.invalid(now, parcel, &named, &mut verdicts),
@@ -350,7 +365,8 @@ impl Ship {
         verdicts: &mut Vec<Verdict>,
     ) {
         self.width.narrow();
-        let wait = retry_after_seconds.map_or(RATE_WINDOW, Duration::from_secs);
+        let told = retry_after_seconds.map(|seconds| seconds.min(LONGEST_TOLD_WAIT_S));
+        let wait = told.map_or(RATE_WINDOW, Duration::from_secs);
         let until = now.moment + wait + self.jitter.backoff(1, Duration::from_secs(1));
         if !matches!(self.gate, Gate::Waiting { .. }) {
             verdicts.push(Verdict::Say(Notice {
@@ -365,6 +381,15 @@ impl Ship {
         self.gate = Gate::Waiting { until: until.max(self.gate.opens_at()) };
         parcel.not_before = until;
         self.waiting.push_front(parcel);
+    }
+
+    /// A failing server may say when to come again, too.
+    fn wait_as_told(&mut self, now: Moment, seconds: u64) {
+        let told = now + Duration::from_secs(seconds.min(LONGEST_TOLD_WAIT_S));
+        match &mut self.gate {
+            Gate::Probing { next, .. } => *next = told.max(*next),
+            gate => *gate = Gate::Waiting { until: told.max(gate.opens_at()) },
+        }
     }
 
     fn refused(&mut self, now: Now, mut parcel: Parcel, why: String, verdicts: &mut Vec<Verdict>) {
@@ -491,12 +516,7 @@ impl Ship {
         let certain = self.suspect_alone(&mut parcel);
         if certain {
             let detail = format!("Polar refuses its {} bytes as too large", parcel.body.len());
-            verdicts.push(condemned(
-                parcel.lines[0].id,
-                Quarantined::TooLarge,
-                detail,
-                parcel.events_of(0),
-            ));
+            verdicts.push(condemned(parcel.lines[0].id, Quarantined::TooLarge, detail, parcel.events_of(0)));
             self.condemn_aside(parcel.aside, verdicts);
         } else {
             self.try_again(now, parcel);
@@ -515,13 +535,7 @@ impl Ship {
         suspicion.failures >= 2 && self.successes > suspicion.successes_before
     }
 
-    fn invalid(
-        &mut self,
-        now: Now,
-        mut parcel: Parcel,
-        named: &[NamedEvent],
-        verdicts: &mut Vec<Verdict>,
-    ) {
+    fn invalid(&mut self, now: Now, mut parcel: Parcel, named: &[NamedEvent], verdicts: &mut Vec<Verdict>) {
         let mut faults: BTreeMap<usize, NamedFault> = BTreeMap::new();
         for event in named {
             if let Some(line) = parcel.line_of(event.index) {
@@ -628,7 +642,8 @@ impl Ship {
         self.held_said = any;
         changed.then(|| Notice {
             code: NoticeCode::FutureHeld,
-            message: "lines with a timestamp in the future of Polar's clock wait until they are due".to_owned(),
+            message: "lines with a timestamp in the future of Polar's clock wait until they are due"
+                .to_owned(),
             hint: Some("is the clock of this host, or of the application, ahead?".to_owned()),
         })
     }

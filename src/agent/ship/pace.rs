@@ -135,9 +135,16 @@ impl Width {
 pub(super) enum Gate {
     Open,
     /// Polar said when to come again.
-    Waiting { until: Moment },
+    Waiting {
+        until: Moment,
+    },
     /// Everything fails, or Polar refuses us: one probe at a time.
-    Probing { next: Moment, failures: u32, why: String, refused: bool },
+    Probing {
+        next: Moment,
+        failures: u32,
+        why: String,
+        refused: bool,
+    },
 }
 
 impl Gate {

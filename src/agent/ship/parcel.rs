@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::agent::books::{ChunkId, LineId};
 use crate::model::{BilledLine, Moment};
-use crate::polar::request::{BODY_END, BODY_START};
+use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ impl Parcel {
     }
 
     fn start_of(&self, index: usize) -> usize {
-        index.checked_sub(1).map_or(BODY_START.len(), |before| self.lines[before].body_end as usize)
+        index.checked_sub(1).map_or(BODY_PREFIX.len(), |before| self.lines[before].body_end as usize)
     }
 
     /// The place of the line that the event belongs to.
@@ -143,14 +143,14 @@ pub(super) struct Packing {
 
 impl Default for Packing {
     fn default() -> Self {
-        Self { body: BODY_START.to_vec(), lines: Vec::new(), fresh: true, natural_ids: false }
+        Self { body: BODY_PREFIX.to_vec(), lines: Vec::new(), fresh: true, natural_ids: false }
     }
 }
 
 impl Packing {
     fn with_capacity(bytes: usize) -> Self {
-        let mut body = Vec::with_capacity(bytes + BODY_START.len() + BODY_END.len());
-        body.extend_from_slice(BODY_START);
+        let mut body = Vec::with_capacity(bytes + BODY_PREFIX.len() + BODY_SUFFIX.len());
+        body.extend_from_slice(BODY_PREFIX);
         Self { body, ..Self::default() }
     }
 
@@ -173,7 +173,7 @@ impl Packing {
         }
         let comma = self.body.pop();
         debug_assert_eq!(comma, Some(b','), "each line's events end with a comma");
-        self.body.extend_from_slice(BODY_END);
+        self.body.extend_from_slice(BODY_SUFFIX);
         Some(Parcel {
             body: Bytes::from(self.body),
             lines: self.lines,
@@ -203,7 +203,7 @@ pub(super) fn pack(
             let events = &load.body[start..line.body_end as usize];
             let packed = packing.events();
             let fits = packed + u32::from(line.events) <= max_events
-                && packing.body.len() + events.len() + BODY_END.len() <= max_bytes;
+                && packing.body.len() + events.len() + BODY_SUFFIX.len() <= max_bytes;
             if !fits && packed > 0 {
                 break 'full;
             }

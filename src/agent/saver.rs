@@ -1,0 +1,87 @@
+//! When to save the checkpoint: at most once a second, at once when a new file waits to be read or when the
+//! daemon ends, and again and again while the disk says no.
+
+use std::time::Duration;
+
+use super::border::{DiskFault, Now, SaveId};
+use super::notice::{Notice, NoticeCode};
+use crate::model::Moment;
+
+/// Between two saves, at least.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Between two saves that a new file or the end asks for.
+const URGENT_INTERVAL: Duration = Duration::from_millis(10);
+
+/// After a save that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Saver {
+    /// What the last durable checkpoint says, as a count of changes.
+    saved: Option<u64>,
+    saving: Option<(SaveId, u64)>,
+    last: Option<Moment>,
+    retry_at: Moment,
+    failing: bool,
+    sequence: u64,
+}
+
+impl Saver {
+    pub(super) fn new(sequence: u64) -> Self {
+        Self { saved: None, saving: None, last: None, retry_at: Moment::START, failing: false, sequence }
+    }
+
+    fn ready_at(&self, urgent: bool) -> Moment {
+        let interval = if urgent { URGENT_INTERVAL } else { INTERVAL };
+        self.last.map_or(Moment::START, |last| last + interval).max(self.retry_at)
+    }
+
+    /// Begins a save, when `changes` are not saved and it is time: the id and the sequence to write.
+    pub(super) fn begin(&mut self, changes: u64, urgent: bool, now: Now) -> Option<(SaveId, u64)> {
+        if self.saving.is_some() || self.saved == Some(changes) || now.moment < self.ready_at(urgent) {
+            return None;
+        }
+        self.sequence += 1;
+        // Ids of floors and saves must differ; sequences are far below the upper half.
+        let save = SaveId(self.sequence | 1 << 63);
+        self.saving = Some((save, changes));
+        self.last = Some(now.moment);
+        Some((save, self.sequence))
+    }
+
+    /// Takes an answer in. `None` when the save is not one of this part's.
+    pub(super) fn ended(&mut self, save: SaveId, result: &Result<(), DiskFault>, now: Now) -> Option<Notice> {
+        let (_, changes) = self.saving.take_if(|(saving, _)| *saving == save)?;
+        match result {
+            Ok(()) => {
+                self.saved = Some(changes);
+                std::mem::take(&mut self.failing).then(|| Notice {
+                    code: NoticeCode::CheckpointSaved,
+                    message: "the checkpoint can be saved again".to_owned(),
+                    hint: None,
+                })
+            }
+            Err(fault) => {
+                self.retry_at = now.moment + RETRY;
+                let first = !std::mem::replace(&mut self.failing, true);
+                first.then(|| Notice {
+                    code: NoticeCode::CheckpointUnsaved,
+                    message: format!("cannot save the checkpoint: {}", super::words(fault)),
+                    hint: Some(
+                        "events go on; after a restart more is sent again, which costs requests, not money"
+                            .to_owned(),
+                    ),
+                })
+            }
+        }
+    }
+
+    pub(super) fn is_saved(&self, changes: u64) -> bool {
+        self.saved == Some(changes)
+    }
+
+    pub(super) fn deadline(&self, changes: u64, urgent: bool) -> Option<Moment> {
+        (self.saving.is_none() && self.saved != Some(changes)).then(|| self.ready_at(urgent))
+    }
+}

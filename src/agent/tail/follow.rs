@@ -1,0 +1,595 @@
+//! Streams that are known: found again, opened, read, truncated, ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::candidate::{Candidate, Judgement, Step, judge, tell_tales, told_by_offset};
+use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, source_index};
+use crate::agent::books::{Books, Standing};
+use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting};
+use crate::agent::notice::NoticeCode;
+use crate::agent::words;
+use crate::config::Settings;
+use crate::mapping::{ReadFault, identity};
+use crate::model::chunk::LongLine;
+use crate::model::{FileKey, Guard, MappedChunk, Moment, Offset, Print, Stop, StreamId};
+
+/// Output that one read may make, at most.
+const MOST_ROOM: u64 = 256 * 1024;
+
+/// A long unterminated line is not read again sooner than this.
+const PARTIAL_PAUSE_NANOS: u64 = 5_000_000;
+
+/// An unterminated line shorter than this is read again whenever something rings.
+const SHORT_PARTIAL: u64 = 4096;
+
+/// What an answered read brings.
+#[derive(Debug)]
+pub(in crate::agent) struct Arrived {
+    pub stream: StreamId,
+    pub chunk: MappedChunk,
+    pub settings: Arc<Settings>,
+    /// Everything in it was written after this process first saw the file.
+    pub fresh: bool,
+}
+
+/// The rest of a line that began before `at`; `guard` is of the bytes there.
+pub(super) const fn foreign_line(at: Offset, guard: Guard) -> LongLine {
+    LongLine {
+        start: at,
+        searched: at,
+        wanted: false,
+        before_start: guard,
+        before_searched: guard,
+        is_foreign: true,
+    }
+}
+
+impl Tail {
+    /// Holds the list against the streams: moved, grown, shrunk, gone, found again.
+    pub(super) fn follow_known(
+        &mut self,
+        now: Now,
+        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        books: &Books,
+        out: &mut Outbox,
+    ) {
+        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        for id in ids {
+            let stream = &self.streams[&id];
+            if self.index_of(&stream.source).is_none() {
+                continue;
+            }
+            match stream.place {
+                Place::At { file, absent_since, .. } => {
+                    match seen.get(&(Arc::clone(&stream.source), file)) {
+                        Some(sightings) => self.seen_again(id, now, sightings, out),
+                        None => {
+                            let stream = self.streams.get_mut(&id).expect("the stream was just seen");
+                            let since = absent_since.unwrap_or(now.moment);
+                            if let Place::At { absent_since, .. } = &mut stream.place {
+                                *absent_since = Some(since);
+                            }
+                            // No path leads to it: only reading tells whether it grows.
+                            self.make_ready(id);
+                        }
+                    }
+                    self.end_if_quiet(id, now, books, out);
+                }
+                Place::Expected { file } => match seen.get(&(Arc::clone(&stream.source), file)) {
+                    Some(sightings) => self.verify(id, file, sightings, books, out),
+                    None => self.lose(id, None, now),
+                },
+                Place::Verifying { .. } | Place::Nowhere { .. } => {}
+            }
+        }
+    }
+
+    fn seen_again(&mut self, id: StreamId, now: Now, sightings: &[&Sighting], out: &mut Outbox) {
+        let size = sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0);
+        let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
+        if let Place::At { absent_since, .. } = &mut stream.place {
+            *absent_since = None;
+        }
+        if !sightings.iter().any(|sighting| *sighting.path == *stream.path) {
+            let better = sightings.iter().find(|sighting| sighting.matched.is_some());
+            let path: Arc<str> = Arc::from(better.unwrap_or(&sightings[0]).path.as_str());
+            self.rename(id, path, out);
+        }
+        let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
+        if size < stream.position.0.max(stream.inside.map_or(0, |line| line.searched.0)) {
+            self.truncated(id, size, now, out);
+            return;
+        }
+        if size > stream.size {
+            stream.size = size;
+            stream.last_growth = now.moment;
+        } else if size < stream.size {
+            // Shorter, but not below what was read: the unterminated line was taken back.
+            stream.size = size;
+            stream.partial = stream.partial.min(size - stream.position.0);
+        }
+        let stream = &self.streams[&id];
+        let unopened = matches!(stream.place, Place::At { handle: Handle::Closed, .. });
+        if unopened && now.moment >= stream.retry_at {
+            self.open(id, out);
+        }
+        if self.streams[&id].behind() > 0 {
+            self.make_ready(id);
+        }
+    }
+
+    pub(super) fn rename(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
+        let stream = self.streams.get_mut(&id).expect("a stream that is renamed is known");
+        let before = std::mem::replace(&mut stream.path, Arc::clone(&path));
+        if self.by_path.remove(&(Arc::clone(&before), id)) {
+            self.by_path.insert((Arc::clone(&path), id));
+        }
+        self.changes += 1;
+        out.say(NoticeCode::FileRenamed, format!("{before:?} is {path:?} now"));
+    }
+
+    fn open(&mut self, id: StreamId, out: &mut Outbox) {
+        let stream = self.streams.get_mut(&id).expect("a stream that is opened is known");
+        if let Place::At { file, handle, .. } = &mut stream.place {
+            *handle = Handle::Opening;
+            stream.retry_at = Moment::START;
+            out.push(Effect::Open { stream: id, path: stream.path.to_string(), file: *file });
+        }
+    }
+
+    /// Puts a stream at a file and opens it.
+    pub(super) fn settle_at(&mut self, id: StreamId, file: FileKey, size: u64, now: Now, out: &mut Outbox) {
+        let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
+        stream.place = Place::At { file, handle: Handle::Closed, absent_since: None };
+        stream.size = size;
+        stream.partial = 0;
+        stream.last_growth = now.moment;
+        self.by_file.insert((Arc::clone(&stream.source), file), id);
+        self.by_path.insert((Arc::clone(&stream.path), id));
+        self.changes += 1;
+        self.open(id, out);
+    }
+
+    pub(in crate::agent) fn opened(
+        &mut self,
+        id: StreamId,
+        result: &Result<(), DiskFault>,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Place::At { handle, .. } = &mut stream.place else { return };
+        if *handle != Handle::Opening {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                *handle = Handle::Open;
+                stream.retry_at = Moment::START;
+                if std::mem::take(&mut stream.unreadable) {
+                    out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
+                }
+                self.make_ready(id);
+            }
+            Err(DiskFault::Gone) => {
+                *handle = Handle::Closed;
+                stream.retry_at = Moment::START;
+                self.look_soon(now);
+            }
+            Err(fault) => {
+                *handle = Handle::Closed;
+                self.unreadable(id, &words(fault), now, out);
+            }
+        }
+    }
+
+    fn unreadable(&mut self, id: StreamId, why: &str, now: Now, out: &mut Outbox) {
+        let stream = self.streams.get_mut(&id).expect("a stream that cannot be read is known");
+        stream.retry_at = now.moment + DISK_RETRY;
+        if !std::mem::replace(&mut stream.unreadable, true) {
+            out.say_with_hint(
+                NoticeCode::FileUnreadable,
+                format!("cannot read {:?}: {why}", stream.path),
+                "it is tried again each second; give Floe's user read access, or raise its limit of open files",
+            );
+        }
+    }
+
+    /// Retries what the disk refused a while ago.
+    pub(in crate::agent) fn retry_due(&mut self, now: Now, out: &mut Outbox) {
+        let due: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.retry_at != Moment::START && stream.retry_at <= now.moment)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let stream = self.streams.get_mut(&id).expect("the stream was just listed");
+            stream.retry_at = Moment::START;
+            match stream.place {
+                Place::At { handle: Handle::Closed, .. } => self.open(id, out),
+                Place::At { handle: Handle::Open, .. } => self.make_ready(id),
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks whether the file that stands where the checkpoint left a stream is that stream.
+    fn verify(
+        &mut self,
+        id: StreamId,
+        file: FileKey,
+        sightings: &[&Sighting],
+        books: &Books,
+        out: &mut Outbox,
+    ) {
+        let ask = AskId(self.new_id());
+        let stream = self.streams.get_mut(&id).expect("a stream that is verified is known");
+        if !sightings.iter().any(|sighting| *sighting.path == *stream.path) {
+            let better = sightings.iter().find(|sighting| sighting.matched.is_some());
+            let path: Arc<str> = Arc::from(better.unwrap_or(&sightings[0]).path.as_str());
+            out.say(NoticeCode::FileRenamed, format!("{:?} is {path:?} now", stream.path));
+            stream.path = path;
+            self.changes += 1;
+        }
+        stream.place = Place::Verifying { file };
+        let standing = books.standing(id);
+        let tales = tell_tales(&standing.marks, stream.position, stream.guard);
+        let at: Vec<Offset> = tales.iter().map(|(offset, _)| *offset).collect();
+        let path = stream.path.to_string();
+        self.asking.insert(ask, Asking::Verify { stream: id, at: at.clone() });
+        out.push(Effect::Ask { ask, path, file, at, against: None });
+    }
+
+    pub(super) fn verified(
+        &mut self,
+        id: StreamId,
+        at: &[Offset],
+        result: Result<Asked, DiskFault>,
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Place::Verifying { file } = stream.place else { return };
+        let asked = match result {
+            Ok(asked) => asked,
+            Err(DiskFault::Gone) => {
+                stream.place = Place::Expected { file };
+                self.look_soon(now);
+                return;
+            }
+            Err(fault) => {
+                // The next look asks again.
+                stream.place = Place::Expected { file };
+                self.unreadable(id, &words(&fault), now, out);
+                self.streams.get_mut(&id).expect("the stream was just seen").retry_at = Moment::START;
+                return;
+            }
+        };
+        stream.unreadable = false;
+        let standing = books.standing(id);
+        let told = told_by_offset(at, &asked);
+        let tales = tell_tales(&standing.marks, stream.position, stream.guard);
+        let stream = &self.streams[&id];
+        let same_head = self.print_of(&stream.source, &asked) == Some(stream.print);
+        match judge(&tales, &told, stream.position) {
+            Judgement::Same if same_head && asked.size >= stream.position.0 => {
+                // What stands there now may have been sent by the process before.
+                self.streams.get_mut(&id).expect("the stream was just seen").fresh_from = asked.size;
+                self.settle_at(id, file, asked.size, now, out);
+            }
+            Judgement::Unknown if same_head && books.is_settled(id) => {
+                self.rolled_back(id, file, &standing, &asked, now, books, out);
+            }
+            _ => {
+                self.say_truncated(id, asked.size, out);
+                self.lose(id, Some(file), now);
+                self.look_soon(now);
+            }
+        }
+    }
+
+    /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took
+    /// its end. Reading goes on from the last mark; what is read twice has the same ids.
+    #[expect(clippy::too_many_arguments, reason = "the answer to one question")]
+    fn rolled_back(
+        &mut self,
+        id: StreamId,
+        file: FileKey,
+        standing: &Standing,
+        asked: &Asked,
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let whole = |offset: Offset| offset.0 <= asked.size && offset <= standing.frontier;
+        let Some(back) =
+            standing.marks.iter().rposition(|(offset, _)| whole(*offset)).filter(|last| *last > 0)
+        else {
+            self.say_truncated(id, asked.size, out);
+            self.lose(id, Some(file), now);
+            self.look_soon(now);
+            return;
+        };
+        let (frontier, guard) = standing.marks[back];
+        let marks = standing.marks[..=back].to_vec();
+        let stream = self.streams.get_mut(&id).expect("a stream that is rolled back is known");
+        let source = Arc::clone(&stream.source);
+        stream.position = frontier;
+        stream.guard = guard;
+        stream.inside = None;
+        stream.fresh_from = u64::MAX;
+        out.say(
+            NoticeCode::FileTruncated,
+            format!("{:?} lost its end; it is read again from byte {frontier}", stream.path),
+        );
+        books.close(id);
+        books.open(id, &source, Standing { frontier, guard, marks });
+        self.settle_at(id, file, asked.size, now, out);
+    }
+
+    /// The stream's bytes are not where they were.
+    fn lose(&mut self, id: StreamId, not: Option<FileKey>, now: Now) {
+        let stream = self.streams.get_mut(&id).expect("a stream that is lost was known");
+        stream.place = Place::Nowhere { since: now.moment, looks: 0, not, given_up: false };
+        stream.queued = false;
+        self.changes += 1;
+        Self::drop_read(&mut self.reads, &mut self.reserved, stream);
+        self.ready.retain(|ready| *ready != id);
+        self.stalled.retain(|stalled| *stalled != id);
+        self.wake_held(id);
+    }
+
+    fn say_truncated(&self, id: StreamId, size: u64, out: &mut Outbox) {
+        let stream = &self.streams[&id];
+        out.say(
+            NoticeCode::FileTruncated,
+            format!("{:?} was truncated or written anew: it has {size} bytes", stream.path),
+        );
+    }
+
+    /// A followed file became shorter than what was read of it, or has other content there: what stands in it
+    /// now is another file, and the stream lives on only in a copy.
+    fn truncated(&mut self, id: StreamId, size: u64, now: Now, out: &mut Outbox) {
+        self.say_truncated(id, size, out);
+        let stream = &self.streams[&id];
+        let Place::At { file, handle, .. } = stream.place else { return };
+        if handle != Handle::Closed {
+            out.push(Effect::Close(id));
+        }
+        let (source, path) = (Arc::clone(&stream.source), Arc::clone(&stream.path));
+        let captures = Arc::clone(&stream.captures);
+        self.by_file.remove(&(Arc::clone(&source), file));
+        self.by_path.remove(&(Arc::clone(&path), id));
+        self.lose(id, Some(file), now);
+        let candidate = Candidate {
+            path,
+            captures,
+            size,
+            step: Step::New,
+            adopt_only: false,
+            initial: false,
+            floor: None,
+            distinct_from: [id].into(),
+            agreed: BTreeMap::new(),
+            said: false,
+        };
+        self.candidates.insert((source, file), candidate);
+        self.look_soon(now);
+    }
+
+    /// Ends a file that nobody will write to any more: its unterminated last line is mapped, then it is
+    /// closed if no path leads to it.
+    fn end_if_quiet(&mut self, id: StreamId, now: Now, books: &Books, out: &mut Outbox) {
+        let stream = &self.streams[&id];
+        let Place::At { handle: Handle::Open, absent_since, .. } = stream.place else { return };
+        let over = absent_since.is_some() || stream.was_renamed();
+        let quiet =
+            now.moment.since(stream.last_growth.max(absent_since.unwrap_or(Moment::START))) >= QUIET_TIME;
+        if !over || !quiet || stream.reading.is_some() || stream.behind() > 0 || self.draining {
+            return;
+        }
+        if stream.partial > 0 || stream.inside.is_some() {
+            if !stream.last_line_done {
+                self.make_ready(id);
+            }
+            return;
+        }
+        if absent_since.is_some() && books.is_settled(id) {
+            let path = Arc::clone(&stream.path);
+            let (source, file) = (Arc::clone(&stream.source), stream.file().expect("it is at a file"));
+            out.push(Effect::Close(id));
+            self.by_file.remove(&(source, file));
+            self.by_path.remove(&(Arc::clone(&path), id));
+            self.lose(id, None, now);
+            if let Place::Nowhere { given_up, .. } = &mut self.streams.get_mut(&id).expect("known").place {
+                *given_up = true;
+            }
+            out.say(NoticeCode::FileEnded, format!("{path:?} is gone, read to its end"));
+        }
+    }
+
+    /// Gives the next read that memory and windows allow.
+    pub(in crate::agent) fn next_read(
+        &mut self,
+        now: Now,
+        polar_now: jiff::Timestamp,
+        books: &Books,
+    ) -> Option<ReadOrder> {
+        if self.draining {
+            return None;
+        }
+        if self.stalled_at != books.changes() {
+            self.stalled_at = books.changes();
+            for id in std::mem::take(&mut self.stalled) {
+                self.ready.push_back(id);
+            }
+        }
+        let most = usize::from(self.settings.limits.mapping_threads) + 1;
+        let room = MOST_ROOM.min(self.settings.limits.memory / 4);
+        while self.reads.len() < most && self.reserved + books.charged() + room <= self.settings.limits.memory
+        {
+            let id = self.ready.pop_front()?;
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            if !stream.is_open() || stream.reading.is_some() {
+                stream.queued = false;
+                continue;
+            }
+            if stream.registered != Registered::Yes {
+                stream.queued = false;
+                self.unregistered |= stream.registered == Registered::No;
+                continue;
+            }
+            let ahead = stream.position.0 - books.frontier(id).0;
+            if ahead >= self.settings.limits.window {
+                self.stalled.push(id);
+                continue;
+            }
+            stream.queued = false;
+            return Some(self.order(id, room, now, polar_now));
+        }
+        None
+    }
+
+    fn order(&mut self, id: StreamId, room: u64, now: Now, polar_now: jiff::Timestamp) -> ReadOrder {
+        let read = ReadId(self.new_id());
+        let stream = self.streams.get_mut(&id).expect("a stream that is read is known");
+        let source = self.sources.iter().position(|source| source.id == stream.source);
+        let source = source_index(source.expect("only streams of known sources are at a file"));
+        let over = matches!(stream.place, Place::At { absent_since: Some(_), .. }) || stream.was_renamed();
+        let last_line = over
+            && now.moment.since(stream.last_growth) >= QUIET_TIME
+            && (stream.partial > 0 || stream.inside.is_some())
+            && !stream.last_line_done
+            && stream.behind() == 0;
+        let base = if stream.behind() > 1024 * 1024 { LARGE_READ } else { SMALL_READ };
+        stream.reading = Some(read);
+        stream.again = false;
+        let order = ReadOrder {
+            read,
+            stream: id,
+            from: stream.read_from(),
+            limit: base.max(stream.limit),
+            room: usize::try_from(room).expect("room is small"),
+            expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
+            long_line: stream.inside,
+            last_line,
+            rules: Arc::clone(&self.rules),
+            source,
+            stream_key: stream.key,
+            path: Arc::clone(&stream.path),
+            captures: Arc::clone(&stream.captures),
+            polar_now,
+        };
+        self.reserved += room;
+        let settings = Arc::clone(&self.settings);
+        self.reads.insert(read, ReadUnderWay { stream: id, room, settings, last_line });
+        order
+    }
+
+    /// Takes a read's answer in. What it gives is to be entered in the books at once: the position has moved.
+    pub(in crate::agent) fn mapped(
+        &mut self,
+        read: ReadId,
+        result: Result<MappedChunk, ReadFault>,
+        size: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Option<Arrived> {
+        let ReadUnderWay { stream: id, room, settings, last_line } = self.reads.remove(&read)?;
+        self.reserved -= room;
+        let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
+        stream.reading = None;
+        let chunk = match result {
+            Ok(chunk) => chunk,
+            Err(fault) => {
+                self.read_failed(id, fault, now, out);
+                return None;
+            }
+        };
+        if std::mem::take(&mut stream.unreadable) {
+            out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
+        }
+        if size > stream.size {
+            stream.size = size;
+            stream.last_growth = now.moment;
+        }
+        if let Some(span) = chunk.span {
+            stream.position = span.end;
+            stream.guard = chunk.after;
+            stream.inside = None;
+            stream.limit = SMALL_READ;
+            stream.partial = 0;
+        }
+        let max_line = self.max_line_of(id);
+        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
+        match chunk.stop {
+            Stop::BytesEnd { partial } => {
+                stream.partial = partial;
+                if partial > u64::from(stream.limit) / 2 {
+                    // A line does not fit into one read: take more, up to its limit.
+                    let most = max_line.saturating_add(SMALL_READ);
+                    stream.limit = stream.limit.saturating_mul(2).min(most);
+                }
+            }
+            Stop::BodyFull => stream.partial = 0,
+            Stop::InLongLine(line) => {
+                stream.inside = Some(line);
+                stream.partial = 0;
+            }
+        }
+        if last_line {
+            stream.last_line_done = true;
+            // What a late writer appends belongs to the line that is done.
+            stream.inside = Some(foreign_line(stream.position, stream.guard));
+            stream.partial = 0;
+        }
+        let more = stream.again || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
+        let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
+        if more && long_partial {
+            stream.retry_at = now.moment + std::time::Duration::from_nanos(PARTIAL_PAUSE_NANOS);
+        } else if more {
+            self.make_ready(id);
+        }
+        let stream = &self.streams[&id];
+        let fresh = chunk.span.is_some_and(|span| span.start.0 >= stream.fresh_from);
+        Some(Arrived { stream: id, chunk, settings, fresh })
+    }
+
+    /// The print that the head of a file of the source shows.
+    pub(super) fn print_of(&self, source: &str, asked: &Asked) -> Option<Print> {
+        let format = self.settings.sources[self.index_of(source)?].format;
+        identity::print_of_head(&asked.head, format)
+    }
+
+    fn max_line_of(&self, id: StreamId) -> u32 {
+        let source = self.index_of(&self.streams[&id].source);
+        source.map_or(SMALL_READ, |index| self.settings.sources[index].max_line_bytes)
+    }
+
+    fn read_failed(&mut self, id: StreamId, fault: ReadFault, now: Now, out: &mut Outbox) {
+        match fault {
+            ReadFault::Shrunk { size } => self.truncated(id, size, now, out),
+            ReadFault::GuardDiffers => self.truncated(id, self.streams[&id].size, now, out),
+            ReadFault::Gone => {
+                let stream = self.streams.get_mut(&id).expect("a stream that failed is known");
+                if let Place::At { handle, .. } = &mut stream.place {
+                    *handle = Handle::Closed;
+                }
+                stream.retry_at = now.moment + DISK_RETRY;
+                self.look_soon(now);
+            }
+            ReadFault::Io(why) => self.unreadable(id, &why, now, out),
+        }
+    }
+}
+
+impl Stream {
+    /// Whether it is settled at a file or may be soon.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.place, Place::Expected { .. } | Place::Verifying { .. })
+    }
+}

@@ -1,0 +1,823 @@
+//! Tail: which files there are, which of them is which, and what is read next.
+//!
+//! The list that a look brings is the truth; everything that rings is only a reason to look or read sooner.
+//! A file that is not known becomes a [`Candidate`] and is asked about until it is clear whether it is a
+//! known stream under another name, a copy, or a new one. A stream is registered durably before its first
+//! line is sent, so a crash cannot give it another ordinal.
+
+mod candidate;
+mod follow;
+mod resolve;
+mod rotation;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::books::{Books, Standing};
+use super::border::{AskId, DiskFault, Effect, Now, ReadId, SaveId, Sighting};
+use super::checkpoint::{Checkpoint, FileRecord, FloorRecord, Floors, OrdinalRecord, seal};
+use super::notice::{Notice, NoticeCode};
+use crate::config::Settings;
+use crate::config::settings::{Captures, ReadFrom};
+use crate::mapping::{Rules, identity};
+use crate::model::{FileKey, Guard, Moment, Offset, Print, SourceIndex, Span, StreamId};
+
+use candidate::{Candidate, Step};
+pub(super) use follow::Arrived;
+use rotation::rotated_from;
+use stream::{Handle, Place, Registered, SMALL_READ, Stream};
+
+/// Looks are no closer than this, whatever rings.
+const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
+
+/// With more files than this, the sweep takes its time.
+const MANY_FILES: usize = 1000;
+
+/// The sweep's interval for many files.
+const SLOW_SWEEP: Duration = Duration::from_secs(5);
+
+/// How long a lost stream is looked for before what it lacks is said to be missed.
+const SEARCH_TIME: Duration = Duration::from_secs(5);
+
+/// Looks that must have ended in vain besides.
+const SEARCH_LOOKS: u32 = 3;
+
+/// How long a file that no path leads to, or that was rotated, must be quiet before its end is its end.
+const QUIET_TIME: Duration = Duration::from_secs(30);
+
+/// How long to wait after the disk said no.
+const DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// Lost streams that are remembered for each source.
+const MOST_REMEMBERED: usize = 256;
+
+type CandidateKey = (Arc<str>, FileKey);
+
+/// One source as the tail sees it.
+#[derive(Debug)]
+struct Source {
+    id: Arc<str>,
+    floors: FloorState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FloorState {
+    /// The source was never looked at: its first look sets floors where `read_from` says "end".
+    Unset,
+    /// They are being saved; nothing is read before.
+    Saving(SaveId),
+    /// Saving failed; again at this moment.
+    Again {
+        at: Moment,
+    },
+    Set,
+}
+
+#[derive(Debug)]
+struct ReadUnderWay {
+    stream: StreamId,
+    room: u64,
+    settings: Arc<Settings>,
+    last_line: bool,
+}
+
+#[derive(Debug)]
+enum Asking {
+    Candidate { key: CandidateKey, at: Vec<Offset>, against: Option<StreamId> },
+    Verify { stream: StreamId, at: Vec<Offset> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    No,
+    Yes,
+    /// The settings changed meanwhile: the answer is of no use.
+    InVain,
+}
+
+/// Where effects and notices go.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pub effects: VecDeque<Effect>,
+}
+
+impl Outbox {
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(super) fn say(&mut self, code: NoticeCode, message: String) {
+        self.effects.push_back(Effect::Tell(Notice { code, message, hint: None }));
+    }
+
+    pub(super) fn say_with_hint(&mut self, code: NoticeCode, message: String, hint: &str) {
+        let hint = Some(hint.to_owned());
+        self.effects.push_back(Effect::Tell(Notice { code, message, hint }));
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Tail {
+    settings: Arc<Settings>,
+    rules: Arc<Rules>,
+    sources: Vec<Source>,
+    streams: BTreeMap<StreamId, Stream>,
+    by_file: BTreeMap<CandidateKey, StreamId>,
+    by_path: BTreeSet<(Arc<str>, StreamId)>,
+    candidates: BTreeMap<CandidateKey, Candidate>,
+    /// Where it is more than the streams here say: the next ordinal of a print.
+    ordinals: BTreeMap<(Arc<str>, Print), u32>,
+    strangers: BTreeMap<Arc<str>, BTreeSet<FileKey>>,
+    floors: Floors,
+    floors_dirty: bool,
+    asking: BTreeMap<AskId, Asking>,
+    reads: BTreeMap<ReadId, ReadUnderWay>,
+    ready: VecDeque<StreamId>,
+    /// Streams whose window is full; they are ready again when a frontier moves.
+    stalled: Vec<StreamId>,
+    stalled_at: u64,
+    /// Room promised to reads under way.
+    reserved: u64,
+    looking: Looking,
+    next_look: Moment,
+    last_look: Option<Moment>,
+    /// The checkpoint was lost: equal prints cannot be told apart at the first look.
+    ordinals_lost: bool,
+    first_look_done: bool,
+    next_id: u64,
+    /// Counts what a checkpoint would say differently.
+    changes: u64,
+    /// Saves must carry this before new streams are read.
+    unregistered: bool,
+    draining: bool,
+}
+
+impl Tail {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        rules: Arc<Rules>,
+        checkpoint: Option<Checkpoint>,
+        checkpoint_lost: bool,
+        floors: Floors,
+        books: &mut Books,
+        now: Now,
+    ) -> Self {
+        let mut tail = Self {
+            sources: Vec::new(),
+            settings: Arc::clone(&settings),
+            rules,
+            streams: BTreeMap::new(),
+            by_file: BTreeMap::new(),
+            by_path: BTreeSet::new(),
+            candidates: BTreeMap::new(),
+            ordinals: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            floors,
+            floors_dirty: false,
+            asking: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            ready: VecDeque::new(),
+            stalled: Vec::new(),
+            stalled_at: 0,
+            reserved: 0,
+            looking: Looking::No,
+            next_look: now.moment,
+            last_look: None,
+            ordinals_lost: checkpoint_lost,
+            first_look_done: false,
+            next_id: 1,
+            changes: 0,
+            unregistered: false,
+            draining: false,
+        };
+        if let Some(checkpoint) = checkpoint {
+            tail.restore(checkpoint, books, now);
+        }
+        tail.sources = tail.sources_of(&settings, books);
+        tail
+    }
+
+    fn sources_of(&self, settings: &Settings, books: &Books) -> Vec<Source> {
+        settings
+            .sources
+            .iter()
+            .map(|source| {
+                let known = books.has_account(&source.id) || self.floors.sources.contains_key(&source.id);
+                let floors = if known { FloorState::Set } else { FloorState::Unset };
+                Source { id: Arc::from(source.id.as_str()), floors }
+            })
+            .collect()
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint, books: &mut Books, now: Now) {
+        for record in checkpoint.files {
+            let Some(print) = parse_print(&record.print) else { continue };
+            let source: Arc<str> = Arc::from(record.source.as_str());
+            let id = self.new_stream_id();
+            let key = identity::stream_key(&self.settings.instance, &source, print, record.ordinal);
+            let place = match record.file {
+                Some(file) => Place::Expected { file },
+                None => Place::Nowhere { since: now.moment, looks: 0, not: None, given_up: record.given_up },
+            };
+            let path: Arc<str> = Arc::from(record.path.as_str());
+            let inside = record.inside_line.then_some(follow::foreign_line(record.frontier, record.guard));
+            let standing = Standing { frontier: record.frontier, guard: record.guard, marks: record.marks };
+            let stream = Stream {
+                source: Arc::clone(&source),
+                path: Arc::clone(&path),
+                first_path: Arc::from(record.first_path.as_str()),
+                captures: Arc::new(record.captures),
+                print,
+                ordinal: record.ordinal,
+                key,
+                place,
+                position: standing.frontier,
+                guard: standing.guard,
+                inside,
+                size: record.size,
+                fresh_from: u64::MAX,
+                partial: 0,
+                reading: None,
+                queued: false,
+                again: false,
+                limit: SMALL_READ,
+                last_growth: now.moment,
+                retry_at: Moment::START,
+                unreadable: false,
+                registered: Registered::Yes,
+                last_line_done: false,
+            };
+            books.open(id, &source, standing);
+            self.streams.insert(id, stream);
+        }
+        for OrdinalRecord { source, print, next } in checkpoint.ordinals {
+            if let Some(print) = parse_print(&print) {
+                self.ordinals.insert((Arc::from(source.as_str()), print), next);
+            }
+        }
+        let strangers = checkpoint.strangers.into_iter();
+        self.strangers = strangers
+            .map(|(source, files)| (Arc::from(source.as_str()), files.into_iter().collect()))
+            .collect();
+    }
+
+    fn new_stream_id(&mut self) -> StreamId {
+        self.next_id += 1;
+        StreamId(u32::try_from(self.next_id).expect("a process follows fewer than 2^32 files"))
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Whether a stream waits to be registered by a save.
+    pub(super) fn wants_save(&self) -> bool {
+        self.unregistered
+    }
+
+    pub(super) fn stream_count(&self) -> usize {
+        self.streams.values().filter(|stream| matches!(stream.place, Place::At { .. })).count()
+    }
+
+    pub(super) fn lag_bytes(&self) -> u64 {
+        let at = self.streams.values().filter(|stream| matches!(stream.place, Place::At { .. }));
+        at.map(|stream| stream.size.saturating_sub(stream.position.0)).sum()
+    }
+
+    pub(super) fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
+    pub(super) fn path_of(&self, stream: StreamId) -> Arc<str> {
+        self.streams.get(&stream).map_or_else(|| Arc::from(""), |stream| Arc::clone(&stream.path))
+    }
+
+    pub(super) fn source_of(&self, stream: StreamId) -> Arc<str> {
+        self.streams.get(&stream).map_or_else(|| Arc::from(""), |stream| Arc::clone(&stream.source))
+    }
+
+    /// From now on nothing is read.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    pub(super) fn has_reads(&self) -> bool {
+        !self.reads.is_empty()
+    }
+
+    fn index_of(&self, source: &str) -> Option<usize> {
+        self.sources.iter().position(|known| &*known.id == source)
+    }
+
+    /// New settings: sources come and go by their ids; a stream of one that is gone is remembered.
+    pub(super) fn reload(
+        &mut self,
+        settings: Arc<Settings>,
+        rules: Arc<Rules>,
+        books: &Books,
+        out: &mut Outbox,
+        now: Now,
+    ) {
+        self.settings = Arc::clone(&settings);
+        self.rules = rules;
+        let before = std::mem::take(&mut self.sources);
+        self.sources = self.sources_of(&settings, books);
+        for source in &mut self.sources {
+            if let Some(known) = before.iter().find(|known| known.id == source.id) {
+                source.floors = known.floors;
+            }
+        }
+        let gone: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| self.sources.iter().all(|source| source.id != stream.source))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in gone {
+            self.let_go(id, out);
+        }
+        let sources = &self.sources;
+        self.candidates.retain(|(source, _), _| sources.iter().any(|known| known.id == *source));
+        if self.looking == Looking::Yes {
+            self.looking = Looking::InVain;
+        }
+        self.next_look = now.moment;
+        self.first_look_done &= before.len() == self.sources.len();
+    }
+
+    /// Closes a stream's file and expects it where it was, for when its source comes back.
+    fn let_go(&mut self, id: StreamId, out: &mut Outbox) {
+        let stream = self.streams.get_mut(&id).expect("the stream was just listed");
+        if let Place::At { file, handle, .. } = stream.place {
+            if handle != Handle::Closed {
+                out.push(Effect::Close(id));
+            }
+            stream.place = Place::Expected { file };
+            self.by_file.remove(&(Arc::clone(&stream.source), file));
+            self.by_path.remove(&(Arc::clone(&stream.path), id));
+            Self::drop_read(&mut self.reads, &mut self.reserved, stream);
+        }
+    }
+
+    /// Forgets a read under way; its answer will be ignored.
+    fn drop_read(reads: &mut BTreeMap<ReadId, ReadUnderWay>, reserved: &mut u64, stream: &mut Stream) {
+        if let Some(read) = stream.reading.take()
+            && let Some(under_way) = reads.remove(&read)
+        {
+            *reserved -= under_way.room;
+        }
+    }
+
+    /// What a checkpoint says of the files.
+    pub(super) fn record(&self, books: &Books, checkpoint: &mut Checkpoint) {
+        for (id, stream) in &self.streams {
+            let Standing { frontier, guard, marks } = books.standing(*id);
+            checkpoint.files.push(FileRecord {
+                source: stream.source.to_string(),
+                path: stream.path.to_string(),
+                first_path: stream.first_path.to_string(),
+                captures: Captures::clone(&stream.captures),
+                file: stream.file(),
+                print: stream.print.to_string(),
+                ordinal: stream.ordinal,
+                frontier,
+                guard,
+                marks,
+                size: stream.size,
+                inside_line: stream.inside.is_some_and(|line| line.is_foreign && line.start == frontier),
+                given_up: matches!(stream.place, Place::Nowhere { given_up: true, .. }),
+            });
+        }
+        for ((source, print), next) in &self.ordinals {
+            let (source, print) = (source.to_string(), print.to_string());
+            checkpoint.ordinals.push(OrdinalRecord { source, print, next: *next });
+        }
+        for (source, files) in &self.strangers {
+            checkpoint.strangers.insert(source.to_string(), files.iter().copied().collect());
+        }
+    }
+
+    /// A save begins: streams that are new now will be registered by it.
+    pub(super) fn save_begins(&mut self, save: u64) {
+        if !std::mem::take(&mut self.unregistered) {
+            return;
+        }
+        for stream in self.streams.values_mut() {
+            if stream.registered == Registered::No {
+                stream.registered = Registered::With(save);
+            }
+        }
+    }
+
+    /// A save ended. Returns whether it was one of this part's own (floors).
+    pub(super) fn saved(&mut self, save: SaveId, result: &Result<(), DiskFault>, now: Now) {
+        for source in &mut self.sources {
+            if source.floors == FloorState::Saving(save) {
+                source.floors = match result {
+                    Ok(()) => FloorState::Set,
+                    Err(_) => FloorState::Again { at: now.moment + DISK_RETRY },
+                };
+                self.next_look = now.moment;
+            }
+        }
+        let mut registered = Vec::new();
+        for (id, stream) in &mut self.streams {
+            if stream.registered == Registered::With(save.0) {
+                match result {
+                    Ok(()) => {
+                        stream.registered = Registered::Yes;
+                        registered.push(*id);
+                    }
+                    Err(_) => {
+                        stream.registered = Registered::No;
+                        self.unregistered = true;
+                    }
+                }
+            }
+        }
+        registered.into_iter().for_each(|id| self.make_ready(id));
+    }
+
+    /// When something is due here, if nothing comes before.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        if self.draining {
+            return None;
+        }
+        let look = (self.looking == Looking::No).then_some(self.next_look);
+        let retries = self
+            .streams
+            .values()
+            .filter(|stream| stream.retry_at != Moment::START && matches!(stream.place, Place::At { .. }))
+            .map(|stream| stream.retry_at)
+            .min();
+        let denied = self
+            .candidates
+            .values()
+            .filter_map(|candidate| match candidate.step {
+                Step::Denied { retry_at } => Some(retry_at),
+                _ => None,
+            })
+            .min();
+        [look, retries, denied].into_iter().flatten().min()
+    }
+
+    /// Something happened at a path.
+    pub(super) fn nudged(&mut self, path: Option<&str>, now: Now) {
+        let Some(path) = path else {
+            self.look_soon(now);
+            return;
+        };
+        let from = (Arc::from(path), StreamId(0));
+        let streams: Vec<StreamId> =
+            self.by_path.range(from..).take_while(|(known, _)| &**known == path).map(|(_, id)| *id).collect();
+        if !streams.is_empty() {
+            for id in streams {
+                let stream = self.streams.get_mut(&id).expect("a path leads to a stream that is known");
+                if stream.reading.is_some() {
+                    stream.again = true;
+                } else {
+                    self.make_ready(id);
+                }
+            }
+            return;
+        }
+        let mut ours = false;
+        for candidate in self.candidates.values_mut().filter(|candidate| &*candidate.path == path) {
+            ours = true;
+            if candidate.step == Step::Young {
+                candidate.step = Step::New;
+            }
+        }
+        if !ours && self.is_of_a_source(path) {
+            self.look_soon(now);
+        }
+    }
+
+    fn is_of_a_source(&self, path: &str) -> bool {
+        self.settings.sources.iter().any(|source| {
+            source.files.captures(path).is_some()
+                || rotated_from(path).any(|base| source.files.captures(base).is_some())
+        })
+    }
+
+    fn look_soon(&mut self, now: Now) {
+        let earliest = self.last_look.map_or(now.moment, |last| last + CLOSEST_LOOKS);
+        self.next_look = self.next_look.min(earliest.max(now.moment));
+    }
+
+    /// Asks for a look when one is due.
+    pub(super) fn look_if_due(&mut self, now: Now, out: &mut Outbox) {
+        if self.draining || self.looking != Looking::No || now.moment < self.next_look {
+            return;
+        }
+        self.looking = Looking::Yes;
+        out.push(Effect::Look);
+    }
+
+    /// Takes a look's list in.
+    pub(super) fn looked(&mut self, now: Now, sightings: &[Sighting], books: &mut Books, out: &mut Outbox) {
+        let in_vain = std::mem::replace(&mut self.looking, Looking::No) == Looking::InVain;
+        self.last_look = Some(now.moment);
+        let many = self.streams.len() + self.candidates.len() > MANY_FILES;
+        let interval = self.settings.limits.sweep_interval;
+        self.next_look = now.moment + if many { interval.max(SLOW_SWEEP) } else { interval };
+        if in_vain {
+            self.next_look = now.moment;
+            return;
+        }
+        let mut seen: BTreeMap<CandidateKey, Vec<&Sighting>> = BTreeMap::new();
+        for sighting in sightings {
+            let Some(source) = self.sources.get(usize::from(sighting.source.0)) else { continue };
+            seen.entry((Arc::clone(&source.id), sighting.file)).or_default().push(sighting);
+        }
+        for index in 0..self.sources.len() {
+            self.first_look_at(index, &seen, books, out, now);
+        }
+        self.follow_known(now, &seen, books, out);
+        self.notice_unknown(&seen);
+        self.forget_vanished(&seen, books, out);
+        self.age_lost(now, books, out);
+        self.first_look_done = true;
+        self.resolve_all(now, out);
+    }
+
+    /// The first look at a source decides what was there before Floe.
+    fn first_look_at(
+        &mut self,
+        index: usize,
+        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        books: &mut Books,
+        out: &mut Outbox,
+        now: Now,
+    ) {
+        let source = &self.sources[index];
+        let settings = &self.settings.sources[index];
+        match source.floors {
+            FloorState::Set | FloorState::Saving(_) => return,
+            FloorState::Again { at } if now.moment < at => return,
+            FloorState::Again { .. } | FloorState::Unset => {}
+        }
+        let id = Arc::clone(&source.id);
+        let of_source = || seen.iter().filter(|((source, _), _)| *source == id);
+        let siblings = of_source()
+            .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
+            .map(|((_, file), _)| *file);
+        // With a lost checkpoint nobody knows which siblings were read: all are ours, and ids make it safe.
+        if !self.ordinals_lost {
+            let siblings: BTreeSet<FileKey> = siblings.collect();
+            self.strangers.insert(Arc::clone(&id), siblings);
+        }
+        books.account(&id);
+        self.changes += 1;
+        if settings.read_from == ReadFrom::Beginning {
+            self.sources[index].floors = FloorState::Set;
+            return;
+        }
+        let records: Vec<FloorRecord> = of_source()
+            .filter(|(_, sightings)| sightings.iter().any(|sighting| sighting.matched.is_some()))
+            .map(|((_, file), sightings)| FloorRecord {
+                file: *file,
+                print: None,
+                floor: Offset(sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)),
+                inside_line: false,
+            })
+            .collect();
+        books.account(&id).skipped_bytes = records.iter().map(|record| record.floor.0).sum();
+        self.floors.sources.insert(id.to_string(), records);
+        let save = SaveId(self.new_id());
+        self.sources[index].floors = FloorState::Saving(save);
+        out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+    }
+
+    /// Saves floors that have learned the prints of their files.
+    pub(super) fn save_floors_if_changed(&mut self, out: &mut Outbox) {
+        if std::mem::take(&mut self.floors_dirty) {
+            let save = SaveId(self.new_id());
+            out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+        }
+    }
+
+    fn notice_unknown(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+        for (key, sightings) in seen {
+            if self.by_file.contains_key(key) || self.candidates.contains_key(key) {
+                continue;
+            }
+            let verifying = self.streams.values().any(|stream| {
+                stream.source == key.0
+                    && matches!(stream.place, Place::Expected { file } | Place::Verifying { file } if file == key.1)
+            });
+            let source = self.index_of(&key.0).expect("a sighting is of a source that is known");
+            if verifying || self.sources[source].floors != FloorState::Set {
+                continue;
+            }
+            let Some((path, captures, size)) = self.place_of(source, sightings) else { continue };
+            let matched = sightings.iter().any(|sighting| sighting.matched.is_some());
+            let stranger = !matched && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
+            if stranger && !self.searches(&key.0) {
+                continue;
+            }
+            let floor = self.floor_of(&key.0, key.1);
+            let candidate = Candidate {
+                path,
+                captures,
+                size,
+                step: Step::New,
+                adopt_only: stranger,
+                initial: !self.first_look_done,
+                floor,
+                distinct_from: BTreeSet::new(),
+                agreed: BTreeMap::new(),
+                said: false,
+            };
+            self.candidates.insert(key.clone(), candidate);
+        }
+    }
+
+    /// The path by which a file belongs to the source: a match, or else the sibling of one.
+    fn place_of(&self, source: usize, sightings: &[&Sighting]) -> Option<(Arc<str>, Arc<Captures>, u64)> {
+        let size = sightings.iter().map(|sighting| sighting.size).max()?;
+        let matched = sightings.iter().find_map(|sighting| Some((sighting, sighting.matched.as_ref()?)));
+        if let Some((sighting, captures)) = matched {
+            return Some((Arc::from(sighting.path.as_str()), Arc::new(captures.clone()), size));
+        }
+        let files = &self.settings.sources[source].files;
+        sightings.iter().find_map(|sighting| {
+            let captures = rotated_from(&sighting.path).find_map(|base| files.captures(base))?;
+            Some((Arc::from(sighting.path.as_str()), Arc::new(captures), size))
+        })
+    }
+
+    fn floor_of(&self, source: &str, file: FileKey) -> Option<FloorRecord> {
+        self.floors.sources.get(source)?.iter().find(|record| record.file == file).cloned()
+    }
+
+    /// Whether some stream of the source is lost and still hoped for.
+    fn searches(&self, source: &str) -> bool {
+        self.streams.values().any(|stream| {
+            &*stream.source == source && matches!(stream.place, Place::Nowhere { given_up: false, .. })
+        })
+    }
+
+    /// Candidates that no path leads to any more.
+    fn forget_vanished(
+        &mut self,
+        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let vanished: Vec<CandidateKey> =
+            self.candidates.keys().filter(|key| !seen.contains_key(*key)).cloned().collect();
+        for key in vanished {
+            let candidate = self.candidates.remove(&key).expect("it was just listed");
+            let is_copy = matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. });
+            let unread = candidate.size.saturating_sub(candidate.floor.map_or(0, |floor| floor.floor.0));
+            if unread > 0 && !candidate.adopt_only && !is_copy {
+                let start = Offset(candidate.size - unread);
+                let span = Span { start, end: Offset(candidate.size) };
+                miss(books, out, &key.0, &candidate.path, span, "vanished before it could be read");
+            }
+        }
+        for (key, candidate) in &mut self.candidates {
+            let Some(sightings) = seen.get(key) else { continue };
+            let size = sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0);
+            if size != candidate.size {
+                candidate.size = size;
+                if candidate.step == Step::Young {
+                    candidate.step = Step::New;
+                }
+            }
+            if !sightings.iter().any(|sighting| *sighting.path == *candidate.path)
+                && let Some(sighting) = sightings.first()
+            {
+                candidate.path = Arc::from(sighting.path.as_str());
+            }
+        }
+        for (source, files) in &mut self.strangers {
+            files.retain(|file| seen.contains_key(&(Arc::clone(source), *file)));
+        }
+    }
+
+    /// Lost streams: what they lack is said to be missed once they were looked for in vain.
+    fn age_lost(&mut self, now: Now, books: &mut Books, out: &mut Outbox) {
+        let undecided: BTreeSet<Arc<str>> =
+            self.candidates.keys().map(|(source, _)| Arc::clone(source)).collect();
+        let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
+        for (id, stream) in &mut self.streams {
+            let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
+            *looks += 1;
+            let waited = *looks > SEARCH_LOOKS && now.moment.since(*since) >= SEARCH_TIME;
+            let hopeful = undecided.contains(&stream.source) && now.moment.since(*since) < 10 * SEARCH_TIME;
+            if !*given_up && waited && !hopeful {
+                *given_up = true;
+                self.changes += 1;
+                if stream.size > stream.position.0 {
+                    let span = Span { start: stream.position, end: Offset(stream.size) };
+                    miss(books, out, &stream.source, &stream.path, span, "vanished before it was read");
+                }
+            }
+            if *given_up && books.is_settled(*id) {
+                remembered.entry(Arc::clone(&stream.source)).or_default().push(*id);
+            }
+        }
+        for ids in remembered.into_values() {
+            let surplus = ids.len().saturating_sub(MOST_REMEMBERED);
+            for id in ids.into_iter().take(surplus) {
+                self.forget(id, books);
+            }
+        }
+    }
+
+    fn forget(&mut self, id: StreamId, books: &mut Books) {
+        let stream = self.streams.remove(&id).expect("a stream that is forgotten was known");
+        books.close(id);
+        self.changes += 1;
+        let shared = stream.ordinal > 0
+            || self
+                .streams
+                .values()
+                .any(|other| other.source == stream.source && other.print == stream.print);
+        if shared {
+            let next = self.ordinals.entry((stream.source, stream.print)).or_default();
+            *next = (*next).max(stream.ordinal + 1);
+        }
+    }
+
+    fn next_ordinal(&self, source: &Arc<str>, print: Print) -> u32 {
+        let used = self
+            .streams
+            .values()
+            .filter(|stream| stream.source == *source && stream.print == print)
+            .map(|stream| stream.ordinal + 1)
+            .max();
+        let remembered = self.ordinals.get(&(Arc::clone(source), print)).copied();
+        used.max(remembered).unwrap_or(0)
+    }
+
+    fn make_ready(&mut self, id: StreamId) {
+        let stream = self.streams.get_mut(&id).expect("a stream that is made ready is known");
+        if !stream.queued && stream.reading.is_none() {
+            stream.queued = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// # Panics
+    /// When the tail contradicts itself or the books.
+    pub(super) fn check_invariants(&self, books: &Books) {
+        for (id, stream) in &self.streams {
+            assert_eq!(books.end(*id), stream.position, "the position is the end of the last chunk");
+            if let Place::At { file, .. } = stream.place {
+                assert_eq!(self.by_file.get(&(Arc::clone(&stream.source), file)), Some(id));
+            }
+            assert!(
+                stream.registered == Registered::Yes || stream.position == books.frontier(*id),
+                "nothing of a stream is read before it is registered"
+            );
+        }
+        assert_eq!(self.reserved, self.reads.values().map(|read| read.room).sum::<u64>());
+        for (key, id) in &self.by_file {
+            assert_eq!(self.streams[id].file(), Some(key.1), "a file leads to the stream that is there");
+        }
+    }
+}
+
+fn miss(books: &mut Books, out: &mut Outbox, source: &Arc<str>, path: &str, span: Span, what: &str) {
+    books.miss(source, path, span);
+    out.say(
+        NoticeCode::BytesMissed,
+        format!(
+            "{path:?} {what}: bytes {} to {} ({} bytes) are not billed",
+            span.start,
+            span.end,
+            span.len()
+        ),
+    );
+}
+
+fn parse_print(text: &str) -> Option<Print> {
+    let mut bytes = [0; 16];
+    if text.len() != 32 {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(Print(bytes))
+}
+
+/// The place in the settings of a source, as effects carry it.
+fn source_index(index: usize) -> SourceIndex {
+    SourceIndex(u16::try_from(index).expect("settings have at most 65,535 sources"))
+}
+
+/// What a stream remembers of the bytes before a floor.
+fn guard_at(asked: &[Option<(Guard, Option<u8>)>], index: usize) -> Option<(Guard, Option<u8>)> {
+    asked.get(index).copied().flatten()
+}

@@ -1,0 +1,458 @@
+//! Which file a candidate is: a known stream elsewhere, a copy that must wait, or a new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::candidate::{Judgement, Step, judge, marks_of_head, tell_tales, told_by_offset};
+use super::follow::foreign_line;
+use super::stream::{Handle, Place, Registered, SMALL_READ, Stream};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, guard_at};
+use crate::agent::books::{Books, Standing};
+use crate::agent::border::{Against, AskId, Asked, DiskFault, Effect, Now};
+use crate::agent::checkpoint::FloorRecord;
+use crate::agent::notice::NoticeCode;
+use crate::agent::words;
+use crate::mapping::identity;
+use crate::model::{Guard, Moment, Offset, Print, StreamId};
+
+/// Bytes that one question compares at most.
+const COMPARE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What is known of a candidate after an answer.
+struct Facts<'a> {
+    asked: &'a Asked,
+    print: Print,
+    told: BTreeMap<Offset, Option<Guard>>,
+}
+
+enum Finding {
+    /// It is this stream.
+    Is(StreamId),
+    /// It is none that is known.
+    New,
+    /// Another question may tell.
+    Ask { at: Vec<Offset>, against: Option<StreamId> },
+    /// It cannot be told yet; `rival` is whom it may be.
+    Wait { rival: StreamId },
+}
+
+impl Tail {
+    /// Asks about every candidate that has something to ask.
+    pub(super) fn resolve_all(&mut self, now: Now, out: &mut Outbox) {
+        let due: Vec<CandidateKey> = self
+            .candidates
+            .iter()
+            .filter(|(key, candidate)| match candidate.step {
+                Step::New => true,
+                Step::Denied { retry_at } => retry_at <= now.moment,
+                Step::Held { since_size, rival_size, .. } => {
+                    candidate.size != since_size || self.rival_size(key) != rival_size
+                }
+                Step::Asking(_) | Step::Young | Step::Stuck { .. } => false,
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            let at = self.candidates[&key].floor.as_ref().map(|floor| floor.floor).into_iter().collect();
+            self.ask(&key, at, None, out);
+        }
+    }
+
+    /// The sizes of all streams that a candidate of the source is compared with: when they change, ask again.
+    fn rival_size(&self, key: &CandidateKey) -> u64 {
+        let Some(Step::Held { print, .. }) = self.candidates.get(key).map(|candidate| candidate.step) else {
+            return 0;
+        };
+        self.streams
+            .values()
+            .filter(|stream| stream.source == key.0 && stream.print == print)
+            .map(|stream| stream.size)
+            .sum()
+    }
+
+    /// A stream was lost: candidates that were held because of it are asked about again.
+    pub(super) fn wake_held(&mut self, lost: StreamId) {
+        let (source, print) = (Arc::clone(&self.streams[&lost].source), self.streams[&lost].print);
+        for ((of, _), candidate) in &mut self.candidates {
+            if *of == source && matches!(candidate.step, Step::Held { print: held, .. } if held == print) {
+                candidate.step = Step::New;
+                candidate.agreed.remove(&lost);
+            }
+        }
+    }
+
+    fn ask(&mut self, key: &CandidateKey, at: Vec<Offset>, against: Option<StreamId>, out: &mut Outbox) {
+        let ask = AskId(self.new_id());
+        let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
+        candidate.step = Step::Asking(ask);
+        let from = against.and_then(|stream| candidate.agreed.get(&stream).copied()).unwrap_or(Offset::ZERO);
+        let path = candidate.path.to_string();
+        self.asking.insert(ask, Asking::Candidate { key: key.clone(), at: at.clone(), against });
+        let against = against.map(|stream| Against { stream, from, limit: COMPARE_BYTES });
+        out.push(Effect::Ask { ask, path, file: key.1, at, against });
+    }
+
+    /// Takes an answer in.
+    pub(in crate::agent) fn told(
+        &mut self,
+        ask: AskId,
+        result: Result<Asked, DiskFault>,
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        match self.asking.remove(&ask) {
+            Some(Asking::Verify { stream, at }) => {
+                self.verified(stream, &at, result, now, books, out);
+                self.resolve_all(now, out);
+            }
+            Some(Asking::Candidate { key, at, against }) => {
+                self.told_of_candidate(&key, ask, &at, against, result, now, books, out);
+            }
+            None => {}
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one answer with what was asked")]
+    fn told_of_candidate(
+        &mut self,
+        key: &CandidateKey,
+        ask: AskId,
+        at: &[Offset],
+        against: Option<StreamId>,
+        result: Result<Asked, DiskFault>,
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let Some(candidate) = self.candidates.get_mut(key) else { return };
+        if candidate.step != Step::Asking(ask) {
+            return;
+        }
+        let asked = match result {
+            Ok(asked) => asked,
+            Err(DiskFault::Gone) => {
+                // The next look knows more; what was seen of it counts until then.
+                candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
+                self.look_soon(now);
+                return;
+            }
+            Err(fault) => {
+                candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
+                if !std::mem::replace(&mut candidate.said, true) {
+                    out.say_with_hint(
+                        NoticeCode::FileUnreadable,
+                        format!("cannot read {:?}: {}", candidate.path, words(&fault)),
+                        "it is tried again each second; give Floe's user read access, or raise its limit of open files",
+                    );
+                }
+                return;
+            }
+        };
+        candidate.size = asked.size;
+        if let (Some(stream), Some(agreement)) = (against, asked.agreement) {
+            candidate.compared(stream, agreement);
+        }
+        let Some(print) = self.print_of(&key.0, &asked) else {
+            self.candidates.get_mut(key).expect("the candidate was just seen").step = Step::Young;
+            return;
+        };
+        if self.is_stuck_for_lost_ordinals(key, print, out) {
+            return;
+        }
+        let facts = Facts { asked: &asked, print, told: told_by_offset(at, &asked) };
+        match self.find(key, &facts, books) {
+            Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
+            Finding::New if self.candidates[key].adopt_only => {
+                self.candidates.remove(key);
+                self.strangers.entry(Arc::clone(&key.0)).or_default().insert(key.1);
+            }
+            Finding::New => self.admit(key, &facts, at, now, books, out),
+            Finding::Ask { at, against } => self.ask(key, at, against, out),
+            Finding::Wait { rival } => self.hold(key, print, rival, out),
+        }
+    }
+
+    /// With the table of ordinals lost, files with equal prints at the first look cannot be told apart.
+    fn is_stuck_for_lost_ordinals(&mut self, key: &CandidateKey, print: Print, out: &mut Outbox) -> bool {
+        if !self.ordinals_lost || !self.candidates[key].initial {
+            return false;
+        }
+        let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
+        candidate.step = Step::Stuck { print };
+        let initial = |(of, _): &&CandidateKey| of == &key.0;
+        let pending = self.candidates.iter().filter(|(other, _)| initial(other)).any(|(_, candidate)| {
+            candidate.initial && matches!(candidate.step, Step::New | Step::Asking(_) | Step::Denied { .. })
+        });
+        if pending {
+            return true;
+        }
+        // All prints of the source are known: who is alone with its print goes on.
+        let mut by_print: BTreeMap<Print, Vec<CandidateKey>> = BTreeMap::new();
+        for (other, candidate) in &self.candidates {
+            if let Step::Stuck { print } = candidate.step
+                && other.0 == key.0
+            {
+                by_print.entry(print).or_default().push(other.clone());
+            }
+        }
+        for keys in by_print.into_values() {
+            let alone = keys.len() == 1;
+            for other in keys {
+                let candidate = self.candidates.get_mut(&other).expect("the candidate was just listed");
+                if alone {
+                    candidate.initial = false;
+                    candidate.step = Step::New;
+                } else if !std::mem::replace(&mut candidate.said, true) {
+                    out.say_with_hint(
+                        NoticeCode::IdentityAmbiguous,
+                        format!(
+                            "{:?} begins like another file, and the checkpoint that told them apart is lost; it is held",
+                            candidate.path
+                        ),
+                        "restore the state folder, or move the files that are already billed away",
+                    );
+                }
+            }
+        }
+        let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
+        if candidate.step == Step::New {
+            candidate.initial = false;
+            return false;
+        }
+        true
+    }
+
+    /// Weighs the candidate against every stream with an equal print.
+    fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
+        let rivals: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.source == key.0 && stream.print == facts.print)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut same: Option<(Offset, StreamId)> = None;
+        let mut undecided: Option<StreamId> = None;
+        let mut questions: BTreeSet<Offset> = BTreeSet::new();
+        let mut compare: Option<StreamId> = None;
+        let mut distinct: Vec<StreamId> = Vec::new();
+        let candidate = &self.candidates[key];
+        for id in rivals {
+            let rival = &self.streams[&id];
+            if candidate.distinct_from.contains(&id) || candidate.took_the_place_of(rival) {
+                continue;
+            }
+            match rival.place {
+                Place::Expected { .. } | Place::Verifying { .. } => undecided = Some(id),
+                Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
+                Place::Nowhere { .. } => {
+                    let standing = books.standing(id);
+                    let tales = tell_tales(&standing.marks, rival.position, rival.guard);
+                    let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
+                    if !asked {
+                        questions.extend(tales.iter().map(|(offset, _)| *offset));
+                        continue;
+                    }
+                    match judge(&tales, &facts.told, rival.position) {
+                        Judgement::Same => same = same.max(Some((rival.position, id))),
+                        Judgement::Other => distinct.push(id),
+                        Judgement::Unknown => undecided = Some(id),
+                    }
+                }
+                Place::At { handle: Handle::Open, .. } => {
+                    let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
+                    let both = facts.asked.size.min(rival.size);
+                    if agreed.0 < both {
+                        compare = Some(id);
+                    }
+                    undecided = Some(id);
+                }
+                Place::At { .. } => undecided = Some(id),
+            }
+        }
+        let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
+        candidate.distinct_from.extend(distinct);
+        if !questions.is_empty() {
+            questions.extend(facts.told.keys());
+            return Finding::Ask { at: questions.into_iter().collect(), against: None };
+        }
+        if let Some((_, stream)) = same {
+            return Finding::Is(stream);
+        }
+        if let Some(stream) = compare {
+            return Finding::Ask { at: facts.told.keys().copied().collect(), against: Some(stream) };
+        }
+        undecided.map_or(Finding::New, |rival| Finding::Wait { rival })
+    }
+
+    fn hold(&mut self, key: &CandidateKey, print: Print, rival: StreamId, out: &mut Outbox) {
+        let waits_for_others = self.streams[&rival].is_undecided();
+        let rival_path = Arc::clone(&self.streams[&rival].path);
+        let candidate = self.candidates.get_mut(key).expect("a candidate that is held is known");
+        candidate.step = Step::Held { print, since_size: candidate.size, rival_size: 0 };
+        if !waits_for_others && !std::mem::replace(&mut candidate.said, true) {
+            out.say_with_hint(
+                NoticeCode::IdentityAmbiguous,
+                format!(
+                    "{:?} may be a copy of {rival_path:?}; it is held until they differ or the other one goes",
+                    candidate.path
+                ),
+                "lines that carry a time of their own make files tell apart at their first line",
+            );
+        }
+        let rival_size = self.rival_size(key);
+        if let Some(Step::Held { rival_size: held, .. }) =
+            self.candidates.get_mut(key).map(|candidate| &mut candidate.step)
+        {
+            *held = rival_size;
+        }
+    }
+
+    /// The candidate is a stream that was lost: it goes on there.
+    fn adopt(
+        &mut self,
+        key: &CandidateKey,
+        id: StreamId,
+        size: u64,
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let candidate = self.candidates.remove(key).expect("a candidate that is adopted is known");
+        let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
+        let given_up = matches!(stream.place, Place::Nowhere { given_up: true, .. });
+        out.say(NoticeCode::IdentityResolved, format!("{:?} is what was {:?}", candidate.path, stream.path));
+        if given_up {
+            books.found_again(&stream.source, stream.position);
+        }
+        stream.path = candidate.path;
+        stream.fresh_from = stream.fresh_from.max(size);
+        let size = size.max(stream.position.0);
+        self.settle_at(id, key.1, size, now, out);
+        self.wake_others(key);
+    }
+
+    fn wake_others(&mut self, key: &CandidateKey) {
+        for ((source, _), candidate) in &mut self.candidates {
+            if *source == key.0 && matches!(candidate.step, Step::Held { .. }) {
+                candidate.step = Step::New;
+            }
+        }
+    }
+
+    /// The candidate is a new file of its source.
+    fn admit(
+        &mut self,
+        key: &CandidateKey,
+        facts: &Facts<'_>,
+        at: &[Offset],
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let candidate = self.candidates.remove(key).expect("a candidate that is admitted is known");
+        let floor = self.floor_for(&key.0, candidate.floor.as_ref(), facts);
+        let start = match &floor {
+            None => Some((Offset::ZERO, Guard::NOTHING, false)),
+            Some(floor) => at
+                .iter()
+                .position(|offset| *offset == floor.floor)
+                .and_then(|index| guard_at(&facts.asked.guards, index))
+                .map(|(guard, byte)| (floor.floor, guard, byte.is_some_and(|byte| byte != b'\n'))),
+        };
+        let Some((position, guard, inside)) = start else {
+            // The floor is not asked for yet, or the file is shorter than its floor: then it is another one.
+            self.admit_after_floor(key, candidate, floor, facts, out);
+            return;
+        };
+        let id = self.new_stream_id();
+        let source = Arc::clone(&key.0);
+        let ordinal = self.next_ordinal(&source, facts.print);
+        let stream_key = identity::stream_key(&self.settings.instance, &source, facts.print, ordinal);
+        let standing = Standing { frontier: position, guard, marks: marks_of_head(&facts.asked.head) };
+        books.open(id, &source, standing);
+        let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
+        out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
+        let stream = Stream {
+            source,
+            path: Arc::clone(&candidate.path),
+            first_path: candidate.path,
+            captures: candidate.captures,
+            print: facts.print,
+            ordinal,
+            key: stream_key,
+            place: Place::Nowhere { since: now.moment, looks: 0, not: None, given_up: false },
+            position,
+            guard,
+            inside: inside.then(|| foreign_line(position, guard)),
+            size: facts.asked.size,
+            fresh_from: if candidate.initial { facts.asked.size } else { 0 },
+            partial: 0,
+            reading: None,
+            queued: false,
+            again: false,
+            limit: SMALL_READ,
+            last_growth: now.moment,
+            retry_at: Moment::START,
+            unreadable: false,
+            registered: Registered::No,
+            last_line_done: false,
+        };
+        self.streams.insert(id, stream);
+        self.unregistered = true;
+        self.settle_at(id, key.1, facts.asked.size, now, out);
+        self.wake_others(key);
+    }
+
+    /// The floor of this file, by its key or, once the key is lost, by its print.
+    fn floor_for(
+        &mut self,
+        source: &str,
+        known: Option<&FloorRecord>,
+        facts: &Facts<'_>,
+    ) -> Option<FloorRecord> {
+        let print = facts.print.to_string();
+        let records = self.floors.sources.get_mut(source)?;
+        let by_file = records.iter_mut().find(|record| {
+            known.is_some_and(|known| known.file == record.file && known.floor == record.floor)
+        });
+        if let Some(record) = by_file {
+            let same = record.print.as_ref().is_none_or(|known| *known == print);
+            if same && record.print.is_none() {
+                record.print = Some(print);
+                self.floors_dirty = true;
+                return Some(record.clone());
+            }
+            return same.then(|| record.clone());
+        }
+        if !self.ordinals_lost {
+            return None;
+        }
+        records.iter().find(|record| record.print.as_ref() == Some(&print)).cloned()
+    }
+
+    fn admit_after_floor(
+        &mut self,
+        key: &CandidateKey,
+        mut candidate: super::Candidate,
+        floor: Option<FloorRecord>,
+        facts: &Facts<'_>,
+        out: &mut Outbox,
+    ) {
+        let floor = floor.expect("only a floor makes the start unknown");
+        let asked_in_vain = facts.told.contains_key(&floor.floor);
+        if asked_in_vain {
+            // Shorter than its floor: the file was written anew, and all of it is ours.
+            if let Some(records) = self.floors.sources.get_mut(&*key.0) {
+                records.retain(|record| *record != floor);
+                self.floors_dirty = true;
+            }
+            candidate.floor = None;
+        } else {
+            candidate.floor = Some(floor.clone());
+        }
+        let at = if asked_in_vain { Vec::new() } else { vec![floor.floor] };
+        self.candidates.insert(key.clone(), candidate);
+        self.ask(key, at, None, out);
+    }
+}
