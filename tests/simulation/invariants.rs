@@ -216,9 +216,11 @@ pub fn sound_is_billed(simulation: &Simulation, letter: &Letter) -> Held {
 
 pub fn not_home(simulation: &Simulation) -> Violation {
     let mut details = format!("{} lines are owed", simulation.oracle.owed_count());
-    if let Some(line) = simulation.oracle.owed().next() {
-        let line = simulation.oracle.line(line);
-        details = format!("{details}, the first is {line:?} {:?}", String::from_utf8_lossy(&line.bytes));
+    if let Some(id) = simulation.oracle.owed().next() {
+        let line = simulation.oracle.line(id);
+        let paths: Vec<&str> =
+            line.places.iter().flat_map(|(content, ..)| simulation.disk.paths_of(*content)).collect();
+        details = format!("{details}, the first is {} in {paths:?}: {line:?}", id.0);
     }
     if let Some(process) = &simulation.process {
         let status = process.agent.status();

@@ -25,7 +25,7 @@ fn read_one(line: &str) -> Result<Letter, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
     let code = value["reason"].as_str().ok_or_else(|| format!("a letter without a reason: {line}"))?;
     let reason = Quarantined::from_code(code).ok_or_else(|| format!("an unknown reason: {line}"))?;
-    let text = value["text"].as_str().unwrap_or(line).to_owned();
+    let text = value["text"].as_str().unwrap_or(line).chars().take(100).collect();
     Ok(Letter { reason, number: number_in(line), text })
 }
 

@@ -5,6 +5,7 @@
 //! holds it, and the running daemon has not read it. See [`crate::simulation`] for who calls when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::Timestamp;
 
@@ -85,7 +86,6 @@ pub enum Standing {
     Skipped,
 }
 
-#[derive(Debug)]
 pub struct Line {
     pub bytes: Vec<u8>,
     pub expected: Expected,
@@ -94,6 +94,14 @@ pub struct Line {
     pub cut: bool,
     /// Where it stands whole.
     pub places: Vec<(ContentId, u64, u64)>,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text: String = String::from_utf8_lossy(&self.bytes).chars().take(120).collect();
+        let Self { expected, standing, cut, places, .. } = self;
+        write!(out, "{text:?} {standing:?}, cut: {cut}, {expected:?}, at {places:?}")
+    }
 }
 
 /// An event in a request, as the model of Polar reads it.

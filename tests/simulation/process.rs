@@ -60,7 +60,7 @@ impl Process {
     }
 
     /// On the history's clock.
-    pub fn deadline(&self) -> Option<u64> {
+    pub fn deadline(&mut self) -> Option<u64> {
         Some(self.started.saturating_add(self.agent.deadline()?.as_nanos()))
     }
 
@@ -93,8 +93,7 @@ impl Process {
     /// Nothing is under way and nothing is known to wait.
     pub fn is_quiet(&self) -> bool {
         let status = self.agent.status();
-        status.lag_bytes == 0
-            && status.requests_in_flight == 0
+        status.requests_in_flight == 0
             && status.in_flight.values().all(|tally: &Tally| tally.total().lines == 0)
     }
 }

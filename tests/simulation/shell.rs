@@ -88,7 +88,7 @@ impl Simulation {
             Effect::Stop => {
                 self.note("stop");
                 self.process_ends();
-                if self.storm.moves_left > 0 {
+                if !self.is_ending {
                     let pause = self.random.delay_nanos(1_000, 60_000);
                     self.after(pause, Event::Start);
                 }

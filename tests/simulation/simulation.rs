@@ -39,6 +39,9 @@ const SECOND: u64 = 1_000_000_000;
 /// How long it may take, in virtual time, until all is home once the storm is over.
 const HOMECOMING: u64 = 6 * 3600 * SECOND;
 
+/// Ticks without a step of the clock: more of them are a busy loop.
+const MOST_TICKS_IN_VAIN: u32 = 100;
+
 /// More steps than any history needs: one that makes them runs in circles.
 const MOST_STEPS: u64 = 400_000;
 
@@ -96,6 +99,9 @@ pub struct Simulation {
     pub steps: u64,
     /// Up to where each content was found settled when a checkpoint passed it.
     pub verified: BTreeMap<ContentId, u64>,
+    /// The last drain has begun.
+    pub is_ending: bool,
+    ticks_in_vain: u32,
     events: BTreeMap<(u64, u64), Event>,
     events_made: u64,
 }
@@ -131,6 +137,8 @@ impl Simulation {
             plant,
             steps: 0,
             verified: BTreeMap::new(),
+            is_ending: false,
+            ticks_in_vain: 0,
             events: BTreeMap::new(),
             events_made: 0,
             random,
@@ -164,15 +172,24 @@ impl Simulation {
         if self.steps > MOST_STEPS {
             return violated(Invariant::ComesHome, "the agent runs in circles");
         }
-        let due = self.process.as_ref().and_then(Process::deadline);
+        let due = self.process.as_mut().and_then(Process::deadline);
         let next = self.events.first_key_value().map(|(key, _)| key.0);
         if due.is_some_and(|due| next.is_none_or(|next| due < next)) {
-            self.clock = self.clock.max(due.expect("just seen"));
+            let due = due.expect("just seen");
+            self.ticks_in_vain = if due > self.clock { 0 } else { self.ticks_in_vain + 1 };
+            if self.ticks_in_vain > MOST_TICKS_IN_VAIN {
+                return violated(
+                    Invariant::ComesHome,
+                    "the agent asks for a tick that is over, again and again",
+                );
+            }
+            self.clock = self.clock.max(due);
             return self.feed(Input::Tick);
         }
         let Some(((time, _), event)) = self.events.pop_first() else {
             return violated(Invariant::ComesHome, "the agent waits for nothing");
         };
+        self.ticks_in_vain = 0;
         self.clock = time;
         match event {
             Event::Move => self.make_a_move(),
@@ -294,6 +311,7 @@ impl Simulation {
     }
 
     fn drain_and_stop(&mut self) -> Held {
+        self.is_ending = true;
         self.drain(Duration::from_secs(30))?;
         let limit = self.clock + 31 * SECOND;
         while self.process.is_some() {

@@ -84,6 +84,7 @@ pub struct Rest {
     bytes: Vec<u8>,
     content: ContentId,
     start: u64,
+    begun: u64,
 }
 
 #[derive(Debug)]
@@ -111,6 +112,9 @@ pub struct Storm {
 const GENERATIONS: u64 = 4;
 
 const MOST_LOGS: usize = 6;
+
+/// Less than the time for which a renamed file must be quiet before its unterminated line is taken for whole.
+const QUIET_TIME: u64 = 25_000_000_000;
 
 /// Reads that were under way at a reload end within this time: only they go by the old rules.
 const RELOAD_REACHES_ALL: u64 = 60_000_000_000;
@@ -281,7 +285,7 @@ impl Simulation {
         let at = 1 + self.random.place(bytes.len() - 1);
         let start = self.disk.size(node);
         let content = self.disk.append(node, &bytes[..at]);
-        let rest = Rest { line, bytes: bytes[at..].to_vec(), content, start };
+        let rest = Rest { line, bytes: bytes[at..].to_vec(), content, start, begun: self.clock };
         self.storm.logs[log].writer.rest = Some(rest);
         self.nudge(log);
     }
@@ -336,7 +340,10 @@ impl Simulation {
     /// The rest goes where the writer writes now; where the beginning is gone, both are pieces.
     fn write_rest(&mut self, node: NodeId, rest: Rest) {
         let content = self.disk.append(node, &rest.bytes);
-        if content == rest.content {
+        // A file that was renamed or deleted ends where it has been quiet for a while.
+        let is_over = !self.disk.paths_of(content).any(|path| self.storm.matches(path));
+        let is_too_late = is_over && rest.begun + QUIET_TIME < self.clock;
+        if content == rest.content && !is_too_late {
             self.stands(rest.line, content, rest.start);
         } else {
             self.oracle.abandon(rest.line);
@@ -418,7 +425,7 @@ impl Simulation {
         let copy = if self.scene.copies_match {
             format!("{}-copy{}.log", path.trim_end_matches(".log"), self.storm.copies)
         } else {
-            format!("{path}.copy{}", self.storm.copies)
+            format!("{path}.{}", 100 + self.storm.copies)
         };
         if let Some(rest) = &self.storm.logs[log].writer.rest {
             self.oracle.cut(rest.line);
