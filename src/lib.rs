@@ -1,7 +1,7 @@
 //! Floe tails log files, maps their lines to Polar events and delivers each of them once.
 //!
 //! `ARCHITECTURE.md` has the picture. Imports go one way, in the order of the modules below; a test in
-//! `tests/architecture.rs` keeps it so.
+//! `tests/architecture` keeps it so.
 
 pub mod model;
 pub mod polar;

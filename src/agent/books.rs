@@ -71,10 +71,6 @@ pub(super) struct Standing {
     pub marks: Vec<(Offset, Guard)>,
 }
 
-impl Standing {
-    pub(super) const START: Self = Self { frontier: Offset::ZERO, guard: Guard::NOTHING, marks: Vec::new() };
-}
-
 /// What the ledger takes of a mapped chunk.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -148,10 +144,6 @@ impl Books {
 
     pub(super) fn is_settled(&self, stream: StreamId) -> bool {
         self.ledger(stream).chain.is_empty()
-    }
-
-    pub(super) fn all_settled(&self) -> bool {
-        self.ledgers.values().all(|ledger| ledger.chain.is_empty())
     }
 
     pub(super) fn frontier(&self, stream: StreamId) -> Offset {

@@ -1,11 +1,20 @@
-//! Some bytes of a stream → one [`MappedChunk`]. (Contract; the body is the mapping part's.)
+//! Some bytes of a stream → one [`MappedChunk`].
+//!
+//! The block is searched for the rules' literals; only a line with a hit is looked at, all others are counted as
+//! runs. The result does not depend on how the bytes are cut into windows.
 
 use jiff::Timestamp;
 
-use super::rules::Rules;
+use super::event::Refusal;
+use super::identity::{BYTE_ORDER_MARK, is_blank, record_of};
+use super::letter::{self, Subject};
+use super::line::{Events, Line, LineScratch, Outcome, map_line};
+use super::rules::{Rules, SourceRules};
 use crate::config::settings::Captures;
 use crate::model::chunk::LongLine;
-use crate::model::{Guard, MappedChunk, Offset, SourceIndex};
+use crate::model::{
+    BilledLine, Fate, Guard, HeldLine, Ignored, MappedChunk, Offset, Quarantined, SourceIndex, Span, Stop,
+};
 
 /// What mapping needs to know beside the bytes.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +27,8 @@ pub struct MapContext<'a> {
     pub path: &'a str,
     /// `@path.name` values.
     pub captures: &'a Captures,
-    /// The bytes before the first given one, by their guard, as the stream remembers them. `None`: unknown.
+    /// The bytes before the first given one, by their guard, as the stream remembers them. `None`: unknown; for a
+    /// long line, the one that it remembers.
     pub expected: Option<Guard>,
     /// Set while a line over the limit is read past; the bytes then begin at `searched`.
     pub long_line: Option<LongLine>,
@@ -52,18 +62,25 @@ pub enum ReadFault {
 
 /// Buffers kept between calls.
 #[derive(Debug, Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    line: LineScratch,
+}
 
 /// Maps the whole lines of `window`.
 ///
 /// # Errors
 /// [`ReadFault::GuardDiffers`], when the bytes before are not the expected ones.
 pub fn map(
-    _context: &MapContext<'_>,
-    _window: ReadWindow<'_>,
-    _scratch: &mut Scratch,
+    context: &MapContext<'_>,
+    window: ReadWindow<'_>,
+    scratch: &mut Scratch,
 ) -> Result<MappedChunk, ReadFault> {
-    unimplemented!("the mapping helper writes this")
+    let mut mapper = Mapper::new(context, window, scratch)?;
+    if !mapper.end_long_line(false) {
+        return Ok(mapper.finish_in_long_line());
+    }
+    mapper.whole_lines();
+    Ok(mapper.finish())
 }
 
 /// Maps the unterminated last line of a file that is gone: `window.bytes` from its start to the end of the
@@ -73,9 +90,306 @@ pub fn map(
 /// # Errors
 /// As [`map`].
 pub fn map_last_line(
-    _context: &MapContext<'_>,
-    _window: ReadWindow<'_>,
-    _scratch: &mut Scratch,
+    context: &MapContext<'_>,
+    window: ReadWindow<'_>,
+    scratch: &mut Scratch,
 ) -> Result<MappedChunk, ReadFault> {
-    unimplemented!("the mapping helper writes this")
+    let mut mapper = Mapper::new(context, window, scratch)?;
+    mapper.end_long_line(true);
+    mapper.whole_lines();
+    mapper.last_line();
+    Ok(mapper.finish())
+}
+
+struct Mapper<'a> {
+    context: &'a MapContext<'a>,
+    rules: &'a SourceRules,
+    window: ReadWindow<'a>,
+    scratch: &'a mut Scratch,
+    /// Where the span starts.
+    start: Offset,
+    /// Bytes of the window that are used up.
+    at: usize,
+    body_full: bool,
+    /// Bytes in `held`, which `room` counts too.
+    held_bytes: usize,
+    chunk: MappedChunk,
+}
+
+impl<'a> Mapper<'a> {
+    fn new(
+        context: &'a MapContext<'a>,
+        window: ReadWindow<'a>,
+        scratch: &'a mut Scratch,
+    ) -> Result<Self, ReadFault> {
+        let before = Guard::at_end_of(window.before);
+        let expected = context.expected.or(context.long_line.map(|line| line.before_searched));
+        if expected.is_some_and(|expected| expected != before) {
+            return Err(ReadFault::GuardDiffers);
+        }
+        let rules = &context.rules.sources[usize::from(context.source.0)];
+        let chunk = MappedChunk::empty(before, Stop::BytesEnd { partial: 0 });
+        let start = window.base;
+        Ok(Self { context, rules, window, scratch, start, at: 0, body_full: false, held_bytes: 0, chunk })
+    }
+
+    /// Looks for the end of the long line that the window begins in. True if it was found, or there is none.
+    fn end_long_line(&mut self, at_end_of_file: bool) -> bool {
+        let Some(long) = self.context.long_line else { return true };
+        let bytes = self.window.bytes;
+        let newline = memchr::memchr(b'\n', bytes);
+        let end = match newline {
+            Some(newline) => newline + 1,
+            None if at_end_of_file => bytes.len(),
+            None => return false,
+        };
+        let length = self.window.base.plus(end as u64).0 - long.start.0;
+        self.start = long.start;
+        self.chunk.before = long.before_start;
+        self.at = end;
+        if long.is_foreign {
+            self.chunk.settled.add(Fate::Ignored(Ignored::RestOfLine), 1, length);
+        } else {
+            let wanted = self.long_line_is_wanted(&long, &bytes[..end]);
+            self.settle_long(long.start, length, wanted, &[]);
+        }
+        // Places in a chunk are 32 bits wide.
+        self.body_full = length > u64::from(u32::MAX / 4);
+        true
+    }
+
+    /// Whether a literal stands in the line so far, also across the start of the window.
+    fn long_line_is_wanted(&self, long: &LongLine, bytes: &[u8]) -> bool {
+        if long.wanted || self.rules.filter.wants_long(bytes) {
+            return true;
+        }
+        let in_line = usize::try_from(self.window.base.0 - long.start.0).unwrap_or(usize::MAX);
+        let before = self.window.before;
+        let before = &before[before.len() - before.len().min(in_line).min(Guard::REACH)..];
+        let seam: Vec<u8> = [before, &bytes[..bytes.len().min(Guard::REACH)]].concat();
+        self.rules.filter.wants_long(&seam)
+    }
+
+    fn finish_in_long_line(mut self) -> MappedChunk {
+        if let Some(long) = self.context.long_line {
+            let bytes = self.window.bytes;
+            self.chunk.stop = Stop::InLongLine(LongLine {
+                searched: self.window.base.plus(bytes.len() as u64),
+                wanted: self.long_line_is_wanted(&long, bytes),
+                before_searched: self.guard_at(bytes.len()),
+                ..long
+            });
+        }
+        self.chunk
+    }
+
+    fn whole_lines(&mut self) {
+        let bytes = self.window.bytes;
+        let end = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
+        if self.body_full && self.at < end {
+            return;
+        }
+        self.body_full = false;
+        let rules = self.rules;
+        let mut search = rules.filter.search(&bytes[..end]);
+        while self.at < end {
+            let Some(hit) = search.next(self.at) else {
+                self.skip_to(end);
+                return;
+            };
+            let line =
+                memchr::memrchr(b'\n', &bytes[self.at..hit]).map_or(self.at, |newline| self.at + newline + 1);
+            self.skip_to(line);
+            if self.is_full() {
+                self.body_full = true;
+                return;
+            }
+            let line_end = memchr::memchr(b'\n', &bytes[hit..end]).map_or(end, |newline| hit + newline + 1);
+            self.line(line_end, Ending::Newline);
+        }
+    }
+
+    /// Counts lines in which no literal stands.
+    fn skip_to(&mut self, end: usize) {
+        if self.at == end {
+            return;
+        }
+        let mut block = &self.window.bytes[self.at..end];
+        let mut total = 0;
+        let (mut blank, mut blank_bytes) = (0, 0);
+        let bytes = block.len() as u64;
+        if self.offset_at(self.at) == Offset::ZERO && block.starts_with(BYTE_ORDER_MARK) {
+            block = &block[BYTE_ORDER_MARK.len()..];
+        }
+        let mark_bytes = end - self.at - block.len();
+        let mut start = 0;
+        for newline in memchr::memchr_iter(b'\n', block) {
+            total += 1;
+            let length = newline - start + if start == 0 { mark_bytes } else { 0 };
+            // A line that is not blank rarely starts with white space.
+            if block[start] <= b' ' && length <= self.rules.max_line_bytes && is_blank(&block[start..newline])
+            {
+                blank += 1;
+                blank_bytes += length as u64 + 1;
+            }
+            start = newline + 1;
+        }
+        self.chunk.settled.add(Fate::Ignored(Ignored::Empty), blank, blank_bytes);
+        self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), total - blank, bytes - blank_bytes);
+        self.at = end;
+    }
+
+    fn last_line(&mut self) {
+        let end = self.window.bytes.len();
+        if self.at < end && !self.body_full {
+            self.line(end, Ending::EndOfFile);
+        }
+    }
+
+    /// Settles the line from `self.at` to `end`.
+    fn line(&mut self, end: usize, ending: Ending) {
+        let line = &self.window.bytes[self.at..end];
+        let at = self.offset_at(self.at);
+        let start = std::mem::replace(&mut self.at, end);
+        let length = line.len() as u64;
+        if line.strip_suffix(b"\n").unwrap_or(line).len() > self.rules.max_line_bytes {
+            let wanted = self.rules.filter.wants_long(line);
+            return self.settle_long(at, length, wanted, record_of(line));
+        }
+        let mut record = record_of(line);
+        if let Ending::EndOfFile = ending {
+            record = record.strip_suffix(b"\r").unwrap_or(record);
+        }
+        if at == Offset::ZERO {
+            record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
+        }
+        if is_blank(record) {
+            return self.chunk.settled.add(Fate::Ignored(Ignored::Empty), 1, length);
+        }
+        if !self.rules.filter.wants(record) {
+            return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length);
+        }
+        let subject = Subject { at, length, record, whole: true };
+        if let Ending::EndOfFile = ending
+            && !is_closed_object(record)
+        {
+            let detail = "the file ends in the middle of this line".to_owned();
+            return self.quarantine(subject, &Refusal { reason: Quarantined::PartialEof, detail }, None);
+        }
+        let body_start = self.chunk.body.len();
+        let line = Line { at, record };
+        match map_line(self.context, self.rules, line, &mut self.scratch.line, &mut self.chunk.body) {
+            Outcome::NoRule => self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length),
+            Outcome::Quarantined { refusal, rule } => {
+                self.chunk.body.truncate(body_start);
+                self.quarantine(subject, &refusal, rule.as_deref());
+            }
+            Outcome::Events(events) => self.events(subject, start, body_start, &events),
+        }
+    }
+
+    fn events(&mut self, subject: Subject<'_>, start: usize, body_start: usize, events: &Events) {
+        let small = |number: u64| u32::try_from(number).expect("a chunk is smaller than 4 GiB");
+        let now = self.context.polar_now;
+        let most = now.checked_add(self.context.rules.max_future).unwrap_or(Timestamp::MAX);
+        if let Some(latest) = events.latest.filter(|latest| *latest > most) {
+            self.chunk.body.truncate(body_start);
+            let detail = format!("timestamp is {latest}, more than `max_future` after Polar's clock ({now})");
+            let refusal = Refusal { reason: Quarantined::FutureTimestamp, detail };
+            return self.quarantine(subject, &refusal, None);
+        }
+        self.chunk.values_not_utf8 += events.replaced;
+        self.chunk.natural_ids |= events.natural_ids;
+        let mut line = BilledLine {
+            at: small(self.offset_at(start).0 - self.start.0),
+            len: small(subject.length),
+            body_end: small(self.chunk.body.len() as u64),
+            events: events.count,
+            rule: events.rule,
+        };
+        match events.latest.filter(|latest| *latest > now) {
+            None => self.chunk.lines.push(line),
+            Some(due) => {
+                let body = self.chunk.body.split_off(body_start);
+                self.held_bytes += body.len();
+                line.body_end = small(body.len() as u64);
+                self.chunk.held.push(HeldLine { line, body, due });
+            }
+        }
+    }
+
+    fn settle_long(&mut self, at: Offset, length: u64, wanted: bool, record: &[u8]) {
+        if !wanted {
+            return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length);
+        }
+        let detail = format!("the line is longer than {} bytes", self.rules.max_line_bytes);
+        let subject = Subject { at, length, record, whole: !record.is_empty() };
+        self.quarantine(subject, &Refusal { reason: Quarantined::LineTooLong, detail }, None);
+    }
+
+    fn quarantine(&mut self, subject: Subject<'_>, refusal: &Refusal, rule: Option<&str>) {
+        letter::write(&mut self.chunk.letters, self.context, self.rules, subject, refusal, rule);
+        self.chunk.in_letters.add(Fate::Quarantined(refusal.reason), 1, subject.length);
+    }
+
+    fn is_full(&self) -> bool {
+        let used = self.chunk.body.len() + self.held_bytes + self.chunk.letters.len();
+        used >= self.context.room && self.at > 0
+    }
+
+    fn offset_at(&self, at: usize) -> Offset {
+        self.window.base.plus(at as u64)
+    }
+
+    fn guard_at(&self, at: usize) -> Guard {
+        if at >= Guard::REACH {
+            return Guard::at_end_of(&self.window.bytes[..at]);
+        }
+        Guard::at_end_of(&[self.window.before, &self.window.bytes[..at]].concat())
+    }
+
+    fn finish(mut self) -> MappedChunk {
+        let end = self.offset_at(self.at);
+        self.chunk.after = self.guard_at(self.at);
+        if end > self.start {
+            self.chunk.span = Some(Span { start: self.start, end });
+        }
+        let rest = &self.window.bytes[self.at..];
+        self.chunk.stop = if self.body_full {
+            Stop::BodyFull
+        } else if rest.len() > self.rules.max_line_bytes {
+            let searched = self.window.bytes.len();
+            Stop::InLongLine(LongLine {
+                start: end,
+                searched: self.offset_at(searched),
+                wanted: self.rules.filter.wants_long(rest),
+                before_start: self.chunk.after,
+                before_searched: self.guard_at(searched),
+                is_foreign: false,
+            })
+        } else {
+            Stop::BytesEnd { partial: rest.len() as u64 }
+        };
+        self.chunk
+    }
+}
+
+/// How a line ends.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Newline,
+    EndOfFile,
+}
+
+/// Whether nothing can follow that would still be the same value.
+fn is_closed_object(record: &[u8]) -> bool {
+    let is_object = record.trim_ascii_start().starts_with(b"{");
+    is_object && serde_json::from_slice::<serde::de::IgnoredAny>(&lossy(record)).is_ok()
+}
+
+fn lossy(record: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    match String::from_utf8_lossy(record) {
+        std::borrow::Cow::Borrowed(text) => text.as_bytes().into(),
+        std::borrow::Cow::Owned(text) => text.into_bytes().into(),
+    }
 }

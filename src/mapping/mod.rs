@@ -4,10 +4,15 @@
 
 mod chunk;
 mod condition;
+mod event;
+mod explain;
 mod expression;
 mod fields;
 mod found;
 mod instant;
+mod letter;
+mod line;
+mod literals;
 pub mod identity;
 mod rules;
 mod scope;

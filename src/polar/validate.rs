@@ -221,12 +221,16 @@ fn uuid4<'a>(value: &'a Json<'a>) -> Result<Uuid, Finding<'a>> {
 /// # Errors
 /// The server's words for what is wrong with it.
 pub fn parse_uuid(text: &str) -> Result<Uuid, String> {
-    Uuid::try_parse(text).map_err(|error| {
+    Uuid::parse_str(text).map_err(|error| {
         let why = error.to_string();
         if why.starts_with("invalid length") {
             return format!("invalid length: expected length 32 for simple format, found {}", text.len());
         }
-        why
+        // Its version of the same crate counts characters from 1, ours from 0.
+        match why.rsplit_once(" at ").map(|(before, at)| (before, at.parse::<usize>())) {
+            Some((before, Ok(at))) => format!("{before} at {}", at + 1),
+            _ => why,
+        }
     })
 }
 

@@ -188,6 +188,7 @@ impl Tail {
     fn unreadable(&mut self, id: StreamId, why: &str, now: Now, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that cannot be read is known");
         stream.retry_at = now.moment + DISK_RETRY;
+        self.retries.insert((stream.retry_at, Some(id)));
         if !std::mem::replace(&mut stream.unreadable, true) {
             out.say_with_hint(
                 NoticeCode::FileUnreadable,
@@ -199,14 +200,15 @@ impl Tail {
 
     /// Retries what the disk refused a while ago.
     pub(in crate::agent) fn retry_due(&mut self, now: Now, out: &mut Outbox) {
-        let due: Vec<StreamId> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| stream.retry_at != Moment::START && stream.retry_at <= now.moment)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in due {
-            let stream = self.streams.get_mut(&id).expect("the stream was just listed");
+        while let Some((due, what)) = self.retries.first().copied().filter(|(due, _)| *due <= now.moment) {
+            self.retries.remove(&(due, what));
+            let Some(id) = what else {
+                self.resolve_all(now, out);
+                continue;
+            };
+            let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.retry_at == due) else {
+                continue;
+            };
             stream.retry_at = Moment::START;
             match stream.place {
                 Place::At { handle: Handle::Closed, .. } => self.open(id, out),
@@ -392,10 +394,8 @@ impl Tail {
         if !over || !quiet || stream.reading.is_some() || stream.behind() > 0 || self.draining {
             return;
         }
-        if stream.partial > 0 || stream.inside.is_some() {
-            if !stream.last_line_done {
-                self.make_ready(id);
-            }
+        if !stream.last_line_done && (stream.partial > 0 || stream.inside.is_some()) {
+            self.make_ready(id);
             return;
         }
         if absent_since.is_some() && books.is_settled(id) {
@@ -551,6 +551,7 @@ impl Tail {
         let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
         if more && long_partial {
             stream.retry_at = now.moment + std::time::Duration::from_nanos(PARTIAL_PAUSE_NANOS);
+            self.retries.insert((stream.retry_at, Some(id)));
         } else if more {
             self.make_ready(id);
         }
@@ -580,6 +581,7 @@ impl Tail {
                     *handle = Handle::Closed;
                 }
                 stream.retry_at = now.moment + DISK_RETRY;
+                self.retries.insert((stream.retry_at, Some(id)));
                 self.look_soon(now);
             }
             ReadFault::Io(why) => self.unreadable(id, &why, now, out),

@@ -138,6 +138,8 @@ pub(super) struct Tail {
     /// Streams whose window is full; they are ready again when a frontier moves.
     stalled: Vec<StreamId>,
     stalled_at: u64,
+    /// When to try again what the disk refused: a stream, or (`None`) the candidates.
+    retries: BTreeSet<(Moment, Option<StreamId>)>,
     /// Room promised to reads under way.
     reserved: u64,
     looking: Looking,
@@ -181,6 +183,7 @@ impl Tail {
             ready: VecDeque::new(),
             stalled: Vec::new(),
             stalled_at: 0,
+            retries: BTreeSet::new(),
             reserved: 0,
             looking: Looking::No,
             next_look: now.moment,
@@ -451,21 +454,8 @@ impl Tail {
             return None;
         }
         let look = (self.looking == Looking::No).then_some(self.next_look);
-        let retries = self
-            .streams
-            .values()
-            .filter(|stream| stream.retry_at != Moment::START && matches!(stream.place, Place::At { .. }))
-            .map(|stream| stream.retry_at)
-            .min();
-        let denied = self
-            .candidates
-            .values()
-            .filter_map(|candidate| match candidate.step {
-                Step::Denied { retry_at } => Some(retry_at),
-                _ => None,
-            })
-            .min();
-        [look, retries, denied].into_iter().flatten().min()
+        let retry = self.retries.first().map(|(due, _)| *due);
+        [look, retry].into_iter().flatten().min()
     }
 
     /// Something happened at a path.
@@ -605,16 +595,22 @@ impl Tail {
     }
 
     fn notice_unknown(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+        let awaited: BTreeSet<CandidateKey> = self
+            .streams
+            .values()
+            .filter_map(|stream| match stream.place {
+                Place::Expected { file } | Place::Verifying { file } => {
+                    Some((Arc::clone(&stream.source), file))
+                }
+                Place::At { .. } | Place::Nowhere { .. } => None,
+            })
+            .collect();
         for (key, sightings) in seen {
             if self.by_file.contains_key(key) || self.candidates.contains_key(key) {
                 continue;
             }
-            let verifying = self.streams.values().any(|stream| {
-                stream.source == key.0
-                    && matches!(stream.place, Place::Expected { file } | Place::Verifying { file } if file == key.1)
-            });
             let source = self.index_of(&key.0).expect("a sighting is of a source that is known");
-            if verifying || self.sources[source].floors != FloorState::Set {
+            if awaited.contains(key) || self.sources[source].floors != FloorState::Set {
                 continue;
             }
             let Some((path, captures, size)) = self.place_of(source, sightings) else { continue };

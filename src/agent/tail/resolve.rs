@@ -134,11 +134,13 @@ impl Tail {
             Err(DiskFault::Gone) => {
                 // The next look knows more; what was seen of it counts until then.
                 candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
+                self.retries.insert((now.moment + DISK_RETRY, None));
                 self.look_soon(now);
                 return;
             }
             Err(fault) => {
                 candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
+                self.retries.insert((now.moment + DISK_RETRY, None));
                 if !std::mem::replace(&mut candidate.said, true) {
                     out.say_with_hint(
                         NoticeCode::FileUnreadable,

@@ -1,0 +1,100 @@
+//! The only file of the config that touches the disk.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::fault::Fault;
+use super::syntax::Syntax;
+
+/// Where a config is looked for when none is named.
+const DEFAULT_PATHS: [&str; 2] = ["/etc/floe/floe.toml", "floe.toml"];
+
+/// The main file and those of `conf.d/`, in order, and what could not be read.
+#[derive(Debug, Default)]
+pub(super) struct ReadFiles {
+    pub texts: Vec<(PathBuf, String)>,
+    pub faults: Vec<Fault>,
+    /// The main file's folder, absolute.
+    pub folder: PathBuf,
+}
+
+/// Reads the file that is named, or the first of the usual ones, and what stands in `conf.d/` beside it.
+pub(super) fn read(path: Option<&Path>) -> ReadFiles {
+    let mut files = ReadFiles::default();
+    let Some(main) = path.map(Path::to_owned).or_else(first_default) else {
+        let [first, second] = DEFAULT_PATHS;
+        files.faults.push(
+            Fault::nowhere(format!("there is no config: neither {first} nor ./{second} exists"))
+                .hint("name one with --config, or let `floe init FILE` write one for your log file"),
+        );
+        return files;
+    };
+    let absolute = std::path::absolute(&main).unwrap_or_else(|_| main.clone());
+    files.folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    files.read_one(&main);
+    let beside = main.parent().unwrap_or(Path::new("")).join("conf.d");
+    match parts(&beside) {
+        Ok(parts) => parts.iter().for_each(|part| files.read_one(part)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => files.faults.push(cannot("list", &beside, &error)),
+    }
+    files
+}
+
+/// Whether systemd hands the token over.
+pub(super) fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+impl ReadFiles {
+    fn read_one(&mut self, path: &Path) {
+        match fs::read(path) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => self.texts.push((path.to_owned(), text)),
+                Err(error) => {
+                    let line =
+                        error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n');
+                    let message = format!("{}:{} is not UTF-8", path.display(), line.count());
+                    self.faults.push(Fault::nowhere(message).hint("save the file as UTF-8"));
+                }
+            },
+            Err(error) => self.faults.push(cannot("open", path, &error)),
+        }
+    }
+}
+
+fn first_default() -> Option<PathBuf> {
+    DEFAULT_PATHS.into_iter().map(PathBuf::from).find(|path| path.exists())
+}
+
+/// The files of a known syntax, by name. Hidden ones are not ours: a ConfigMap has `..data`, an editor `.x.swp`.
+fn parts(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut parts = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && Syntax::of(&path).is_some() {
+            parts.push(path);
+        }
+    }
+    parts.sort();
+    Ok(parts)
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Fault {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "check the path, or let `floe init FILE` write a config for your log file",
+        io::ErrorKind::PermissionDenied => "let the user that Floe runs as read it: chmod, chown or setfacl",
+        _ => "check that it is a readable file",
+    };
+    Fault::nowhere(format!("cannot {what} \"{}\": {}", path.display(), plain(error))).hint(hint)
+}
+
+/// Without Rust's "(os error 2)".
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or(text)
+}

@@ -1,0 +1,116 @@
+//! `[[rules]]`: which lines become which events.
+
+use std::collections::BTreeSet;
+
+use super::scope::Scope;
+use super::sources::ReadSource;
+use super::{Context, condition, event, id, literal, unique_ids};
+use crate::config::fault::{self, Fault, Place};
+use crate::config::language::{Condition, Path, Root};
+use crate::config::node::{Node, Value};
+use crate::config::reader::Report;
+use crate::config::settings::RuleSettings;
+
+/// A rule as far as it could be read, so that tests can name it whatever else is wrong.
+pub(super) struct ReadRule {
+    pub id: (String, Place),
+    pub place: Place,
+    /// Where the event begins.
+    pub event_place: Place,
+    pub external_id_place: Option<Place>,
+    /// Known even where the rule itself is wrong.
+    pub sources: Vec<u16>,
+    pub settings: Option<RuleSettings>,
+}
+
+pub(super) fn read_all(context: &Context<'_>, nodes: &[Node], sources: &[ReadSource]) -> Vec<ReadRule> {
+    let rules: Vec<_> = nodes.iter().filter_map(|node| read(context, node, sources)).collect();
+    unique_ids(context.report, "rule", rules.iter().map(|rule| &rule.id));
+    rules
+}
+
+fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Option<ReadRule> {
+    let report = context.report;
+    let table = report.open("rule", node)?;
+    let id_node = table.required("id", "give the rule a name: accounts and tests use it");
+    let id = id_node.and_then(|node| id(report, node));
+    let sources = match table.optional("source") {
+        Some(node) => named_sources(report, node, all_sources),
+        None => (0..).zip(all_sources).map(|(place, _)| place).collect(),
+    };
+    let captures: BTreeSet<String> =
+        sources.iter().flat_map(|source| all_sources[usize::from(*source)].captures.clone()).collect();
+    let explode_node = table.optional("explode");
+    let scope = Scope { captures: &captures, explodes: explode_node.is_some() };
+    let line_scope = Scope { captures: &captures, explodes: false };
+    let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
+    let condition = |node| condition::read(report, node, &line_scope);
+    let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);
+    let unless_node = table.optional("unless");
+    if let Some(node) = unless_node.filter(|node| node.table().is_some_and(|table| table.entries.is_empty()))
+    {
+        report.push(Fault::at(&node.place, "an empty `unless` takes every line out").hint("leave it out"));
+    }
+    let unless = unless_node.and_then(condition);
+    let must = table.optional("must").and_then(condition);
+    let also = table.or("also", false, |node| report.truth(node));
+    let event_node = table.required("event", "say what to send: [rules.event] with a name and a customer");
+    let event = event_node.and_then(|node| event::read(report, node, &scope));
+    let place = table.place().clone();
+    table.finish();
+
+    let id = (id.unwrap_or("?").to_owned(), id_node.map_or(&place, |node| &node.place).clone());
+    let event_place = event_node.map_or(&place, |node| &node.place).clone();
+    let (event, external_id_place) = event.map_or((None, None), |(event, place)| (Some(event), place));
+    let settings = event.zip(when).map(|(event, when)| RuleSettings {
+        id: id.0.clone(),
+        sources: sources.clone(),
+        when,
+        unless,
+        must,
+        also,
+        explode,
+        event,
+        place: context.position(&place),
+    });
+    Some(ReadRule { id, place, event_place, external_id_place, sources, settings })
+}
+
+fn named_sources(report: &Report, node: &Node, all: &[ReadSource]) -> Vec<u16> {
+    if matches!(&node.value, Value::List(list) if list.is_empty()) {
+        let hint = "name one, or leave the key out for all";
+        report.push(Fault::at(&node.place, "a rule without sources").hint(hint));
+    }
+    let mut places: Vec<u16> =
+        report.texts(node).into_iter().filter_map(|node| source(report, node, all)).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// The place of the source that is named.
+pub(super) fn source(report: &Report, node: &Node, all: &[ReadSource]) -> Option<u16> {
+    let text = report.text(node)?;
+    let found = all.iter().position(|source| source.id.0 == text.value);
+    if found.is_none() {
+        let known: Vec<&str> =
+            all.iter().map(|source| source.id.0.as_str()).filter(|id| *id != "?").collect();
+        let hint = if known.is_empty() {
+            "there are no sources yet: add [[sources]]".to_owned()
+        } else {
+            fault::did_you_mean(&text.value, &known, "there are:")
+        };
+        report.push(Fault::at(&node.place, format!("unknown source \"{}\"", text.value)).hint(hint));
+    }
+    found.and_then(|place| u16::try_from(place).ok())
+}
+
+fn exploded(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<Path> {
+    let path = literal::path(report, node, scope)?;
+    if path.root != Root::Line {
+        let hint = "name an array of the line: explode = \"usage.items\"";
+        report.push(Fault::at(&node.place, "only an array of the line can be exploded").hint(hint));
+        return None;
+    }
+    Some(path)
+}

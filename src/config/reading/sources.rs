@@ -1,0 +1,140 @@
+//! `[[sources]]`: which files, and how they are written.
+
+use std::collections::BTreeSet;
+
+use super::{Context, id, unique_ids};
+use crate::config::fault::{Fault, Place};
+use crate::config::globs;
+use crate::config::node::{Node, Value};
+use crate::config::reader::{Report, TableReader};
+use crate::config::settings::{FilePattern, FilePatterns, Format, ReadFrom, SourceSettings};
+
+const MAX_SOURCES: usize = 65_535;
+const DEFAULT_MAX_LINE_BYTES: u32 = 1 << 20;
+
+/// A source as far as it could be read, so that rules can name it whatever else is wrong.
+pub(super) struct ReadSource {
+    pub id: (String, Place),
+    /// The names of `@path.…`.
+    pub captures: BTreeSet<String>,
+    pub max_line_bytes: u32,
+    /// Where that stands, or the source.
+    pub max_line_place: Place,
+    pub settings: Option<SourceSettings>,
+}
+
+pub(super) fn read_all(context: &Context<'_>, nodes: &[Node]) -> Vec<ReadSource> {
+    let sources: Vec<_> = nodes.iter().filter_map(|node| read(context, node)).collect();
+    unique_ids(context.report, "source", sources.iter().map(|source| &source.id));
+    if let Some(node) = nodes.get(MAX_SOURCES) {
+        context.report.push(Fault::at(&node.place, format!("more than {MAX_SOURCES} sources")));
+    }
+    sources
+}
+
+fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
+    let report = context.report;
+    let table = report.open("source", node)?;
+    let hint = "give the source a name that stays: it is part of every event's identity";
+    let id_node = table.required("id", hint);
+    let id = id_node.and_then(|node| id(report, node));
+    let socket = not_yet(report, &table);
+    let include = if socket {
+        table.optional("include");
+        Vec::new()
+    } else {
+        patterns(
+            context,
+            table.required("include", "say which files: include = [\"/var/log/app/*.log\"]"),
+            true,
+        )
+    };
+    let exclude = patterns(context, table.optional("exclude"), false);
+    let format = table.required("format", "say how a line is written: format = \"json\"");
+    let format = format.and_then(|node| read_format(report, node));
+    let read_from = table.or("read_from", ReadFrom::Beginning, |node| {
+        report.choice(node, &[("beginning", ReadFrom::Beginning), ("end", ReadFrom::End)])
+    });
+    let max_line_bytes = table.or("max_line_bytes", DEFAULT_MAX_LINE_BYTES, |node| {
+        report.size(node, &(1 << 10..=64 << 20)).and_then(|bytes| bytes.try_into().ok())
+    });
+    let max_line = table.entry("max_line_bytes");
+    let max_line_place = max_line.map_or(table.place(), |entry| &entry.node.place).clone();
+    table.finish();
+
+    let captures = include.iter().flat_map(|pattern| pattern.regex.capture_names().flatten());
+    let captures = captures.map(str::to_owned).collect();
+    let id_place = id_node.map_or(&node.place, |node| &node.place).clone();
+    // A source without an id of its own still counts, so that nobody is told that it is unknown.
+    let id = id.map_or_else(|| String::from("?"), str::to_owned);
+    let settings = format.map(|format| SourceSettings {
+        id: id.clone(),
+        files: FilePatterns::new(include, exclude),
+        format,
+        read_from,
+        max_line_bytes,
+    });
+    Some(ReadSource { id: (id, id_place), captures, max_line_bytes, max_line_place, settings })
+}
+
+/// What the config of a later release may say. True for a socket.
+fn not_yet(report: &Report, table: &TableReader<'_>) -> bool {
+    let socket = table.optional("socket");
+    let socket_type = table.optional("socket_type");
+    if let Some(node) = socket.or(socket_type) {
+        report.push(
+            Fault::at(&node.place, "sockets are not in this release yet")
+                .hint("let the application write a file, and name it with include"),
+        );
+    }
+    if let Some(node) = table.optional("container")
+        && let Some(text) = report.text(node)
+        && text.value != "none"
+    {
+        report.push(
+            Fault::at(&node.place, format!("container = \"{}\" is not in this release yet", text.value))
+                .hint("this release reads plain files: container = \"none\""),
+        );
+    }
+    if let Some(node) = table.optional("prefix")
+        && let Some(text) = report.text(node)
+        && !text.value.is_empty()
+    {
+        report.push(
+            Fault::at(&node.place, "a prefix is not in this release yet")
+                .hint("let the application write lines without one"),
+        );
+    }
+    socket.is_some()
+}
+
+fn read_format(report: &Report, node: &Node) -> Option<Format> {
+    let text = report.text(node)?;
+    if text.value == "json" {
+        return Some(Format::Json);
+    }
+    report.push(
+        Fault::at(&node.place, format!("this release does not read the format \"{}\"", text.value))
+            .hint("it reads one format: \"json\", one JSON object a line"),
+    );
+    None
+}
+
+fn patterns(context: &Context<'_>, node: Option<&Node>, needed: bool) -> Vec<FilePattern> {
+    let report = context.report;
+    let Some(node) = node else { return Vec::new() };
+    if needed && matches!(&node.value, Value::List(list) if list.is_empty()) {
+        report.push(Fault::at(&node.place, "this source has no files").hint("name at least one pattern"));
+    }
+    let mut patterns = Vec::new();
+    for node in report.texts(node) {
+        let Some(text) = node.text() else { continue };
+        match globs::compile(&text.value, context.folder) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(fault) => {
+                report.push(Fault::at(&node.part(&fault.span), fault.message).maybe_hint(fault.hint))
+            }
+        }
+    }
+    patterns
+}

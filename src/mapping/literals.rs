@@ -1,0 +1,333 @@
+//! The literal test: which lines a rule may want, found by searching the block, not by parsing.
+//!
+//! Of each string that a line must equal or contain to meet a rule, the longest run of letters, digits and `_ - .`
+//! has to stand in the line, or an ASCII `\u00xx` escape that could hide a character of it. A rule without such a
+//! string wants every line. The test is part of what users see: a malformed line is quarantined only if it passes.
+
+use aho_corasick::packed;
+use memchr::memmem::Finder;
+
+use crate::config::language::{Condition, Literal as Constant, Operand, Root, Test};
+use crate::model::Guard;
+
+/// Of a run no more is looked for, so that one which two reads share lies within a guard's reach.
+const LONGEST: usize = Guard::REACH - 8;
+
+/// Up to this many needles each have their own finder; beyond it they are looked for together.
+const FEW: usize = 3;
+
+const ESCAPE: &[u8] = b"\\u00";
+
+/// What a source's rules ask of a line before it is parsed.
+#[derive(Debug)]
+pub(super) enum Filter {
+    /// There is no rule.
+    Nothing,
+    /// Some rule has no literal.
+    Everything,
+    Literals(Literals),
+}
+
+#[derive(Debug)]
+pub(super) struct Literals {
+    /// By rule: all requirements must be met.
+    rules: Vec<Vec<Requirement>>,
+    /// Of each rule the requirement that is looked for in a block; never empty.
+    anchors: Vec<Needle>,
+    escape: Finder<'static>,
+    scan: Scan,
+}
+
+/// One of these has to stand in the line.
+type Requirement = Vec<Needle>;
+
+#[derive(Debug, Clone)]
+struct Needle {
+    finder: Finder<'static>,
+    /// The ASCII characters that it is made of, as bits.
+    characters: u128,
+}
+
+#[derive(Debug)]
+enum Scan {
+    Few,
+    Packed(packed::Searcher),
+    Many(aho_corasick::AhoCorasick),
+}
+
+impl Filter {
+    /// `conditions`: what must hold, by rule.
+    pub fn new<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Self {
+        let mut rules = Vec::new();
+        for condition in conditions {
+            let mut texts = Vec::new();
+            required_texts(condition, &mut texts);
+            let mut requirements: Vec<Vec<&str>> = Vec::new();
+            for alternatives in texts {
+                let runs: Vec<_> = alternatives.into_iter().map(longest_run).collect();
+                if runs.iter().all(|run| !run.is_empty()) {
+                    requirements.push(runs);
+                }
+            }
+            if requirements.is_empty() {
+                return Self::Everything;
+            }
+            rules.push(requirements);
+        }
+        if rules.is_empty() {
+            return Self::Nothing;
+        }
+        let mut anchors: Vec<&str> = Vec::new();
+        for requirements in &rules {
+            // The longest is the rarest, as far as one can tell; few alternatives are better than many.
+            let shortest = |runs: &&Vec<&str>| runs.iter().map(|run| run.len()).min();
+            let anchor =
+                requirements.iter().max_by_key(|runs| (std::cmp::Reverse(runs.len()), shortest(runs)));
+            anchors.extend(anchor.into_iter().flatten());
+        }
+        anchors.sort_unstable();
+        anchors.dedup();
+        let needles = |runs: &Vec<&str>| runs.iter().map(|run| Needle::new(run)).collect();
+        Self::Literals(Literals {
+            rules: rules.iter().map(|requirements| requirements.iter().map(needles).collect()).collect(),
+            scan: Scan::new(&anchors),
+            anchors: anchors.into_iter().map(Needle::new).collect(),
+            escape: Finder::new(ESCAPE).into_owned(),
+        })
+    }
+
+    /// Whether some rule may want this line.
+    pub fn wants(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Literals(literals) => literals.wants(line),
+        }
+    }
+
+    /// Whether an anchor stands in `bytes` of a line that is too long to be looked at as a whole.
+    pub fn wants_long(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Literals(literals) => {
+                let hidden = literals.escaped_characters(bytes);
+                literals.anchors.iter().any(|needle| needle.is_met(bytes, hidden))
+            }
+        }
+    }
+
+    /// Begins a search through `block`.
+    pub fn search<'a>(&'a self, block: &'a [u8]) -> Search<'a> {
+        Search { filter: self, block, next: [Next::Unknown; FEW + 1] }
+    }
+}
+
+impl Literals {
+    fn wants(&self, line: &[u8]) -> bool {
+        let hidden = self.escaped_characters(line);
+        let met = |requirement: &Requirement| requirement.iter().any(|needle| needle.is_met(line, hidden));
+        self.rules.iter().any(|requirements| requirements.iter().all(met))
+    }
+
+    /// The ASCII characters that stand in `line` as `\u00xx`.
+    fn escaped_characters(&self, line: &[u8]) -> u128 {
+        self.escape.find_iter(line).fold(0, |found, at| {
+            let digits = line.get(at + ESCAPE.len()..at + ESCAPE.len() + 2);
+            let character = digits
+                .and_then(|digits| std::str::from_utf8(digits).ok())
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+                .filter(u8::is_ascii);
+            found | character.map_or(0, |character| 1 << character)
+        })
+    }
+}
+
+impl Needle {
+    fn new(run: &str) -> Self {
+        let characters = run.bytes().fold(0, |all, byte| all | 1 << byte);
+        Self { finder: Finder::new(run).into_owned(), characters }
+    }
+
+    fn is_met(&self, line: &[u8], hidden: u128) -> bool {
+        self.characters & hidden != 0 || self.finder.find(line).is_some()
+    }
+}
+
+impl Scan {
+    fn new(anchors: &[&str]) -> Self {
+        if anchors.len() <= FEW {
+            return Self::Few;
+        }
+        let needles = || anchors.iter().map(|anchor| anchor.as_bytes()).chain([ESCAPE]);
+        if let Some(searcher) = packed::Config::new().builder().extend(needles()).build() {
+            return Self::Packed(searcher);
+        }
+        let automaton = aho_corasick::AhoCorasick::new(needles());
+        Self::Many(automaton.expect("the literals of a config fit an automaton"))
+    }
+}
+
+/// Walks over the places of a block where an anchor or an escape stands.
+pub(super) struct Search<'a> {
+    filter: &'a Filter,
+    block: &'a [u8],
+    next: [Next; FEW + 1],
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Unknown,
+    At(usize),
+    Never,
+}
+
+impl Search<'_> {
+    /// The first place at or after `from` (which never goes back) where something stands.
+    pub fn next(&mut self, from: usize) -> Option<usize> {
+        if from >= self.block.len() {
+            return None;
+        }
+        let literals = match self.filter {
+            Filter::Nothing => return None,
+            Filter::Everything => return Some(from),
+            Filter::Literals(literals) => literals,
+        };
+        match &literals.scan {
+            Scan::Few => {
+                let finders = literals.anchors.iter().map(|needle| &needle.finder).chain([&literals.escape]);
+                let mut first = None;
+                for (finder, next) in finders.zip(&mut self.next) {
+                    let stale = match next {
+                        Next::Unknown => true,
+                        Next::At(at) => *at < from,
+                        Next::Never => false,
+                    };
+                    if stale {
+                        *next =
+                            finder.find(&self.block[from..]).map_or(Next::Never, |at| Next::At(from + at));
+                    }
+                    if let Next::At(at) = *next {
+                        first = Some(first.map_or(at, |first: usize| first.min(at)));
+                    }
+                }
+                first
+            }
+            Scan::Packed(searcher) => {
+                let span = aho_corasick::Span { start: from, end: self.block.len() };
+                searcher.find_in(self.block, span).map(|found| found.start())
+            }
+            Scan::Many(automaton) => automaton.find(&self.block[from..]).map(|found| from + found.start()),
+        }
+    }
+}
+
+/// The texts of which one each must stand in a line for which `condition` holds.
+fn required_texts<'a>(condition: &'a Condition, found: &mut Vec<Vec<&'a str>>) {
+    match condition {
+        Condition::All(all) => all.iter().for_each(|condition| required_texts(condition, found)),
+        Condition::Any(any) => {
+            if let [only] = any.as_slice() {
+                required_texts(only, found);
+            }
+        }
+        Condition::Tests { path, tests } if matches!(path.root, Root::Line | Root::Item) => {
+            for test in tests {
+                match test {
+                    Test::Eq(Operand::Literal(Constant::Text(text)))
+                    | Test::Prefix(text)
+                    | Test::Suffix(text)
+                    | Test::Contains(text) => found.push(vec![text]),
+                    Test::In(literals) => {
+                        let text = |literal: &'a Constant| match literal {
+                            Constant::Text(text) => Some(text.as_str()),
+                            _ => None,
+                        };
+                        found.extend(literals.iter().map(text).collect::<Option<Vec<_>>>());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Condition::Tests { .. } => {}
+    }
+}
+
+/// The longest run of ASCII letters, digits and `_ - .`; the first of equals.
+fn longest_run(text: &str) -> &str {
+    let runs = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    let longest = runs.fold("", |longest, run| if run.len() > longest.len() { run } else { longest });
+    &longest[..longest.len().min(LONGEST)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::language::parse_path;
+
+    fn equal(path: &str, text: &str) -> Condition {
+        let tests = vec![Test::Eq(Operand::Literal(Constant::Text(text.to_owned())))];
+        Condition::Tests { path: parse_path(path).unwrap(), tests }
+    }
+
+    #[test]
+    fn each_text_that_must_be_there_has_to_stand_in_the_line() {
+        let rule =
+            Condition::All(vec![equal("event", "llm.completion"), equal("path", "/v1/chat completions")]);
+        let filter = Filter::new([&rule].into_iter());
+        assert!(filter.wants(br#"{"event":"llm.completion","path":"\/v1\/chat completions"}"#));
+        assert!(!filter.wants(br#"{"event":"llm.completion","path":"/v1/chat"}"#));
+        assert!(!filter.wants(br#"{"event":"llm","path":"completions"}"#));
+        assert!(
+            filter.wants(br#"{"event":"llm\u002ecompletion","path":"completions"#),
+            "an escape hides the dot"
+        );
+        assert!(
+            !filter.wants(br#"{"event":"llm\u0041completion","path":"completions"#),
+            "no A in the literal"
+        );
+        assert!(!filter.wants(br#"{"event":"llm\u00e9completion","path":"completions"#), "not ASCII");
+    }
+
+    #[test]
+    fn a_rule_without_a_text_wants_every_line() {
+        let any = Condition::Any(vec![equal("a", "x"), equal("b", "y")]);
+        assert!(Filter::new([&any].into_iter()).wants(b"anything"));
+        assert!(Filter::new([&equal("a", "/")].into_iter()).wants(b"anything"));
+        assert!(Filter::new([&equal("@path.a", "x")].into_iter()).wants(b"anything"));
+        assert!(Filter::new([&equal("a", "x"), &Condition::All(vec![])].into_iter()).wants(b"anything"));
+        assert!(!Filter::new(std::iter::empty()).wants(b"anything"));
+    }
+
+    #[test]
+    fn one_of_a_list_is_enough() {
+        let texts = ["one", "two"].map(|text| Constant::Text(text.to_owned())).to_vec();
+        let rule = Condition::Tests { path: parse_path("a").unwrap(), tests: vec![Test::In(texts)] };
+        let filter = Filter::new([&rule].into_iter());
+        assert!(filter.wants(b"two") && filter.wants(b"one") && !filter.wants(b"three"));
+    }
+
+    #[test]
+    fn a_search_finds_every_line_that_is_wanted_whatever_the_number_of_rules() {
+        for count in [1, 2, 3, 4, 20, 200, 2000] {
+            let rules: Vec<_> = (0..count).map(|at| equal("a", &format!("rule.{at}x"))).collect();
+            let filter = Filter::new(rules.iter());
+            let mut block = Vec::new();
+            for at in 0..count {
+                block.extend_from_slice(format!("noise {at}\nrule.{at}x rule.0x\n\\u0072ule\n").as_bytes());
+            }
+            let mut search = filter.search(&block);
+            let mut from = 0;
+            let mut found = 0;
+            while let Some(at) = search.next(from) {
+                let start = memchr::memrchr(b'\n', &block[..at]).map_or(0, |at| at + 1);
+                let end = at + memchr::memchr(b'\n', &block[at..]).unwrap();
+                assert!(filter.wants(&block[start..end]), "{count}");
+                assert!(filter.wants_long(&block[start..end]));
+                found += 1;
+                from = end + 1;
+            }
+            assert_eq!(found, 2 * count);
+        }
+    }
+}
