@@ -1,9 +1,10 @@
 //! Where `read_from = "end"` began, told from the first look alone.
 //!
 //! A floor counts from when it is durable. A daemon that dies before begins anew, and what was written in
-//! between is skipped as well.
+//! between is skipped as well. Until the daemon has learned and saved the print of a file with a floor, nobody
+//! could tell that file from one that took its place, so the storm leaves such a file alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use floe::agent::checkpoint::{Floors, unseal};
 use floe::config::settings::ReadFrom;
@@ -16,6 +17,16 @@ pub struct FloorsBegun {
     /// What the present daemon saw at its first look, by source id.
     seen: BTreeMap<String, BTreeMap<ContentId, u64>>,
     durable: BTreeMap<ContentId, u64>,
+    learned: BTreeSet<ContentId>,
+}
+
+impl FloorsBegun {
+    /// Whether the content has a floor that could not be told from another file's yet.
+    pub fn is_unsure(&self, content: ContentId) -> bool {
+        let has_floor = self.durable.contains_key(&content)
+            || self.seen.values().any(|sizes| sizes.contains_key(&content));
+        has_floor && !self.learned.contains(&content)
+    }
 }
 
 impl Simulation {
@@ -55,6 +66,12 @@ impl Simulation {
                     self.oracle.skip(line);
                 }
             }
+        }
+        let printed = floors.sources.values().flatten().filter(|record| record.print.is_some());
+        for record in printed {
+            let nodes = self.disk.names().map(|(_, node)| self.disk.node(node));
+            let contents = nodes.filter(|node| node.key == record.file).map(|node| node.content);
+            self.floors.learned.extend(contents);
         }
     }
 

@@ -6,7 +6,7 @@ use floe::agent::checkpoint::Checkpoint;
 use floe::model::{Guard, Quarantined};
 
 use crate::letters::Letter;
-use crate::oracle::{Expected, SentEvent, Standing};
+use crate::oracle::{Expected, Line, SentEvent, Standing};
 use crate::polar::Receipt;
 use crate::process::Process;
 use crate::simulation::Simulation;
@@ -126,7 +126,8 @@ const EARLY_TRIES: u32 = 5;
 pub fn ids_stay(simulation: &mut Simulation, sent: &[SentEvent]) -> Held {
     for event in sent {
         if let Some(former) = simulation.oracle.sent(event) {
-            let details = format!("{:?} was {former} and is {}", event.key, event.external_id);
+            let lines: Vec<_> = event.key.iter().flat_map(|key| simulation.oracle.billings(key)).collect();
+            let details = format!("{:?} was {former} and is {}: {lines:?}", event.key, event.external_id);
             return violated(Invariant::IdsStay, details);
         }
     }
@@ -197,21 +198,24 @@ pub fn checkpoint_waits(simulation: &mut Simulation, bytes: &[u8]) -> Held {
 
 /// A letter is right only for a line that earns it, or for a piece of one.
 pub fn sound_is_billed(simulation: &Simulation, letter: &Letter) -> Held {
-    let Some(line) = letter.number.as_deref().and_then(|number| simulation.oracle.line_of_number(number))
-    else {
-        let is_piece = matches!(letter.reason, Quarantined::PartialEof | Quarantined::InvalidJson);
-        return if is_piece {
-            Ok(())
-        } else {
-            violated(Invariant::SoundIsBilled, format!("a letter for nothing: {letter:?}"))
-        };
+    let is_of_a_piece = matches!(letter.reason, Quarantined::PartialEof | Quarantined::InvalidJson);
+    let Some(line) = simulation.oracle.line_of_letter(letter) else {
+        if is_of_a_piece {
+            return Ok(());
+        }
+        return violated(Invariant::SoundIsBilled, format!("a letter for nothing: {letter:?}"));
     };
     let line = simulation.oracle.line(line);
-    let is_piece = line.cut && matches!(letter.reason, Quarantined::PartialEof | Quarantined::InvalidJson);
-    if is_piece || line.expected.allows_letter(letter.reason) {
+    if line.expected.allows_letter(letter.reason) || (is_of_a_piece && is_in_pieces(simulation, line)) {
         return Ok(());
     }
     violated(Invariant::SoundIsBilled, format!("{letter:?} for {line:?}"))
+}
+
+/// Whether a part of the line stands alone: for ever, or for long in a file that is not at its path any more.
+fn is_in_pieces(simulation: &Simulation, line: &Line) -> bool {
+    let is_left = |content| !simulation.disk.paths_of(content).any(|path| simulation.storm.matches(path));
+    line.cut || (line.standing == Standing::Begun && line.begun_in.is_some_and(is_left))
 }
 
 pub fn not_home(simulation: &Simulation) -> Violation {

@@ -9,6 +9,7 @@ pub struct Letter {
     pub reason: Quarantined,
     /// The number that the world gave the line, where it stands in the letter.
     pub number: Option<String>,
+    pub offset: u64,
     pub text: String,
 }
 
@@ -26,7 +27,8 @@ fn read_one(line: &str) -> Result<Letter, String> {
     let code = value["reason"].as_str().ok_or_else(|| format!("a letter without a reason: {line}"))?;
     let reason = Quarantined::from_code(code).ok_or_else(|| format!("an unknown reason: {line}"))?;
     let text = value["text"].as_str().unwrap_or(line).chars().take(100).collect();
-    Ok(Letter { reason, number: number_in(line), text })
+    let offset = value["offset"].as_u64().ok_or_else(|| format!("a letter without its place: {line}"))?;
+    Ok(Letter { reason, number: number_in(line), offset, text })
 }
 
 /// The digits after `"n":`, however often the quotes are escaped.

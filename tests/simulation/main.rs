@@ -60,6 +60,7 @@ fn every_history_keeps_every_promise() {
 fn one_seed_is_told() {
     if let Some(seed) = from_environment("FLOE_SEED") {
         if let Err(violation) = runner::play(seed, None, true) {
+            println!("violated: {violation}");
             panic!("seed {seed}: {violation}");
         }
     }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use floe::model::Quarantined;
 
 use crate::disk::{Content, ContentId, LineId};
+use crate::letters::Letter;
 use crate::lines::Draft;
 
 /// Which of the rules that want a line: the one that ends its way, or an `also` rule.
@@ -92,6 +93,8 @@ pub struct Line {
     pub standing: Standing,
     /// A part of it stands alone somewhere, so a letter for that part is right.
     pub cut: bool,
+    /// Where its first part stands, while the rest is not written.
+    pub begun_in: Option<ContentId>,
     /// Where it stands whole.
     pub places: Vec<(ContentId, u64, u64)>,
 }
@@ -162,8 +165,20 @@ impl Oracle {
             self.counted_written += 1;
         }
         let Draft { bytes, expected } = draft;
-        self.lines.push(Line { bytes, expected, standing: Standing::Begun, cut: false, places: Vec::new() });
+        self.lines.push(Line {
+            bytes,
+            expected,
+            standing: Standing::Begun,
+            cut: false,
+            begun_in: None,
+            places: Vec::new(),
+        });
         line
+    }
+
+    /// The first part of the line stands in this content.
+    pub fn begun(&mut self, line: LineId, content: ContentId) {
+        self.lines[line.0].begun_in = Some(content);
     }
 
     /// The line stands whole in this content.
@@ -258,8 +273,19 @@ impl Oracle {
         self.settle(line);
     }
 
-    pub fn line_of_number(&self, number: &str) -> Option<LineId> {
-        self.lines_of_tag.get(number).copied()
+    /// The line that a letter is about: by its number, or by its place where nothing of an over-long line is
+    /// left to say. Of several at such a place, one that waits for its letter.
+    pub fn line_of_letter(&self, letter: &Letter) -> Option<LineId> {
+        if let Some(number) = &letter.number {
+            return self.lines_of_tag.get(number).copied();
+        }
+        let fits = |line: &&(LineId, &Line)| {
+            line.1.expected.allows_letter(letter.reason)
+                && line.1.places.iter().any(|(_, start, _)| *start == letter.offset)
+        };
+        let waits = |line: &(LineId, &Line)| line.1.standing == Standing::Owed;
+        let found: Vec<(LineId, &Line)> = self.lines().filter(|line| fits(&line)).collect();
+        found.iter().find(|line| waits(line)).or(found.first()).map(|(line, _)| *line)
     }
 
     /// Whether nothing more is due for the line.

@@ -127,8 +127,10 @@ impl Simulation {
         let sound = self.oracle.lines().find(|(_, line)| matches!(line.expected, Expected::Billed(_)));
         match (self.plant, sound) {
             (Some(Plant::SoundLineQuarantined), Some((line, _))) => {
-                let letter =
-                    format!("{{\"reason\":\"bad_customer\",\"text\":\"{{\\\"n\\\":{}}}\"}}\n", line.0);
+                let letter = format!(
+                    "{{\"reason\":\"bad_customer\",\"offset\":0,\"text\":\"{{\\\"n\\\":{}}}\"}}\n",
+                    line.0
+                );
                 [text, letter.into()].concat().into()
             }
             _ => text,

@@ -38,7 +38,7 @@ pub struct Receipt {
     pub inserted: Vec<usize>,
     /// What a correct client never sends.
     pub faults: Vec<String>,
-    /// Ids of events with a timestamp in the future.
+    /// Ids of events that are refused for a timestamp in the future.
     pub early: Vec<String>,
 }
 
@@ -67,12 +67,6 @@ impl Polar {
     /// One request arrives whole.
     pub fn receive(&mut self, now: Timestamp, body: &[u8], random: &mut Random) -> Receipt {
         let mut receipt = read(body);
-        receipt.early = receipt
-            .sent
-            .iter()
-            .filter(|event| event.timestamp.is_some_and(|timestamp| timestamp > now))
-            .map(|event| event.external_id.clone())
-            .collect();
         receipt.reply = self.answer(now, body.len(), &mut receipt, random);
         receipt
     }
@@ -103,6 +97,8 @@ impl Polar {
             }
         });
         if let Some(reply) = schema {
+            let named = receipt.sent.iter().filter(|event| early(event));
+            receipt.early = named.map(|event| event.external_id.clone()).collect();
             return reply;
         }
         if receipt.sent.iter().any(|event| event.customer == "poison-unnamed") {

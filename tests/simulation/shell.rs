@@ -175,7 +175,9 @@ impl Simulation {
     pub fn arrive(&mut self, number: u32, request: RequestId, body: &[u8], answered: bool) -> Held {
         let now = self.polar_now();
         let receipt = self.polar.receive(now, body, &mut self.random);
-        self.note(format!("polar {} {} {}", request.0, receipt.reply.status, receipt.reply.body.len()));
+        let tags: Vec<&str> =
+            receipt.sent.iter().map(|event| event.key.as_ref().map_or("-", |key| &key.tag)).collect();
+        self.note(format!("polar {} {} to {}", request.0, receipt.reply.status, tags.join(" ")));
         let process = self.process.as_mut().filter(|process| process.number == number);
         invariants::nothing_bad_leaves(process, &receipt)?;
         invariants::ids_stay(self, &receipt.sent)?;
@@ -267,7 +269,7 @@ impl Simulation {
             return;
         }
         for letter in letters::read(text).expect("they were read before") {
-            if let Some(line) = letter.number.and_then(|number| self.oracle.line_of_number(&number)) {
+            if let Some(line) = self.oracle.line_of_letter(&letter) {
                 self.oracle.lettered(line);
             }
         }

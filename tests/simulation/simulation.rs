@@ -57,6 +57,8 @@ pub enum Event {
     Truncate { log: usize, node: NodeId },
     /// The daemon is started again.
     Start,
+    /// A line is written while all comes home.
+    Trickle,
 }
 
 /// What outlives the daemon.
@@ -155,7 +157,12 @@ impl Simulation {
         }
         self.heal();
         let deadline = self.clock + HOMECOMING;
+        let storm_lines = self.oracle.next_number();
+        self.storm.trickles = true;
+        self.trickle();
         while !self.is_home() {
+            self.storm.trickles &=
+                self.oracle.owed().next().is_some_and(|line| (line.0 as u64) < storm_lines);
             if self.clock > deadline {
                 return Err(invariants::not_home(self));
             }
@@ -202,6 +209,10 @@ impl Simulation {
                 Ok(())
             }
             Event::Start => self.start(),
+            Event::Trickle => {
+                self.trickle();
+                Ok(())
+            }
         }
     }
 

@@ -69,6 +69,22 @@ impl Move {
     ];
 }
 
+impl Move {
+    /// Whether another file may stand at the log's path afterwards.
+    const fn replaces_files(self) -> bool {
+        matches!(
+            self,
+            Self::Rotate
+                | Self::RotateLate
+                | Self::CopyTruncate
+                | Self::Truncate
+                | Self::TruncateAndRewrite
+                | Self::DeleteAndRecreate
+                | Self::ReplaceByRename
+        )
+    }
+}
+
 /// A program that writes a log.
 #[derive(Debug)]
 pub struct Writer {
@@ -101,6 +117,8 @@ pub struct Storm {
     late: Vec<Writer>,
     copies: u64,
     edition: u64,
+    /// A line is written every few seconds.
+    pub trickles: bool,
     /// When the rules began to want `extra` lines.
     wants_extra_since: Option<u64>,
     /// Rotated files that stood there when a daemon without a checkpoint first looked.
@@ -112,6 +130,8 @@ pub struct Storm {
 const GENERATIONS: u64 = 4;
 
 const MOST_LOGS: usize = 6;
+
+const TRICKLE: u64 = 5_000_000_000;
 
 /// Less than the time for which a renamed file must be quiet before its unterminated line is taken for whole.
 const QUIET_TIME: u64 = 25_000_000_000;
@@ -133,6 +153,7 @@ impl Storm {
             late: Vec::new(),
             copies: 0,
             edition: 0,
+            trickles: false,
             wants_extra_since: None,
             strangers: BTreeSet::new(),
             patterns,
@@ -195,6 +216,11 @@ impl Simulation {
     }
 
     fn carry_out_move(&mut self, chosen: Move, log: usize) -> crate::invariants::Held {
+        let node = self.disk.at(&self.storm.logs[log].path);
+        let is_unsure = node.is_some_and(|node| self.floors.is_unsure(self.disk.node(node).content));
+        if is_unsure && chosen.replaces_files() {
+            return Ok(());
+        }
         match chosen {
             Move::Write => self.write_lines(log, 4),
             Move::WriteMany => self.write_lines(log, 150),
@@ -285,6 +311,7 @@ impl Simulation {
         let at = 1 + self.random.place(bytes.len() - 1);
         let start = self.disk.size(node);
         let content = self.disk.append(node, &bytes[..at]);
+        self.oracle.begun(line, content);
         let rest = Rest { line, bytes: bytes[at..].to_vec(), content, start, begun: self.clock };
         self.storm.logs[log].writer.rest = Some(rest);
         self.nudge(log);
@@ -445,6 +472,9 @@ impl Simulation {
     }
 
     pub fn finish_copytruncate(&mut self, log: usize, node: NodeId) {
+        if self.floors.is_unsure(self.disk.node(node).content) {
+            return;
+        }
         self.note(format!("truncate {}", self.storm.logs[log].path));
         self.disk.truncate(node);
         self.excuse_what_is_gone();
@@ -516,6 +546,15 @@ impl Simulation {
         let wants_extra = self.storm.wants_extra_since.is_some();
         let edited = crate::scene::edited(&self.settings, self.storm.edition, wants_extra);
         self.reload_with(edited)
+    }
+
+    /// A little traffic: what keeps failing is known by what succeeds meanwhile.
+    pub fn trickle(&mut self) {
+        if self.storm.trickles {
+            self.after(TRICKLE, Event::Trickle);
+            let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
+            self.write_draft(0, draft);
+        }
     }
 
     /// The storm is over: all writers end their lines, and say one more thing.
