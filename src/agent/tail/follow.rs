@@ -456,6 +456,12 @@ impl Tail {
         None
     }
 
+    /// After [`Tail::next_read`]: whether there is something to read, and a window or the memory forbids it
+    /// until something is settled.
+    pub(in crate::agent) fn is_starved(&self) -> bool {
+        self.reads.is_empty() && !(self.stalled.is_empty() && self.ready.is_empty())
+    }
+
     fn order(&mut self, id: StreamId, room: u64, now: Now, polar_now: jiff::Timestamp) -> ReadOrder {
         let read = ReadId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is read is known");
