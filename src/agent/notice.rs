@@ -91,6 +91,12 @@ notices! {
     UnexpectedDuplicates = "unexpected_duplicates" Error,
     /// The host's clock and Polar's differ by more than a second.
     ClockDiffers = "clock_differs" Warning,
+    /// Some folders cannot be watched; changes there are found by the sweep alone.
+    WatchLimited = "watch_limited" Warning,
+    /// All folders are watched again.
+    WatchComplete = "watch_complete" Info,
+    /// The config was read again and has a fault; nothing changes.
+    ReloadRefused = "reload_refused" Error,
     /// New settings are in force.
     Reloaded = "reloaded" Info,
     /// The daemon stops reading and brings home what it has.

@@ -49,7 +49,7 @@ pub fn options(path: Option<PathBuf>) -> LoadOptions {
     LoadOptions { path, environment, machine_id }
 }
 
-fn report(faults: &config::Faults) {
+pub(super) fn report(faults: &config::Faults) {
     let colour =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let _ = writeln!(std::io::stderr(), "{}", faults.render(colour));

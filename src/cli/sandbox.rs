@@ -37,7 +37,7 @@ pub struct SandboxArguments {
     /// A status from 300 to 599, `reset`, `lost-answer` (stored, then the connection drops), `half-answer`, `timeout` (no
     /// answer ever), `slow` (5 s more), `html` (a login page with status 200), `not-json`; each with a part from 0 to 1.
     /// `latency` holds every answer back.
-    #[arg(long, value_name = "PLAN", default_value = "")]
+    #[arg(long, value_name = "PLAN", default_value = "", hide_default_value = true)]
     pub fault: String,
 
     /// Seed of the dice for the faults [default: another one each time]

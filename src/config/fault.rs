@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// A piece of one of the texts that were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Fault {
     /// The cure.
     pub hint: Option<String>,
     /// A second place that belongs to it, and what it is.
-    pub beside: Option<(Place, String)>,
+    pub beside: Option<Box<(Place, String)>>,
 }
 
 impl Fault {
@@ -97,7 +97,7 @@ impl Fault {
 
     #[must_use]
     pub fn beside(self, place: &Place, label: impl Into<String>) -> Self {
-        Self { beside: Some((place.clone(), label.into())), ..self }
+        Self { beside: Some(Box::new((place.clone(), label.into()))), ..self }
     }
 }
 
@@ -179,9 +179,12 @@ impl Faults {
         }
         .with_name(severity_name(fault.severity));
         let mut group = level.primary_title(fault.message.as_str()).elements(self.snippets(fault));
-        if let Some(hint) = &fault.hint {
-            group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
+        let Some(hint) = &fault.hint else { return renderer.render(&[group]) };
+        let level = Level::HELP.with_name("hint");
+        if fault.place.is_none() {
+            return renderer.render(&[group, Group::with_title(level.secondary_title(hint.as_str()))]);
         }
+        group = group.element(level.message(hint.as_str()));
         renderer.render(&[group])
     }
 
@@ -190,7 +193,7 @@ impl Faults {
         let Some(place) = &fault.place else { return Vec::new() };
         let mut main = self.snippet(place, AnnotationKind::Primary, fault.label.as_deref());
         let mut more = None;
-        if let Some((other, label)) = &fault.beside {
+        if let Some((other, label)) = fault.beside.as_deref() {
             if other.file == place.file {
                 main = main.annotation(self.annotation(other, AnnotationKind::Context, Some(label)));
             } else {

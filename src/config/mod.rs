@@ -16,6 +16,8 @@ mod reading;
 pub mod schema;
 pub mod settings;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::path::{Path, PathBuf};

@@ -109,6 +109,10 @@ impl Report {
                 return None;
             }
         };
+        if source.parse::<f64>().is_err() {
+            self.wrong_type(node, "a whole number");
+            return None;
+        }
         let in_range = source.parse::<u64>().ok().filter(|number| range.contains(number));
         if in_range.is_none() {
             let hint = format!("choose a whole number from {} to {}", range.start(), range.end());
@@ -264,7 +268,7 @@ fn unknown_key(entry: &Entry, known: &[&str]) -> Fault {
 fn type_hint(node: &Node, expected: &str) -> Option<String> {
     match &node.value {
         Value::Table(table) if expected.contains("text") => unquoted_placeholder(table)
-            .map(|text| format!("quote it: \"{text}\" without quotes is a table here")),
+            .map(|text| format!("quote it: \"{text}\"; without quotes this is a table")),
         Value::Number(number) if expected.contains("text") => Some(format!("quote it: \"{number}\"")),
         Value::Date(date) => Some(format!("quote it: \"{date}\"")),
         Value::Text(text) if expected.contains("number") && text.value.trim().parse::<f64>().is_ok() => {

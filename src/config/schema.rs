@@ -1,1 +1,325 @@
-//! stub
+//! The JSON Schema of the config, for editors.
+//!
+//! Written by hand beside a reader written by hand: a test compares its keys with the keys that the reader asks for,
+//! both ways. It describes shapes; what the shapes mean is checked by `floe check`.
+
+use serde_json::{Map, Value, json};
+
+/// The schema. `config/floe.schema.json` holds the same text.
+#[must_use]
+pub fn schema() -> Value {
+    let mut root = table(
+        "The config of Floe.",
+        &["sources", "rules"],
+        &json!({
+            "$schema": text("Where an editor finds this schema."),
+            "version": { "const": 1, "description": "The version of the config's model." },
+            "state_dir": text("The folder of checkpoint, account and quarantine. Default: /var/lib/floe."),
+            "instance": text("Part of every id. Default: the machine id; where there is none it must be set."),
+            "polar": reference("polar"),
+            "delivery": reference("delivery"),
+            "limits": reference("limits"),
+            "sources": list(&reference("source"), "Which log files to read."),
+            "rules": list(&reference("rule"), "Which lines become which events: the first that matches ends a line's way."),
+            "tests": list(&reference("test"), "Lines, and what must become of them: `floe test` runs them."),
+        }),
+    );
+    let about = [
+        ("$schema", json!("https://json-schema.org/draft/2020-12/schema")),
+        ("title", json!("Floe")),
+        ("$defs", definitions()),
+    ];
+    if let Value::Object(root) = &mut root {
+        root.extend(about.map(|(key, value)| (key.to_owned(), value)));
+    }
+    root
+}
+
+/// The schema as it is printed and stored.
+#[must_use]
+pub fn text_of_schema() -> String {
+    format!("{:#}\n", schema())
+}
+
+fn definitions() -> Value {
+    let mut all = Map::new();
+    for (name, definition) in [
+        ("polar", polar()),
+        ("delivery", delivery()),
+        ("limits", limits()),
+        ("source", source()),
+        ("rule", rule()),
+        ("event", event()),
+        ("cost", cost()),
+        ("llm", llm()),
+        ("conditions", conditions()),
+        ("operators", operators()),
+        ("test", test()),
+        ("expectation", expectation()),
+        ("expected_event", expected_event()),
+        ("literal", json!({ "type": ["string", "number", "boolean"] })),
+        ("duration", json!({ "type": "string", "examples": ["500ms", "1s", "10m"] })),
+        ("size", json!({ "type": ["string", "integer"], "examples": ["64KiB", "1MiB", "1MB"] })),
+        ("count", json!({ "type": ["string", "integer"] })),
+        (
+            "texts",
+            json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] }),
+        ),
+    ] {
+        all.insert(name.to_owned(), definition);
+    }
+    Value::Object(all)
+}
+
+fn polar() -> Value {
+    let server = json!({
+        "type": "string",
+        "description": "production, sandbox, or an http(s) URL. Default: production.",
+        "examples": ["production", "sandbox"],
+    });
+    table(
+        "Where to send to, and as whom.",
+        &[],
+        &json!({
+            "server": server,
+            "token_file": text("A file that holds the token."),
+            "token_env": text("The name of the variable that holds the token. Default: POLAR_ACCESS_TOKEN."),
+            "mode": choice(&["live", "shadow"], "shadow writes the request bodies to a file and sends nothing."),
+            "proxy": text("An HTTP(S) proxy for requests to Polar."),
+            "ca_file": text("A PEM file: where given, only these authorities are trusted."),
+            "request_timeout": described("duration", "How long one request may take. Default: 60s."),
+            "live_from": choice(&["beginning", "shadow"], "Where a state that was in shadow mode goes on when it goes live."),
+        }),
+    )
+}
+
+fn delivery() -> Value {
+    table(
+        "How events travel. Every value has a good default.",
+        &[],
+        &json!({
+            "batch_max_events": described("count", "Events in a request, 1 to 10000. Default: 500."),
+            "batch_max_bytes": described("size", "Bytes of a request, 64KiB to 10MiB. Default: 1MiB."),
+            "batch_max_wait": described("duration", "How long an event waits for others. Default: 1s."),
+            "concurrency": described("count", "Requests at a time, 1 to 64. Default: 4."),
+            "requests_per_minute": described("count", "This instance's part of the organization's limit. Default: 300."),
+            "max_future": described("duration", "How long an event of the future is held before it is quarantined. Default: 10m."),
+        }),
+    )
+}
+
+fn limits() -> Value {
+    table(
+        "Bounds of memory and disk. Every value has a good default.",
+        &[],
+        &json!({
+            "memory": described("size", "Mapped but unsettled bytes in memory, at least 2MiB. Default: 4MiB."),
+            "window": described("size", "How far a file is read ahead of what is settled. Default: 2MiB."),
+            "quarantine_max_bytes": described("size", "Room for lines that could not be billed. Default: 256MiB."),
+            "quarantine_malformed_max_bytes": described("size", "The part of it for malformed and over-long lines. Default: 16MiB."),
+            "mapping_threads": described("count", "Threads that map lines, 1 to 64. Default: 1."),
+            "drain_timeout": described("duration", "How long an ending may take. Default: 25s."),
+            "sweep_interval": described("duration", "How often every file is looked at, whatever notify says. Default: 1s."),
+        }),
+    )
+}
+
+fn source() -> Value {
+    table(
+        "Which log files to read, and how they are written.",
+        &["id", "format", "include"],
+        &json!({
+            "id": text("Part of every event's identity: never rename it."),
+            "include": described("texts", "Globs; {name} captures a part of a path segment as @path.name."),
+            "exclude": described("texts", "Globs of files to leave out of discovery."),
+            "format": choice(&["json"], "How a line is written."),
+            "container": choice(&["none"], "How a container runtime wraps the lines."),
+            "prefix": { "const": "", "description": "Not in this release yet." },
+            "read_from": choice(&["beginning", "end"], "Where to begin with the files present at the first start."),
+            "max_line_bytes": described("size", "Longer lines are quarantined. Default: 1MiB."),
+            "socket": { "not": {}, "description": "Not in this release yet." },
+            "socket_type": { "not": {}, "description": "Not in this release yet." },
+        }),
+    )
+}
+
+fn rule() -> Value {
+    table(
+        "Which lines become which event.",
+        &["id", "event"],
+        &json!({
+            "id": text("Accounts and tests use it."),
+            "source": described("texts", "One source, a list, or all when left out."),
+            "when": described("conditions", "All must hold."),
+            "unless": described("conditions", "The rule is out if all of these hold."),
+            "must": described("conditions", "Else the line is quarantined(invariant)."),
+            "also": { "type": "boolean", "description": "true: the line goes on to later rules." },
+            "explode": text("The path of an array: one event for each element, which is @item."),
+            "event": reference("event"),
+        }),
+    )
+}
+
+fn event() -> Value {
+    let value = || reference("literal");
+    table(
+        "The event as Polar takes it. Text is text, {…} is a field of the line.",
+        &["name"],
+        &json!({
+            "name": text("The event's name, at most 128 characters."),
+            "external_customer_id": described("literal", "Your id of the customer."),
+            "external_member_id": described("literal", "Your id of the member."),
+            "customer_id": described("literal", "Polar's id of the customer."),
+            "member_id": described("literal", "Polar's id of the member."),
+            "timestamp": text("When it happened. Without it an event counts from when it arrives."),
+            "external_id": text("A natural id instead of the one that Floe makes. Polar takes an id once."),
+            "parent_id": described("literal", "The id of the event that this one belongs to."),
+            "organization_id": text("Only with a personal token."),
+            "metadata": {
+                "type": "object",
+                "description": "At most 50 keys of 1 to 40 characters.",
+                "properties": { "_cost": reference("cost"), "_llm": reference("llm") },
+                "maxProperties": 50,
+                "additionalProperties": value(),
+            },
+        }),
+    )
+}
+
+fn cost() -> Value {
+    table(
+        "What the event cost you.",
+        &["amount", "currency"],
+        &json!({
+            "amount": { "type": ["string", "number"], "description": "In cents." },
+            "currency": text("usd."),
+        }),
+    )
+}
+
+fn llm() -> Value {
+    let count = |description: &str| described("count", description);
+    table(
+        "The use of a language model.",
+        &["vendor", "model", "input_tokens", "output_tokens", "total_tokens"],
+        &json!({
+            "vendor": text("Who runs the model."),
+            "model": text("The model's name."),
+            "input_tokens": count("Tokens of the prompt, cached ones included."),
+            "output_tokens": count("Tokens of the answer."),
+            "total_tokens": count("Both together."),
+            "cached_input_tokens": count("Those of the prompt that were cached."),
+            "prompt": text("Personal data in most cases."),
+            "response": text("Personal data in most cases."),
+        }),
+    )
+}
+
+fn conditions() -> Value {
+    json!({
+        "type": "object",
+        "description": "Paths: a value is compared, a list is membership, a table holds operators.",
+        "properties": { "any": list(&reference("conditions"), "One of these must hold.") },
+        "additionalProperties": {
+            "anyOf": [
+                reference("literal"),
+                { "type": "array", "items": reference("literal"), "minItems": 1 },
+                reference("operators"),
+            ],
+        },
+    })
+}
+
+fn operators() -> Value {
+    let bound = || json!({ "type": ["string", "number"] });
+    let members = || json!({ "type": "array", "items": reference("literal"), "minItems": 1 });
+    let text = || json!({ "type": "string", "minLength": 1 });
+    table(
+        "All of them must hold.",
+        &[],
+        &json!({
+            "eq": reference("literal"),
+            "ne": reference("literal"),
+            "in": members(),
+            "not_in": members(),
+            "lt": bound(),
+            "le": bound(),
+            "gt": bound(),
+            "ge": bound(),
+            "exists": { "type": "boolean" },
+            "prefix": text(),
+            "suffix": text(),
+            "contains": text(),
+            "matches": text(),
+        }),
+    )
+}
+
+fn test() -> Value {
+    table(
+        "A line, and what must become of it.",
+        &["source", "line", "expect"],
+        &json!({
+            "source": text("The id of the source whose line it is."),
+            "line": text("One line of the log."),
+            "expect": reference("expectation"),
+        }),
+    )
+}
+
+fn expectation() -> Value {
+    let codes = |all: Vec<&str>| json!({ "enum": all });
+    table(
+        "One of: event (with its rule), events, ignored, quarantined.",
+        &[],
+        &json!({
+            "rule": text("The rule that must make the event."),
+            "event": { "type": "object", "description": "The event, exact but for an external_id that is left out." },
+            "events": list(&reference("expected_event"), "All events of the line, in order."),
+            "ignored": codes(crate::model::Ignored::ALL.iter().map(|reason| reason.code()).collect()),
+            "quarantined": codes(crate::model::Quarantined::ALL.iter().map(|reason| reason.code()).collect()),
+        }),
+    )
+}
+
+fn expected_event() -> Value {
+    table(
+        "One of several events.",
+        &["event"],
+        &json!({
+            "rule": text("The rule that must make the event."),
+            "event": { "type": "object", "description": "The event, exact but for an external_id that is left out." },
+        }),
+    )
+}
+
+/// A table that takes these keys only.
+fn table(description: &str, required: &[&str], properties: &Value) -> Value {
+    json!({
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "description": description })
+}
+
+fn choice(words: &[&str], description: &str) -> Value {
+    json!({ "enum": words, "description": description })
+}
+
+fn list(items: &Value, description: &str) -> Value {
+    json!({ "type": "array", "items": items, "description": description })
+}
+
+fn described(kind: &str, description: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{kind}"), "description": description })
+}
+
+fn reference(kind: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{kind}") })
+}

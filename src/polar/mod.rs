@@ -1,7 +1,7 @@
 //! The contract of Polar's event API, as its server keeps it: limits, what an event must look like, how a
 //! request is written and what an answer means.
 //!
-//! Pure: no clock, no disk, no network, no randomness. The agent reads answers with it, `check` and the mapping
+//! Pure: no clock, no disk, no network, nothing by chance. The agent reads answers with it, `check` and the mapping
 //! take the limits from it, and the sandbox validates with it, so that the three cannot disagree about Polar.
 
 pub mod answer;

@@ -1,1 +1,23 @@
-//! Stub.
+//! Hands: disk, notify, reqwest, state folder, quarantine, signals. They perform the agent's effects and report
+//! back; what to do about what they report is decided in the agent.
+
+pub mod client;
+pub mod daemon;
+pub mod disk;
+mod durable;
+#[cfg(test)]
+mod fixtures;
+pub mod event;
+pub mod identity;
+pub mod logs;
+pub mod look;
+mod lookout_thread;
+pub mod quarantine;
+pub mod readers;
+pub mod reload;
+mod saver;
+pub mod shadow;
+pub mod signals;
+pub mod state;
+pub mod token;
+pub mod watch;

@@ -7,7 +7,7 @@ use crate::config::language::{Condition, Literal, Operand, Test};
 use crate::config::node::{Entry, Node, Table, Value};
 use crate::config::reader::{Report, unquoted_placeholder};
 
-const OPERATORS: &[&str] = &[
+pub(crate) const OPERATORS: &[&str] = &[
     "eq", "ne", "in", "not_in", "lt", "le", "gt", "ge", "exists", "prefix", "suffix", "contains", "matches",
 ];
 
@@ -23,7 +23,7 @@ pub(super) fn read(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<Co
     let mut all = Vec::new();
     for entry in &table.entries {
         if entry.key.value == ANY {
-            all.extend(any(report, &entry.node, scope));
+            all.push(any(report, &entry.node, scope));
         } else {
             all.extend(one(report, entry, scope));
         }
@@ -34,13 +34,13 @@ pub(super) fn read(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<Co
     })
 }
 
-fn any(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<Condition> {
+fn any(report: &Report, node: &Node, scope: &Scope<'_>) -> Condition {
     let choices = report.list(node);
     if choices.is_empty() && matches!(node.value, Value::List(_)) {
-        let hint = "write choices: any = [ { status = 200 }, { status = 201 } ]";
+        let hint = "put at least one table of conditions into it, or leave it out";
         report.push(Fault::at(&node.place, "an empty choice never holds").hint(hint));
     }
-    Some(Condition::Any(choices.iter().filter_map(|choice| read(report, choice, scope)).collect()))
+    Condition::Any(choices.iter().filter_map(|choice| read(report, choice, scope)).collect())
 }
 
 fn one(report: &Report, entry: &Entry, scope: &Scope<'_>) -> Option<Condition> {
@@ -111,12 +111,12 @@ fn test(report: &Report, key: &str, entry: &Entry, scope: &Scope<'_>) -> Option<
 
 fn unknown_operator_hint(key: &str, unknown: &str) -> String {
     let alias = match unknown {
-        "equals" | "is" | "==" | "=" => Some("eq"),
+        "equals" | "equal" | "is" | "==" | "=" => Some("eq"),
         "not" | "!=" => Some("ne"),
         "lte" | "<=" => Some("le"),
         "gte" | ">=" => Some("ge"),
-        "<" => Some("lt"),
-        ">" => Some("gt"),
+        "<" | "less" | "less_than" => Some("lt"),
+        ">" | "greater" | "greater_than" => Some("gt"),
         "regex" | "match" => Some("matches"),
         "starts_with" => Some("prefix"),
         "ends_with" => Some("suffix"),

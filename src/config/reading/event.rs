@@ -30,6 +30,9 @@ pub(super) fn read(
     let organization_id = table.optional("organization_id").and_then(|node| texts.uuid(node));
     let metadata = table.optional("metadata").map(|node| metadata(&texts, node));
     table.finish();
+    if spoiled(timestamp_node, timestamp.as_ref()) || spoiled(external_id_node, external_id.as_ref()) {
+        return None;
+    }
     let Metadata { values, cost, llm } = metadata.unwrap_or_default();
     let event = EventTemplate {
         name: name?,
@@ -43,6 +46,11 @@ pub(super) fn read(
         organization_id,
     };
     Some((event, external_id_node.map(|node| node.place.clone())))
+}
+
+/// Whether the key is there and wrong: then the rule is not one without it.
+fn spoiled(node: Option<&Node>, value: Option<&Value>) -> bool {
+    node.is_some() && value.is_none()
 }
 
 fn customer(texts: &Texts<'_>, table: &TableReader<'_>) -> Option<Customer> {

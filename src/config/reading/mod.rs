@@ -19,6 +19,8 @@ use super::node::Node;
 use super::reader::{Report, TableReader};
 use super::settings::Settings;
 
+#[cfg(test)]
+pub(super) use condition::OPERATORS;
 pub(super) use polar::credential_path;
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/floe";

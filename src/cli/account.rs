@@ -1,0 +1,326 @@
+//! `floe account`: where every byte and line of each source went, from the checkpoint. It only reads, so it works
+//! beside a running daemon and after its end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::numbers::{bytes, grouped};
+use super::{check, outcome};
+use crate::agent::checkpoint::{AccountRecord, Checkpoint};
+use crate::config;
+use crate::shell::state;
+
+/// Says where every byte and line of each source went
+///
+/// Exits with 1 when the numbers do not add up or when bytes were missed.
+#[derive(Debug, clap::Args)]
+pub struct AccountArguments {
+    /// The state folder [default: the one that the config names]
+    #[arg(long, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
+
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// 0 when all adds up and nothing was missed, else 1; 66 when there is no account, 78 for a bad config.
+#[must_use]
+pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
+    let state_dir = match &arguments.state_dir {
+        Some(folder) => folder.clone(),
+        None => match config::load(&check::options(config)) {
+            Ok(loaded) => loaded.settings.state_dir,
+            Err(faults) => return outcome::bad_config(&faults),
+        },
+    };
+    let account = match state::peek(&state_dir) {
+        Ok(checkpoint) => Account::of(&checkpoint),
+        Err(fault) => {
+            let hint = "start `floe run` first; with another state folder, name it: `--state-dir FOLDER`";
+            return outcome::fail(outcome::NO_INPUT, fault, Some(hint));
+        }
+    };
+    let text = if arguments.json { account.json() } else { account.to_string() };
+    // A closed pipe is nobody's fault: the exit code says the same.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if account.is_right() { ExitCode::SUCCESS } else { ExitCode::from(outcome::NO) }
+}
+
+/// The account as people and programs see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// By id.
+    pub sources: BTreeMap<String, SourceLines>,
+    pub events: Events,
+    /// When the checkpoint was saved.
+    pub saved_at: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Events {
+    pub inserted: u64,
+    /// Polar had them already.
+    pub duplicates: u64,
+    /// Of the duplicates, those that this state never sent before: an alarm.
+    pub unexpected_duplicates: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+pub struct Count {
+    pub lines: u64,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceLines {
+    /// `read_bytes` of the checkpoint, and the lines of all fates.
+    pub read: Count,
+    pub billed: Count,
+    pub events: u64,
+    /// By rule id.
+    pub billed_by_rule: BTreeMap<String, u64>,
+    /// By reason.
+    pub ignored: BTreeMap<String, Count>,
+    /// By reason.
+    pub quarantined: BTreeMap<String, Count>,
+    pub skipped_bytes: u64,
+    pub values_not_utf8: u64,
+    pub missed: Vec<Missed>,
+    pub adds_up: bool,
+}
+
+/// Bytes that vanished before they were read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missed {
+    pub path: String,
+    pub from: u64,
+    pub to: u64,
+}
+
+impl Account {
+    #[must_use]
+    pub fn of(checkpoint: &Checkpoint) -> Self {
+        let sources = &checkpoint.accounts;
+        Self {
+            sources: sources.iter().map(|(id, record)| (id.clone(), SourceLines::of(record))).collect(),
+            events: Events {
+                inserted: checkpoint.events_inserted,
+                duplicates: checkpoint.events_duplicate,
+                unexpected_duplicates: checkpoint.events_duplicate_unexpected,
+            },
+            saved_at: checkpoint.saved_at.clone(),
+        }
+    }
+
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        self.sources.values().all(|source| source.adds_up)
+    }
+
+    #[must_use]
+    pub fn missed_bytes(&self) -> u64 {
+        self.sources.values().flat_map(|source| &source.missed).map(|missed| missed.to - missed.from).sum()
+    }
+
+    /// All adds up, and nothing was missed.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        self.adds_up() && self.missed_bytes() == 0
+    }
+
+    #[must_use]
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            adds_up: bool,
+            missed_bytes: u64,
+            #[serde(flatten)]
+            account: &'a Account,
+        }
+        let whole = Whole { adds_up: self.adds_up(), missed_bytes: self.missed_bytes(), account: self };
+        let mut text = serde_json::to_string_pretty(&whole).expect("plain records are always JSON");
+        text.push('\n');
+        text
+    }
+}
+
+impl SourceLines {
+    fn of(record: &AccountRecord) -> Self {
+        let by_reason = |fate: &str| -> BTreeMap<String, Count> {
+            let fates = record.settled.iter();
+            fates
+                .filter_map(|(code, (lines, bytes))| {
+                    let reason = code.strip_prefix(fate)?.strip_prefix('.')?;
+                    Some((reason.to_owned(), Count { lines: *lines, bytes: *bytes }))
+                })
+                .collect()
+        };
+        let billed = record.settled.get("billed").copied().unwrap_or_default();
+        let billed = Count { lines: billed.0, bytes: billed.1 };
+        let (ignored, quarantined) = (by_reason("ignored"), by_reason("quarantined"));
+        let settled = [billed, sum(&ignored), sum(&quarantined)].into_iter().fold(Count::default(), plus);
+        Self {
+            read: Count { lines: settled.lines, bytes: record.read_bytes },
+            billed,
+            events: record.events,
+            billed_by_rule: record.billed_by_rule.clone(),
+            ignored,
+            quarantined,
+            skipped_bytes: record.skipped_bytes,
+            values_not_utf8: record.values_not_utf8,
+            missed: record
+                .missed
+                .iter()
+                .map(|(path, span)| Missed { path: path.clone(), from: span.start.0, to: span.end.0 })
+                .collect(),
+            adds_up: settled.bytes == record.read_bytes,
+        }
+    }
+}
+
+impl std::fmt::Display for Account {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (id, source) in &self.sources {
+            writeln!(out, "{id}")?;
+            source.rows().iter().try_for_each(|row| writeln!(out, "{row}"))?;
+        }
+        let Events { inserted, duplicates, unexpected_duplicates } = self.events;
+        writeln!(
+            out,
+            "\nevents: {} inserted, {} that Polar had already",
+            grouped(inserted),
+            grouped(duplicates)
+        )?;
+        if unexpected_duplicates > 0 {
+            writeln!(
+                out,
+                "{} of them were never sent from here: does another instance read the same files?",
+                grouped(unexpected_duplicates)
+            )?;
+        }
+        let missed = self.missed_bytes();
+        if !self.adds_up() {
+            writeln!(out, "does not add up: this is a fault of Floe, please report it")?;
+        } else if missed > 0 {
+            writeln!(out, "adds up, but {} were missed", bytes(missed))?;
+        } else {
+            writeln!(out, "adds up: read = billed + ignored + quarantined, nothing missed")?;
+        }
+        Ok(())
+    }
+}
+
+impl SourceLines {
+    fn rows(&self) -> Vec<String> {
+        let mut rows = vec![row(0, "read", self.read, "")];
+        let events = format!("{} events", grouped(self.events));
+        rows.push(row(1, "billed", self.billed, &events));
+        rows.extend(self.billed_by_rule.iter().map(|(rule, lines)| {
+            let mut text = String::new();
+            let _ = write!(text, "      {:<24}{:>14} lines", format!("rule {rule}"), grouped(*lines));
+            text
+        }));
+        for (name, by_reason) in [("ignored", &self.ignored), ("quarantined", &self.quarantined)] {
+            rows.push(row(1, name, sum(by_reason), ""));
+            rows.extend(by_reason.iter().map(|(reason, count)| row(2, reason, *count, "")));
+        }
+        if self.skipped_bytes > 0 {
+            rows.push(format!("  skipped by read_from = \"end\": {}", bytes(self.skipped_bytes)));
+        }
+        if self.values_not_utf8 > 0 {
+            rows.push(format!("  values with bytes that are not UTF-8: {}", grouped(self.values_not_utf8)));
+        }
+        rows.extend(self.missed.iter().map(|Missed { path, from, to }| {
+            format!("  missed: bytes {from} to {to} of {path:?}, gone before they were read")
+        }));
+        rows
+    }
+}
+
+fn row(level: usize, name: &str, count: Count, more: &str) -> String {
+    let name = format!("{:indent$}{name}", "", indent = 2 + 2 * level);
+    let row = format!("{name:<30}{:>14} lines{:>12}   {more}", grouped(count.lines), bytes(count.bytes));
+    row.trim_end().to_owned()
+}
+
+fn sum(by_reason: &BTreeMap<String, Count>) -> Count {
+    by_reason.values().copied().fold(Count::default(), plus)
+}
+
+fn plus(a: Count, b: Count) -> Count {
+    Count { lines: a.lines + b.lines, bytes: a.bytes + b.bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Offset, Span};
+
+    fn checkpoint() -> Checkpoint {
+        let settled = [
+            ("billed", (60_000, 30_000_000)),
+            ("ignored.no_rule", (39_990, 13_000_000)),
+            ("quarantined.missing_customer", (10, 5_000)),
+        ];
+        let record = AccountRecord {
+            read_bytes: 43_005_000,
+            events: 60_000,
+            settled: settled.map(|(code, counts)| (code.to_owned(), counts)).into(),
+            billed_by_rule: [("llm".to_owned(), 60_000)].into(),
+            ..AccountRecord::default()
+        };
+        Checkpoint {
+            accounts: [("app".to_owned(), record)].into(),
+            events_inserted: 60_000,
+            ..Checkpoint::default()
+        }
+    }
+
+    #[test]
+    fn an_account_that_adds_up_reads_well() {
+        let account = Account::of(&checkpoint());
+        assert!(account.is_right());
+        let expected = "\
+app
+  read                               100,000 lines     43.0 MB
+    billed                            60,000 lines     30.0 MB   60,000 events
+      rule llm                        60,000 lines
+    ignored                           39,990 lines     13.0 MB
+      no_rule                         39,990 lines     13.0 MB
+    quarantined                           10 lines     5.00 kB
+      missing_customer                    10 lines     5.00 kB
+
+events: 60,000 inserted, 0 that Polar had already
+adds up: read = billed + ignored + quarantined, nothing missed
+";
+        assert_eq!(account.to_string(), expected);
+    }
+
+    #[test]
+    fn a_byte_too_many_is_told() {
+        let mut checkpoint = checkpoint();
+        checkpoint.accounts.get_mut("app").unwrap().read_bytes += 1;
+        let account = Account::of(&checkpoint);
+        assert!(!account.is_right());
+        assert!(account.to_string().contains("does not add up"));
+    }
+
+    #[test]
+    fn missed_bytes_are_told_with_their_place() {
+        let mut checkpoint = checkpoint();
+        let span = Span { start: Offset(100), end: Offset(250) };
+        checkpoint.accounts.get_mut("app").unwrap().missed.push(("/logs/app.log".into(), span));
+        let account = Account::of(&checkpoint);
+        assert!(!account.is_right());
+        let text = account.to_string();
+        assert!(text.contains("missed: bytes 100 to 250 of \"/logs/app.log\""), "{text}");
+        assert!(text.ends_with("adds up, but 150 B were missed\n"), "{text}");
+        assert!(account.json().starts_with("{\n  \"adds_up\": true,\n  \"missed_bytes\": 150,"));
+    }
+}

@@ -1,0 +1,27 @@
+//! How a command ends: the exit codes of sysexits that Floe uses, and errors by consequence with the cure.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use super::check;
+use crate::config::Faults;
+
+pub const NO: u8 = 1;
+pub const USAGE: u8 = 64;
+pub const NO_INPUT: u8 = 66;
+pub const BAD_CONFIG: u8 = 78;
+
+/// Says what went wrong and, where there is one, the cure.
+pub fn fail(code: u8, what: impl Display, hint: Option<&str>) -> ExitCode {
+    anstream::eprintln!("error: {what}");
+    if let Some(hint) = hint {
+        anstream::eprintln!("hint: {hint}");
+    }
+    ExitCode::from(code)
+}
+
+/// Says all that is wrong with the config.
+pub fn bad_config(faults: &Faults) -> ExitCode {
+    check::report(faults);
+    ExitCode::from(BAD_CONFIG)
+}

@@ -1,0 +1,80 @@
+//! `floe run`: the daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::{check, outcome};
+use crate::config::{self, Settings};
+use crate::shell::daemon::{Daemon, DaemonOptions, Reload};
+use crate::shell::logs::{self, LogFormat};
+use crate::shell::signals;
+use crate::shell::state::ResumeFrom;
+
+/// Runs the daemon: tails, maps and delivers until it is told to stop
+///
+/// SIGTERM or SIGINT stops reading, brings home what was read and ends; a second one ends at once. SIGHUP reads the
+/// config again; a config with a fault changes nothing.
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    /// Where to go on if the state no longer says where `read_from = "end"` began
+    #[arg(long, value_name = "PLACE")]
+    pub resume_from: Option<ResumeFrom>,
+}
+
+/// 0 after a drain; 73, 75 or 78 where the daemon cannot start.
+#[must_use]
+pub fn run(arguments: &RunArguments, config: Option<PathBuf>, log_format: LogFormat) -> ExitCode {
+    let settings = match config::load(&check::options(config.clone())) {
+        Ok(loaded) => loaded.settings,
+        Err(faults) => return outcome::bad_config(&faults),
+    };
+    logs::start(log_format);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return outcome::fail(outcome::NO, format!("cannot start: {error}"), None),
+    };
+    let code = runtime.block_on(serve(settings, reload(config), arguments.resume_from));
+    // A name that is still being resolved must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+/// The runtime of a daemon: one thread, and a few that wait for names and disks.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
+}
+
+async fn serve(settings: Settings, reload: Reload, resume_from: Option<ResumeFrom>) -> ExitCode {
+    let options =
+        DaemonOptions { settings: Arc::new(settings), reload: Some(reload), resume_from, observer: None };
+    let daemon = match Daemon::start(options) {
+        Ok(daemon) => daemon,
+        Err(fault) => return outcome::fail(fault.exit_code(), &fault, fault.hint().as_deref()),
+    };
+    if let Err(error) = signals::listen(daemon.commands()) {
+        return outcome::fail(outcome::NO, format!("cannot listen for signals: {error}"), None);
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "floe runs");
+    match daemon.run().await {
+        Ok(_) => {
+            tracing::info!("floe has ended; the next start goes on here");
+            ExitCode::SUCCESS
+        }
+        Err(broken) => outcome::fail(
+            outcome::NO,
+            broken.0,
+            Some("this is a fault of Floe: please report it; nothing is lost, the next start goes on here"),
+        ),
+    }
+}
+
+fn reload(config: Option<PathBuf>) -> Reload {
+    Box::new(move || {
+        config::load(&check::options(config.clone()))
+            .map(|loaded| loaded.settings)
+            .map_err(|faults| faults.render(false))
+    })
+}

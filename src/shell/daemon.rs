@@ -1,0 +1,453 @@
+//! The daemon: one loop that carries reports to the agent and its effects to the hands.
+//!
+//! Everything the agent decides happens on one thread, in the order of one channel. The loop itself decides
+//! nothing but where an effect is performed: a small read at once, everything that may wait elsewhere.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
+
+use super::client::{Client, NoClient};
+use super::disk::{Comparison, OddPaths, OpenFiles, Question, answer};
+use super::event::{Command, Event, Reports};
+use super::look::Lookout;
+use super::lookout_thread::LookoutThread;
+use super::quarantine::{Bounds, QuarantineThread, letters_path};
+use super::readers::{Buffers, INLINE_MAX_BYTES, Job, Pool};
+use super::saver::SaverThread;
+use super::state::{self, ResumeFrom, StateFault, StateFolder};
+use super::watch::{Bell, Doorbell};
+use super::{logs, reload, shadow};
+use crate::agent::{
+    Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status,
+};
+use crate::config::Settings;
+use crate::config::settings::{LimitSettings, Mode};
+use crate::mapping::Rules;
+use crate::model::{FileKey, Moment, Offset};
+
+/// How often an observer hears of the status, at most.
+const OBSERVE_EVERY: Duration = Duration::from_millis(100);
+
+/// Reads the config again; the error is the whole report of its faults.
+pub type Reload = Box<dyn FnMut() -> Result<Settings, String> + Send>;
+
+/// What a daemon is started with.
+pub struct DaemonOptions {
+    pub settings: Arc<Settings>,
+    /// `None`: the config cannot be read again.
+    pub reload: Option<Reload>,
+    /// Where to go on if the floors are lost.
+    pub resume_from: Option<ResumeFrom>,
+    /// Hears of the status now and then, and at the end.
+    pub observer: Option<watch::Sender<Status>>,
+}
+
+/// Why a daemon cannot start.
+#[derive(Debug)]
+pub enum StartFault {
+    State(StateFault),
+    /// `polar.ca_file` or `polar.proxy` cannot be used.
+    Client(NoClient),
+    /// The operating system gives no thread.
+    Thread(io::Error),
+}
+
+/// The process is wrong about itself and must end; the message is for a bug report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken(pub String);
+
+/// A daemon that holds its state folder, before or while it runs.
+pub struct Daemon {
+    agent: Agent,
+    settings: Arc<Settings>,
+    clock: Clock,
+    events: UnboundedReceiver<Event>,
+    reports: Reports,
+    hands: Hands,
+    reload: Option<Reload>,
+    observer: Option<Observer>,
+    /// Set by [`Effect::Stop`].
+    stopped: bool,
+    /// Given back when all threads that write to it are done.
+    folder: StateFolder,
+}
+
+/// What performs effects.
+struct Hands {
+    files: OpenFiles,
+    names: OddPaths,
+    buffers: Buffers,
+    pool: Pool,
+    lookout: LookoutThread,
+    bell: Arc<Bell>,
+    /// Walks of an older generation were made with older settings.
+    generation: u64,
+    polar: Polar,
+    quarantine: QuarantineThread,
+    saver: SaverThread,
+}
+
+/// Where requests go.
+#[derive(Clone)]
+enum Polar {
+    Live(Arc<Client>),
+    Shadow(Arc<Path>),
+}
+
+impl StartFault {
+    /// What the process ends with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::State(fault) => fault.exit_code(),
+            Self::Client(_) => 78,
+            Self::Thread(_) => 1,
+        }
+    }
+
+    /// The cure, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::State(fault) => Some(fault.hint()),
+            Self::Client(_) | Self::Thread(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for StartFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(fault) => fault.fmt(out),
+            Self::Client(NoClient(why)) => out.write_str(why),
+            Self::Thread(error) => write!(out, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl Daemon {
+    /// Takes the state folder and gets everything ready. Nothing is read or sent yet.
+    ///
+    /// # Errors
+    /// [`StartFault`].
+    pub fn start(options: DaemonOptions) -> Result<Self, StartFault> {
+        let DaemonOptions { settings, reload, resume_from, observer } = options;
+        // The client first: a fault of the config leaves the state folder alone.
+        let polar = Polar::new(&settings).map_err(StartFault::Client)?;
+        let (folder, restored, notices) = state::open(&settings, resume_from).map_err(StartFault::State)?;
+        notices.iter().for_each(logs::say);
+        let (sender, events) = unbounded_channel();
+        let reports = Reports::new(sender);
+        let hands = Hands::new(&settings, &folder, &restored, polar, &reports).map_err(StartFault::Thread)?;
+        let clock = Clock { start: Instant::now() };
+        let rules = Arc::new(Rules::compile(&settings));
+        let agent = Agent::new(Arc::clone(&settings), rules, restored, clock.now(), random_seed());
+        let observer = observer.map(|sender| Observer { sender, told_at: Instant::now(), behind: true });
+        Ok(Self { agent, settings, clock, events, reports, hands, reload, observer, stopped: false, folder })
+    }
+
+    /// Where commands are sent.
+    #[must_use]
+    pub fn commands(&self) -> Reports {
+        self.reports.clone()
+    }
+
+    /// Runs until the agent has brought everything home after [`Command::Drain`].
+    ///
+    /// # Errors
+    /// [`Broken`], when a part of the process panicked.
+    pub async fn run(mut self) -> Result<Status, Broken> {
+        self.act();
+        while !self.stopped {
+            match self.next().await {
+                Some(Event::Broken(what)) => return Err(Broken(what)),
+                Some(event) => self.hear(event),
+                None => {}
+            }
+            self.tick_if_due();
+            self.tell_observer();
+        }
+        let status = self.agent.status();
+        if let Some(observer) = &self.observer {
+            observer.sender.send_replace(status.clone());
+        }
+        self.hands.finish();
+        drop(self.folder);
+        Ok(status)
+    }
+
+    /// The next report, or `None` when something is due.
+    async fn next(&mut self) -> Option<Event> {
+        let behind = self.observer.as_ref().and_then(Observer::due);
+        let due = self.agent.deadline().and_then(|moment| self.clock.instant(moment));
+        match [due, behind].into_iter().flatten().min() {
+            Some(due) => tokio::time::timeout_at(due.into(), self.events.recv()).await.ok().flatten(),
+            None => self.events.recv().await,
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Input(input) => self.take(input),
+            Event::Looked { generation, found } => {
+                found.notices.iter().for_each(logs::say);
+                if generation == self.hands.generation {
+                    self.take(Input::Looked(found.sightings));
+                } else {
+                    self.hands.lookout.look();
+                }
+            }
+            Event::Rung => self.ring(),
+            Event::Command(Command::Drain) => {
+                let by = self.clock.now().moment + self.settings.limits.drain_timeout;
+                self.take(Input::Drain { by });
+            }
+            Event::Command(Command::Reload) => self.reload(),
+            Event::Broken(_) => unreachable!("the loop ends with it"),
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        if let Some(observer) = &mut self.observer {
+            observer.behind = true;
+        }
+        self.agent.handle(self.clock.now(), input);
+        self.act();
+    }
+
+    fn act(&mut self) {
+        while let Some(effect) = self.agent.poll() {
+            self.stopped |= matches!(effect, Effect::Stop);
+            self.hands.perform(effect, &self.reports);
+        }
+    }
+
+    fn tick_if_due(&mut self) {
+        if !self.stopped && self.agent.deadline().is_some_and(|due| due <= self.clock.now().moment) {
+            self.take(Input::Tick);
+        }
+    }
+
+    fn ring(&mut self) {
+        let rings = self.hands.bell.take();
+        for place in rings.places {
+            self.take(Input::Nudged(Some(place)));
+        }
+        if rings.elsewhere {
+            self.take(Input::Nudged(None));
+        }
+    }
+
+    fn reload(&mut self) {
+        match self.new_settings() {
+            Ok((settings, polar)) => {
+                let settings = Arc::new(settings);
+                let rules = Arc::new(Rules::compile(&settings));
+                self.hands.use_settings(&settings, polar);
+                self.settings = Arc::clone(&settings);
+                self.take(Input::Reload { settings, rules });
+            }
+            Err(why) => logs::say(&Notice {
+                code: NoticeCode::ReloadRefused,
+                message: format!("the new config is not taken over; the old one stays in force: {why}"),
+                hint: None,
+            }),
+        }
+    }
+
+    fn new_settings(&mut self) -> Result<(Settings, Polar), String> {
+        let reload = self.reload.as_mut().ok_or("this daemon was started without a config file")?;
+        let settings = reload()?;
+        if let Some(key) = reload::bound_difference(&self.settings, &settings) {
+            return Err(format!("{key} is another one, and that needs a restart"));
+        }
+        let polar = Polar::new(&settings).map_err(|NoClient(why)| why)?;
+        Ok((settings, polar))
+    }
+
+    fn tell_observer(&mut self) {
+        let Some(observer) = &mut self.observer else { return };
+        if observer.due().is_some_and(|due| due <= Instant::now()) {
+            observer.sender.send_replace(self.agent.status());
+            observer.told_at = Instant::now();
+            observer.behind = false;
+        }
+    }
+}
+
+impl Hands {
+    fn new(
+        settings: &Arc<Settings>,
+        folder: &StateFolder,
+        restored: &Restored,
+        polar: Polar,
+        reports: &Reports,
+    ) -> io::Result<Self> {
+        let names = OddPaths::default();
+        let bell = Bell::new(names.clone(), reports.clone());
+        let lookout = Lookout::new(Arc::clone(settings), names.clone(), homes(restored));
+        Ok(Self {
+            files: OpenFiles::default(),
+            names,
+            buffers: Buffers::default(),
+            pool: Pool::start(settings.limits.mapping_threads, reports)?,
+            lookout: LookoutThread::start(lookout, Doorbell::new(Arc::clone(&bell)), reports.clone())?,
+            bell,
+            generation: 0,
+            polar,
+            quarantine: QuarantineThread::start(
+                letters_path(&folder.path),
+                bounds(&settings.limits),
+                reports.clone(),
+            )?,
+            saver: SaverThread::start(folder, reports.clone())?,
+        })
+    }
+
+    fn perform(&mut self, effect: Effect, reports: &Reports) {
+        match effect {
+            Effect::Look => self.lookout.look(),
+            Effect::Ask { ask, path, file, at, against } => self.ask(ask, &path, file, at, against, reports),
+            Effect::Open { stream, path, file } => {
+                let result = self.files.open(stream, &self.names.path(&path), file);
+                reports.input(Input::Opened { stream, result });
+            }
+            Effect::Close(stream) => self.files.close(stream),
+            Effect::Read(order) => self.read(order, reports),
+            Effect::Post { request, body } => self.polar.clone().post(request, body, reports.clone()),
+            Effect::Quarantine { letters, text } => self.quarantine.append(letters, text),
+            Effect::Save { save, checkpoint } => self.saver.checkpoint(save, checkpoint),
+            Effect::SaveFloors { save, floors } => self.saver.floors(save, floors),
+            Effect::Tell(notice) => logs::say(&notice),
+            Effect::Stop => {}
+        }
+    }
+
+    fn ask(
+        &self,
+        ask: AskId,
+        path: &str,
+        file: FileKey,
+        at: Vec<Offset>,
+        against: Option<Against>,
+        reports: &Reports,
+    ) {
+        let against = against.map(|against| Comparison {
+            with: self.files.get(against.stream),
+            from: against.from,
+            limit: against.limit,
+        });
+        let question = Question { path: self.names.path(path), file, at, against };
+        let reports = reports.clone();
+        tokio::task::spawn_blocking(move || {
+            reports.input(Input::Told { ask, result: answer(&question) });
+        });
+    }
+
+    fn read(&mut self, order: Box<ReadOrder>, reports: &Reports) {
+        let job = Job { file: self.files.get(order.stream), order };
+        if job.bytes() <= INLINE_MAX_BYTES {
+            reports.input(job.perform(&mut self.buffers));
+        } else {
+            self.pool.perform(job);
+        }
+    }
+
+    fn use_settings(&mut self, settings: &Arc<Settings>, polar: Polar) {
+        self.generation += 1;
+        self.lookout.use_settings(self.generation, Arc::clone(settings));
+        self.quarantine.use_bounds(bounds(&settings.limits));
+        self.polar = polar;
+    }
+
+    /// Waits for the threads that write.
+    fn finish(self) {
+        self.quarantine.finish();
+        self.saver.finish();
+    }
+}
+
+impl Polar {
+    fn new(settings: &Settings) -> Result<Self, NoClient> {
+        Ok(match settings.polar.mode {
+            Mode::Live => Self::Live(Arc::new(Client::new(&settings.polar)?)),
+            Mode::Shadow => Self::Shadow(shadow::events_path(&settings.state_dir).into()),
+        })
+    }
+
+    fn post(self, request: RequestId, body: Bytes, reports: Reports) {
+        let report = move |reply: super::client::Reply| {
+            let super::client::Reply { outcome, polar_clock } = reply;
+            reports.input(Input::Answered { request, outcome, polar_clock });
+        };
+        match self {
+            Self::Live(client) => {
+                tokio::spawn(async move { report(client.post(body).await) });
+            }
+            Self::Shadow(path) => {
+                tokio::task::spawn_blocking(move || report(shadow::accept(&path, &body)));
+            }
+        }
+    }
+}
+
+/// Both clocks of the process.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    fn now(self) -> Now {
+        let nanos =
+            u64::try_from(self.start.elapsed().as_nanos()).expect("a process runs less than 500 years");
+        Now { moment: Moment::from_nanos(nanos), wall: Timestamp::now() }
+    }
+
+    /// `None`: never.
+    fn instant(self, moment: Moment) -> Option<Instant> {
+        self.start.checked_add(Duration::from_nanos(moment.as_nanos())).filter(|_| moment != Moment::NEVER)
+    }
+}
+
+/// Who hears of the status.
+struct Observer {
+    sender: watch::Sender<Status>,
+    told_at: Instant,
+    /// True when something happened since then.
+    behind: bool,
+}
+
+impl Observer {
+    fn due(&self) -> Option<Instant> {
+        self.behind.then(|| self.told_at + OBSERVE_EVERY)
+    }
+}
+
+fn bounds(limits: &LimitSettings) -> Bounds {
+    Bounds {
+        max_bytes: limits.quarantine_max_bytes,
+        malformed_max_bytes: limits.quarantine_malformed_max_bytes,
+    }
+}
+
+/// The folders of the files that the checkpoint knows.
+fn homes(restored: &Restored) -> BTreeSet<PathBuf> {
+    let files = restored.checkpoint.iter().flat_map(|checkpoint| &checkpoint.files);
+    files.filter_map(|file| Some(Path::new(&file.path).parent()?.to_owned())).collect()
+}
+
+/// For jitter alone: two daemons must not try again in step.
+fn random_seed() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}

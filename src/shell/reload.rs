@@ -1,0 +1,20 @@
+//! Which settings a running daemon can take over.
+
+use crate::config::Settings;
+
+/// What differs that is bound to the state folder, and so needs a restart (or another folder); `None` when the new
+/// settings can be taken over.
+#[must_use]
+pub fn bound_difference(old: &Settings, new: &Settings) -> Option<&'static str> {
+    if old.instance != new.instance {
+        Some("instance")
+    } else if old.state_dir != new.state_dir {
+        Some("state_dir")
+    } else if old.polar.base_url != new.polar.base_url {
+        Some("polar.server")
+    } else if old.polar.mode != new.polar.mode {
+        Some("polar.mode")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,92 @@
+//! Saving on a thread of its own: a sync may take longer than a batch, and the loop does not wait for it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+
+use super::disk::disk_fault;
+use super::durable;
+use super::event::Reports;
+use super::identity::Identity;
+use super::state::{FLOORS, StateFolder, write_identity};
+use crate::agent::{Input, SaveId};
+
+/// The thread that saves.
+#[derive(Debug)]
+pub struct SaverThread {
+    orders: Sender<(SaveId, What, Bytes)>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Checkpoint,
+    Floors,
+}
+
+impl SaverThread {
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(folder: &StateFolder, reports: Reports) -> io::Result<Self> {
+        let (orders, queue) = channel();
+        let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone() };
+        let thread =
+            thread::Builder::new().name("floe-save".into()).spawn(move || saver.work(&queue, &reports))?;
+        Ok(Self { orders, thread })
+    }
+
+    /// The answer comes as a report.
+    pub fn checkpoint(&self, save: SaveId, bytes: Bytes) {
+        let _ = self.orders.send((save, What::Checkpoint, bytes));
+    }
+
+    /// The answer comes as a report.
+    pub fn floors(&self, save: SaveId, bytes: Bytes) {
+        let _ = self.orders.send((save, What::Floors, bytes));
+    }
+
+    /// Waits until all is written.
+    pub fn finish(self) {
+        drop(self.orders);
+        let _ = self.thread.join();
+    }
+}
+
+struct Saver {
+    folder: PathBuf,
+    identity: Identity,
+}
+
+impl Saver {
+    fn work(mut self, queue: &Receiver<(SaveId, What, Bytes)>, reports: &Reports) {
+        while let Ok((save, what, bytes)) = queue.recv() {
+            let result = self.save(what, &bytes).map_err(|error| disk_fault(&error));
+            reports.input(Input::Saved { save, result });
+        }
+    }
+
+    fn save(&mut self, what: What, bytes: &[u8]) -> io::Result<()> {
+        let mode = self.identity.mode;
+        let mut identity = self.identity.clone();
+        match what {
+            What::Checkpoint => {
+                identity.saved_checkpoint = true;
+                let (name, previous) = (mode.checkpoint(), mode.previous_checkpoint());
+                durable::replace_and_keep(&self.folder, name, previous, bytes)?;
+            }
+            What::Floors => {
+                identity.saved_floors = true;
+                durable::replace(&self.folder, FLOORS, bytes)?;
+            }
+        }
+        // From the first time on its absence is a loss.
+        if identity != self.identity {
+            write_identity(&self.folder, &identity)?;
+            self.identity = identity;
+        }
+        Ok(())
+    }
+}

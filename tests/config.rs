@@ -1,0 +1,537 @@
+//! The config as operators meet it: what is wrong with one, where, and what several places set together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use floe::config::settings::{Expectation, Mode, TokenSource};
+use floe::config::{Environment, Faults, LoadOptions, Loaded, Settings, load, load_from_texts};
+
+/// A config without faults and warnings; the tests break it.
+const GOOD: &str = r#"
+[[sources]]
+id = "app"
+include = ["/var/log/app/*.log"]
+format = "json"
+
+[[rules]]
+id = "usage"
+when = { event = "usage" }
+
+[rules.event]
+name = "usage"
+external_customer_id = "{org}"
+timestamp = "{ts}"
+
+[[tests]]
+source = "app"
+line = '{"event":"usage","org":"acme","ts":"2026-11-20T10:15:32Z"}'
+expect = { rule = "usage", event = { name = "usage" } }
+"#;
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load_texts(texts: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Loaded, Faults> {
+    let texts: Vec<_> = texts.iter().map(|(name, text)| (PathBuf::from(name), (*text).to_owned())).collect();
+    load_from_texts(&texts, &environment(variables), Some("machine"))
+}
+
+/// Everything that is said about one text, a line each.
+fn said(name: &str, text: &str) -> Vec<String> {
+    match load_texts(&[(name, text)], &[]) {
+        Ok(loaded) => loaded.warnings.summary(),
+        Err(faults) => faults.summary(),
+    }
+}
+
+/// [`GOOD`] with one piece replaced says exactly this.
+#[track_caller]
+fn check(from: &str, to: &str, expected: &[&str]) {
+    assert!(GOOD.contains(from), "{from}");
+    assert_eq!(said("floe.toml", &GOOD.replacen(from, to, 1)), expected, "{to}");
+}
+
+/// [`GOOD`] with another event says this, wherever.
+#[track_caller]
+fn check_event(event: &str, expected: &[&str]) {
+    let from = "name = \"usage\"\nexternal_customer_id = \"{org}\"\ntimestamp = \"{ts}\"\n";
+    let text = GOOD.replacen(from, event, 1);
+    let messages: Vec<String> = said("floe.toml", &text)
+        .iter()
+        .map(|line| line.splitn(5, ':').skip(3).collect::<Vec<_>>().join(":").trim().to_owned())
+        .collect();
+    assert_eq!(messages, expected, "{event}");
+}
+
+#[test]
+fn a_good_config_says_nothing() {
+    assert_eq!(said("floe.toml", GOOD), Vec::<String>::new());
+}
+
+#[test]
+fn ten_mistakes_are_ten_faults_at_their_places() {
+    let text = r#"version = 1
+instance = "${NODE_NAM}"
+
+[polar]
+server = "prodution"
+tokn_file = "/etc/floe/token"
+
+[delivery]
+batch_max_events = 20000
+
+[[sources]]
+id = "app"
+include = ["/var/log/{a,b}/*.log"]
+format = "json"
+
+[[rules]]
+id = "llm"
+source = "ap"
+when = { event = "llm", status = { less = 500 }, path = { matches = '^/v1/(chat' } }
+
+[rules.event]
+name = "llm_usage"
+external_customer_id = "{org_id | lowr}"
+timestamp = "{ts}"
+
+[[tests]]
+source = "app"
+line = '{"event":"llm"}'
+expect = { quarantined = "missing_custmer" }
+"#;
+    let faults = load_texts(&[("floe.toml", text)], &[("NODE_NAME", "n1")]).expect_err("ten faults");
+    assert_eq!((faults.faults(), faults.warnings()), (10, 0));
+    insta::assert_snapshot!("ten_mistakes_in_toml", faults.render(false));
+}
+
+#[test]
+fn mistakes_in_yaml_have_their_places() {
+    let text = r#"sources:
+  - id: app
+    include: /var/log/*.log
+    format: jsn
+rules:
+  - id: usage
+    when: { event: usage, any: [] }
+    event:
+      name: order.paid
+      external_customer_id: {org_id}
+      timestamp: "{ts | tim}"
+      metadata.units: 1
+"#;
+    let faults = load_texts(&[("floe.yaml", text)], &[]).expect_err("faults");
+    insta::assert_snapshot!("mistakes_in_yaml", faults.render(false));
+}
+
+#[test]
+fn mistakes_in_json_have_their_places() {
+    let text = r#"{
+  "sources": [{ "id": "app", "include": ["/var/log/[z-a].log"], "format": "json", "max_line_bytes": "1 byte" }],
+  "rules": [{
+    "id": "usage",
+    "when": { "\u0061..b": 1 },
+    "event": { "name": "usage", "external_customer_id": "\u007borg | nope}", "timestamp": "2026-11-20T10:15:32Z" }
+  }]
+}"#;
+    let faults = load_texts(&[("floe.json", text)], &[]).expect_err("faults");
+    insta::assert_snapshot!("mistakes_in_json", faults.render(false));
+}
+
+#[test]
+fn every_file_with_a_bad_syntax_is_told() {
+    let faults = load_texts(
+        &[("floe.toml", "a = \n"), ("conf.d/a.yaml", "a: {b} c\n"), ("conf.d/b.json", "{\"a\": 1,}")],
+        &[],
+    )
+    .expect_err("three faults");
+    let places: Vec<String> = faults
+        .summary()
+        .iter()
+        .map(|line| line.splitn(4, ':').take(3).collect::<Vec<_>>().join(":"))
+        .collect();
+    assert_eq!(places, ["floe.toml:1:5", "conf.d/a.yaml:1:8", "conf.d/b.json:1:9"]);
+}
+
+#[test]
+fn mistakes_in_sources_are_told() {
+    check(
+        "format = \"json\"",
+        "format = \"logfmt\"",
+        &["floe.toml:5:10: fault: this release does not read the format \"logfmt\""],
+    );
+    check(
+        "include = [\"/var/log/app/*.log\"]",
+        "socket = \"/run/floe.sock\"",
+        &["floe.toml:4:10: fault: sockets are not in this release yet"],
+    );
+    check(
+        "format = \"json\"",
+        "format = \"json\"\ncontainer = \"cri\"\nprefix = '^x '",
+        &[
+            "floe.toml:6:13: fault: container = \"cri\" is not in this release yet",
+            "floe.toml:7:10: fault: a prefix is not in this release yet",
+        ],
+    );
+    check(
+        "include = [\"/var/log/app/*.log\"]",
+        "include = []",
+        &["floe.toml:4:11: fault: this source has no files"],
+    );
+    check(
+        "include = [\"/var/log/app/*.log\"]\n",
+        "",
+        &["floe.toml:2:1: fault: the key \"include\" is missing"],
+    );
+    check(
+        "id = \"app\"",
+        "id = \"a b\"",
+        &["floe.toml:3:6: fault: \"a b\" is no id", "floe.toml:17:10: fault: unknown source \"app\""],
+    );
+    check(
+        "[[rules]]",
+        "[[sources]]\nid = \"app\"\ninclude = \"x\"\nformat = \"json\"\n[[rules]]",
+        &["floe.toml:8:6: fault: two sources have the id \"app\""],
+    );
+    check(
+        "format = \"json\"",
+        "format = \"json\"\nmax_line_bytes = \"3MiB\"",
+        &[
+            "floe.toml:6:18: fault: limits.memory is 4MiB, too small for lines of 3MiB",
+            "floe.toml:6:18: fault: limits.window is 2MiB, too small for lines of 3MiB",
+        ],
+    );
+}
+
+#[test]
+fn mistakes_in_conditions_are_told() {
+    let when = "when = { event = \"usage\" }";
+    check(when, "when = { usage.total = 1 }", &["floe.toml:9:16: fault: unknown operator \"total\""]);
+    check(
+        when,
+        "when = { a = { lt = \"x\" } }",
+        &["floe.toml:9:21: fault: expected a number or a placeholder, found the text \"x\""],
+    );
+    check(when, "when = { a = { in = [] } }", &["floe.toml:9:21: fault: this list is empty"]);
+    check(when, "when = { a = {} }", &["floe.toml:9:14: fault: no operator"]);
+    check(
+        when,
+        "when = \"x\"",
+        &["floe.toml:9:8: fault: expected a table of conditions, found the text \"x\""],
+    );
+    check(when, "unless = {}", &["floe.toml:9:10: fault: an empty `unless` takes every line out"]);
+    check(
+        when,
+        "when = { \"@path.tenant\" = \"a\" }",
+        &["floe.toml:9:11: fault: no source of this rule captures \"tenant\""],
+    );
+    check(
+        when,
+        "when = { a = { exists = \"yes\" } }",
+        &["floe.toml:9:25: fault: expected true or false, found the text \"yes\""],
+    );
+    check(
+        when,
+        "when = { a = 0.12345678901234567890123456789012 }",
+        &["floe.toml:9:14: fault: this number has too many digits"],
+    );
+    for good in [
+        "when = { any = [ { a = 1 }, { b.exists = true, \"c.d\" = [1, 2] } ], \"x[0].y\" = { ge = \"{z}\" } }",
+        "when.\"a.b\" = 1",
+        "must = { a = { matches = '\\d{3}' }, b = { lt = 5, gt = 1 } }",
+    ] {
+        check(when, good, &[]);
+    }
+}
+
+#[test]
+fn mistakes_in_events_are_told() {
+    let good = "name = \"usage\"\nexternal_customer_id = \"{org}\"\ntimestamp = \"{ts}\"\n";
+    let with = |more: &str| format!("{good}{more}\n");
+    let table: &[(&str, &[&str])] = &[
+        ("", &[]),
+        ("metadata.units = 1\nmetadata.ok = true\nmetadata.text = \"a {b} c\"", &[]),
+        ("member_id = \"x\"", &["fault: this kind of member does not go with external_customer_id"]),
+        (
+            "external_id = \"x\"",
+            &["fault: every event would have the same external_id, and Polar takes an id once"],
+        ),
+        ("metadata.x = {}", &["fault: Polar's metadata has no tables inside"]),
+        ("metadata.x = [1]", &["fault: Polar's metadata has no lists"]),
+        ("metadata.x = \"\"", &["fault: Polar refuses an empty text"]),
+        ("metadata._cost = { amount = 1 }", &["fault: the key \"currency\" is missing"]),
+        (
+            "metadata._cost = { amount = 123456, currency = \"usd\" }",
+            &["fault: Polar does not take this amount"],
+        ),
+        (
+            "metadata._cost = { amount = 0.0000000000001, currency = \"usd\" }",
+            &["fault: Polar does not take this amount"],
+        ),
+        ("metadata._cost = { amount = 99999.5, currency = \"usd\" }", &[]),
+        ("metadata._cost = { amount = 1, currency = \"eur\" }", &["fault: Polar takes no costs in \"eur\""]),
+        (
+            "metadata._llm = { vendor = \"v\", model = \"m\", input_tokens = 1, output_tokens = 1.5, reasoning = 3 }",
+            &[
+                "fault: _llm lacks total_tokens",
+                "fault: expected a whole number or a placeholder, found the number 1.5",
+                "fault: unknown key \"reasoning\"",
+            ],
+        ),
+        ("external_id = \"app:{@item.id}\"", &["fault: this rule explodes no array"]),
+        ("metadata.x = 2026-11-20", &["fault: expected a text, a number, true or false, found a date"]),
+    ];
+    for (more, expected) in table {
+        check_event(&with(more), expected);
+    }
+    let long = "x".repeat(501);
+    check_event(
+        &with(&format!("metadata.x = \"{long}\"")),
+        &["fault: a text of 501 characters: Polar takes 500"],
+    );
+    check_event(
+        &with(&format!("metadata.{} = 1", &long[..41])),
+        &["fault: a key of 41 characters: Polar takes 40"],
+    );
+    let many = (0..51).map(|at| format!("metadata.k{at} = 1")).collect::<Vec<_>>().join("\n");
+    check_event(&with(&many), &["fault: 51 keys of metadata: Polar takes 50"]);
+    check_event(
+        &good.replace("\"usage\"", &format!("\"{}\"", &long[..129])),
+        &["fault: a text of 129 characters: Polar takes 128"],
+    );
+    check_event(
+        &good.replace("{ts}", "2026-11-20T10:15:32Z"),
+        &["fault: every event would have the same timestamp"],
+    );
+    check_event(
+        &good.replace("\"usage\"", "\"order.paid\""),
+        &["warning: Polar itself makes events named \"order.paid\""],
+    );
+    check_event(
+        &good.replace("external_customer_id = \"{org}\"", ""),
+        &["fault: this event has no customer: nobody would be billed"],
+    );
+    check_event(
+        &good.replace("timestamp", "customer_id = \"{org}\"\ntimestamp"),
+        &["fault: two customers: of two ids Polar takes the external one in silence"],
+    );
+    check_event(
+        &good.replace("external_customer_id = \"{org}\"", "customer_id = \"acme\""),
+        &["fault: \"acme\" is no UUID"],
+    );
+}
+
+#[test]
+fn natural_ids_that_could_meet_are_a_fault() {
+    let two = |first: &str, second: &str| {
+        let rule = |id: &str, also: bool, external_id: &str| {
+            format!(
+                "[[rules]]\nid = \"{id}\"\nalso = {also}\nwhen.a = \"{id}\"\n[rules.event]\nname = \"n\"\n\
+                 external_customer_id = \"{{org}}\"\ntimestamp = \"{{ts}}\"\nexternal_id = \"{external_id}\"\n"
+            )
+        };
+        let (sources, _) = GOOD.split_once("[[rules]]").expect("rules");
+        said("floe.toml", &format!("{sources}{}{}", rule("a", true, first), rule("b", false, second)))
+            .into_iter()
+            .filter(|line| line.contains("fault"))
+            .count()
+    };
+    for (first, second, faults) in [
+        ("{id}", "{id}", 1),
+        ("{id}", "{id}:b", 1),
+        ("a:{id}", "b:{id}", 0),
+        ("{id}:a", "{id}:b", 0),
+        ("a:{id}", "a:{other}", 1),
+    ] {
+        assert_eq!(two(first, second), faults, "{first} {second}");
+    }
+    check("timestamp = \"{ts}\"", "timestamp = \"{ts}\"\nexternal_id = \"app:{id}\"", &[]);
+    let exploding = GOOD.replace("when = {", "explode = \"items\"\nwhen = {");
+    let natural = |id: &str| {
+        exploding.replace("timestamp = \"{ts}\"", &format!("timestamp = \"{{ts}}\"\nexternal_id = \"{id}\""))
+    };
+    assert_eq!(said("floe.toml", &natural("app:{@item.id}")), Vec::<String>::new());
+    assert_eq!(
+        said("floe.toml", &natural("app:{id}")),
+        ["floe.toml:16:15: fault: the records of one line would share this external_id"]
+    );
+}
+
+#[test]
+fn warnings_do_not_keep_it_from_starting() {
+    check(
+        "timestamp = \"{ts}\"\n",
+        "",
+        &["floe.toml:11:1: warning: the events of \"usage\" have no timestamp"],
+    );
+    let (untested, _) = GOOD.split_once("[[tests]]").expect("tests");
+    assert_eq!(
+        said("floe.toml", untested),
+        ["floe.toml:8:6: warning: no test shows what the rule \"usage\" bills"]
+    );
+    check(
+        "[[tests]]",
+        "[[rules]]\nid = \"later\"\nwhen = { event = \"usage\", status = 200 }\n[rules.event]\nname = \"n\"\n\
+         external_customer_id = \"{org}\"\ntimestamp = \"{ts}\"\n[[tests]]",
+        &[
+            "floe.toml:17:6: warning: no test shows what the rule \"later\" bills",
+            "floe.toml:17:6: warning: no line ever comes to the rule \"later\"",
+        ],
+    );
+    check(
+        "[[rules]]\nid = \"usage\"",
+        "[[sources]]\nid = \"other\"\ninclude = \"x\"\nformat = \"json\"\n[[rules]]\nid = \"usage\"\nsource = \"app\"",
+        &["floe.toml:8:6: warning: no rule reads the source \"other\""],
+    );
+}
+
+#[test]
+fn mistakes_in_tests_are_told() {
+    let expect = "expect = { rule = \"usage\", event = { name = \"usage\" } }";
+    let table: &[(&str, &[&str])] = &[
+        (
+            "expect = { rule = \"usag\", event = { nam = \"usage\" } }",
+            &["fault: unknown rule \"usag\"", "fault: an event has no key \"nam\""],
+        ),
+        ("expect = { ignored = \"no_rule\", quarantined = \"nul\" }", &["fault: a test expects one thing"]),
+        ("expect = {}", &["fault: a test expects one thing"]),
+        ("expect = { rule = \"usage\" }", &["fault: the key \"event\" is missing"]),
+        ("expect = { ignored = \"norule\" }", &["fault: unknown value \"norule\""]),
+    ];
+    for (replaced, expected) in table {
+        let lines = said("floe.toml", &GOOD.replacen(expect, replaced, 1));
+        let messages: Vec<&str> =
+            lines.iter().filter_map(|line| line.splitn(4, ':').nth(3)).map(str::trim).collect();
+        assert_eq!(messages, *expected, "{replaced}");
+    }
+}
+
+#[test]
+fn conf_d_appends_lists_and_sets_no_value_twice() {
+    let more = "[[sources]]\nid = \"second\"\ninclude = \"logs/*.log\"\nformat = \"json\"\n";
+    let loaded = load_texts(
+        &[
+            ("/etc/floe/floe.toml", GOOD),
+            ("/etc/floe/conf.d/a.toml", more),
+            ("/etc/floe/conf.d/b.yaml", "polar: {mode: shadow}"),
+        ],
+        &[],
+    )
+    .unwrap_or_else(|faults| panic!("{faults}"));
+    let ids: Vec<&str> = loaded.settings.sources.iter().map(|source| source.id.as_str()).collect();
+    assert_eq!(ids, ["app", "second"]);
+    assert_eq!(loaded.settings.sources[1].files.include()[0].text, "/etc/floe/logs/*.log");
+    assert_eq!(loaded.settings.polar.mode, Mode::Shadow);
+    assert_eq!(loaded.files.len(), 3);
+
+    let faults = load_texts(
+        &[
+            ("floe.toml", GOOD),
+            ("conf.d/a.yaml", "polar: {mode: live}"),
+            ("conf.d/b.json", "{\"polar\": {\"mode\": \"shadow\"}}"),
+        ],
+        &[],
+    )
+    .expect_err("set twice");
+    insta::assert_snapshot!("set_in_two_files", faults.render(false));
+}
+
+#[test]
+fn the_environment_overrides_and_is_put_into_texts() {
+    let text = format!("instance = \"${{NODE}}-$${{x}}\"\n[delivery]\nconcurrency = \"${{N}}\"\n{GOOD}");
+    let variables = [
+        ("NODE", "n1"),
+        ("N", "7"),
+        ("FLOE__POLAR__SERVER", "http://127.0.0.1:8080/"),
+        ("FLOE__POLAR__TOKEN_ENV", "MY_TOKEN"),
+        ("FLOE__DELIVERY__BATCH_MAX_EVENTS", "50"),
+        ("FLOE__DELIVERY__BATCH_MAX_WAIT", "250ms"),
+        ("FLOE__LIMITS__MEMORY", "8388608"),
+        ("FLOE_SERVICE_HOST", "10.0.0.1"),
+        ("FLOE_PORT", "tcp://10.0.0.1:80"),
+    ];
+    let settings =
+        load_texts(&[("floe.toml", &text)], &variables).unwrap_or_else(|faults| panic!("{faults}")).settings;
+    assert_eq!(settings.instance, "n1-${x}");
+    assert_eq!(settings.polar.base_url, "http://127.0.0.1:8080");
+    assert_eq!(settings.polar.token, TokenSource::Environment("MY_TOKEN".into()));
+    assert_eq!(settings.delivery.concurrency, 7);
+    assert_eq!(settings.delivery.batch_max_events, 50);
+    assert_eq!(settings.delivery.batch_max_wait, Duration::from_millis(250));
+    assert_eq!(settings.limits.memory, 8 << 20);
+}
+
+#[test]
+fn mistakes_in_the_environment_are_told() {
+    let text = format!("instance = \"${{NODE_NAM}} ${{}}\"\n{GOOD}");
+    let variables = [
+        ("NODE_NAME", "n1"),
+        ("FLOE__POLAR__SERVR", "sandbox"),
+        ("FLOE__SOURCES__0__ID", "x"),
+        ("FLOE__DELIVERY__CONCURRENCY", "many"),
+    ];
+    let faults = load_texts(&[("floe.toml", &text)], &variables).expect_err("faults");
+    insta::assert_snapshot!("mistakes_in_the_environment", faults.render(false));
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let settings = Settings::from_toml(GOOD).expect("a good config");
+    assert_eq!(settings.state_dir, PathBuf::from("/var/lib/floe"));
+    assert_eq!(settings.instance, "test");
+    assert_eq!(settings.polar.base_url, "https://api.polar.sh");
+    assert_eq!(settings.polar.token, TokenSource::Environment("POLAR_ACCESS_TOKEN".into()));
+    assert_eq!(settings.delivery.batch_max_events, 500);
+    assert_eq!(settings.delivery.requests_per_minute, 300);
+    assert_eq!((settings.limits.memory, settings.limits.window), (4 << 20, 2 << 20));
+    assert_eq!(settings.rules[0].place, "floe.toml:7:1");
+    assert!(matches!(&settings.tests[0].expect, Expectation::Events(events) if events.len() == 1));
+}
+
+#[test]
+fn a_machine_without_an_id_needs_an_instance() {
+    let texts = [(PathBuf::from("floe.toml"), GOOD.to_owned())];
+    let faults = load_from_texts(&texts, &BTreeMap::new(), None).expect_err("no instance");
+    assert_eq!(
+        faults.summary(),
+        ["floe.toml:1:1: fault: the key \"instance\" is missing, and this machine has no machine id"]
+    );
+}
+
+#[test]
+fn files_are_read_from_the_disk_with_those_beside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let main = folder.path().join("floe.toml");
+    fs::write(&main, GOOD).expect("written");
+    fs::create_dir(folder.path().join("conf.d")).expect("made");
+    for (name, text) in [
+        ("20-b.yml", "limits: {window: 4MiB}"),
+        ("10-a.toml", "[polar]\nserver = \"sandbox\""),
+        ("10-a.toml.bak", "nonsense"),
+        (".hidden.toml", "nonsense"),
+    ] {
+        fs::write(folder.path().join("conf.d").join(name), text).expect("written");
+    }
+    fs::write(folder.path().join("polar-token"), "t").expect("written");
+    let options = LoadOptions {
+        path: Some(main.clone()),
+        environment: environment(&[("CREDENTIALS_DIRECTORY", &folder.path().display().to_string())]),
+        machine_id: Some("m1\n".into()),
+    };
+    let loaded = load(&options).unwrap_or_else(|faults| panic!("{faults}"));
+    let names: Vec<_> = loaded.files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    assert_eq!(names, ["floe.toml", "10-a.toml", "20-b.yml"]);
+    assert_eq!(loaded.settings.polar.base_url, "https://sandbox-api.polar.sh");
+    assert_eq!(loaded.settings.polar.token, TokenSource::Credential);
+    assert_eq!(loaded.settings.instance, "m1");
+    assert_eq!(loaded.settings.limits.window, 4 << 20);
+
+    fs::write(&main, b"a = \"\n\xff\"").expect("written");
+    let faults = load(&options).expect_err("not UTF-8");
+    assert_eq!(faults.summary(), [format!("fault: {}:2 is not UTF-8", main.display())]);
+    let missing = LoadOptions { path: Some(folder.path().join("no.toml")), ..options };
+    assert!(load(&missing).expect_err("no file").render(false).contains("cannot open"));
+}
