@@ -296,7 +296,7 @@ fn mistakes_in_events_are_told() {
         &with(&format!("metadata.{} = 1", &long[..41])),
         &["fault: a key of 41 characters: Polar takes 40"],
     );
-    let many: String = (0..51).map(|at| format!("metadata.k{at} = 1\n")).collect();
+    let many = (0..51).map(|at| format!("metadata.k{at} = 1")).collect::<Vec<_>>().join("\n");
     check_event(&with(&many), &["fault: 51 keys of metadata: Polar takes 50"]);
     check_event(
         &good.replace("\"usage\"", &format!("\"{}\"", &long[..129])),

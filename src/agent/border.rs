@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use super::notice::Notice;
 use crate::config::Settings;
 use crate::config::settings::Captures;
-use crate::mapping::{ReadFault, Rules};
+use crate::mapping::identity::{HEAD_BYTES, print_of_head};
+use crate::mapping::{MapContext, ReadFault, ReadWindow, Rules, Scratch, map, map_last_line};
 use crate::model::chunk::LongLine;
 use crate::model::{
-    FileKey, Guard, MappedChunk, Moment, Offset, SourceAccount, SourceIndex, StreamId, Tally,
+    FileKey, Guard, MappedChunk, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId, Tally,
 };
 use crate::polar::Answer;
 
@@ -169,12 +170,14 @@ pub struct Agreement {
 }
 
 /// One read of one stream: `pread` up to `limit` bytes from `from` (and the [`Guard::REACH`] before), then
-/// `mapping::map` (or `map_last_line`).
+/// [`ReadOrder::map`].
 #[derive(Debug, Clone)]
 pub struct ReadOrder {
     pub read: ReadId,
     pub stream: StreamId,
     pub from: Offset,
+    /// Of the file: a read from its start checks it.
+    pub print: Print,
     pub limit: u32,
     /// See [`MapContext::room`](crate::mapping::MapContext).
     pub room: usize,
@@ -210,4 +213,44 @@ pub struct Status {
     /// Why nothing is sent, in words, where that is so.
     pub blocked: Option<String>,
     pub draining: bool,
+}
+
+impl ReadOrder {
+    /// Maps what was read: the bytes from [`ReadOrder::from`] on, `limit` of them or up to the end of the
+    /// file, and up to [`Guard::REACH`] before.
+    ///
+    /// # Errors
+    /// [`ReadFault::GuardDiffers`], when other bytes stand there than the stream remembers.
+    pub fn map(&self, before: &[u8], bytes: &[u8], scratch: &mut Scratch) -> Result<MappedChunk, ReadFault> {
+        if self.from == Offset::ZERO && !bytes.is_empty() {
+            let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+            let seen = print_of_head(head, self.rules.format(self.source));
+            if seen.is_some_and(|seen| seen != self.print) {
+                return Err(ReadFault::GuardDiffers);
+            }
+        }
+        let context = MapContext {
+            rules: &self.rules,
+            source: self.source,
+            stream_key: &self.stream_key,
+            path: &self.path,
+            captures: &self.captures,
+            expected: self.expected,
+            long_line: self.long_line,
+            polar_now: self.polar_now,
+            room: self.room,
+        };
+        let window = ReadWindow { before, base: self.from, bytes };
+        // A file that has grown beyond one read has not ended.
+        let at_end = bytes.len() < self.limit as usize;
+        if !(self.last_line && at_end) {
+            return map(&context, window, scratch);
+        }
+        let mut chunk = map_last_line(&context, window, scratch)?;
+        let unterminated = bytes.last() != Some(&b'\n');
+        if unterminated && chunk.stop == (Stop::BytesEnd { partial: 0 }) {
+            chunk.stop = Stop::FileEnd;
+        }
+        Ok(chunk)
+    }
 }

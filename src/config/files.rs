@@ -31,7 +31,7 @@ pub(super) fn read(path: Option<&Path>) -> ReadFiles {
         return files;
     };
     let absolute = std::path::absolute(&main).unwrap_or_else(|_| main.clone());
-    files.folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    absolute.parent().unwrap_or(Path::new("/")).clone_into(&mut files.folder);
     files.read_one(&main);
     let beside = main.parent().unwrap_or(Path::new("")).join("conf.d");
     match parts(&beside) {

@@ -4,6 +4,7 @@
 //! of a segment, `\` takes the meaning of the next character away. As in a shell, only a literal dot matches a
 //! leading dot: `*.log` does not pick up `.app.log.swp`.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -74,8 +75,8 @@ fn finish(text: &str, folder: &Path, segments: &[Segment]) -> Result<FilePattern
     let mut expression = format!(r"\A{}", regex::escape(&folder_text));
     for (at, segment) in segments.iter().enumerate() {
         match segment {
-            Segment::Literal(name) => expression.push_str(&format!("/{}", regex::escape(name))),
-            Segment::Pattern(pattern) => expression.push_str(&format!("/{pattern}")),
+            Segment::Literal(name) => add(&mut expression, format_args!("/{}", regex::escape(name))),
+            Segment::Pattern(pattern) => add(&mut expression, format_args!("/{pattern}")),
             Segment::AnyFolders if at + 1 == segments.len() => expression.push_str("(?:/[^/.][^/]*)+"),
             Segment::AnyFolders => expression.push_str("(?:/[^/.][^/]*)*"),
         }
@@ -203,10 +204,10 @@ fn expression(tokens: &[Token]) -> String {
         match token {
             Token::Literal(character) => out.push_str(&regex::escape(&character.to_string())),
             Token::Question => out.push_str(if first { "[^/.]" } else { "[^/]" }),
-            Token::Class(class) if first => out.push_str(&format!("[{class}&&[^/.]]")),
-            Token::Class(class) => out.push_str(&format!("[{class}&&[^/]]")),
-            Token::Capture(name) if first => out.push_str(&format!("(?P<{name}>[^/.][^/]*)")),
-            Token::Capture(name) => out.push_str(&format!("(?P<{name}>[^/]+)")),
+            Token::Class(class) if first => add(&mut out, format_args!("[{class}&&[^/.]]")),
+            Token::Class(class) => add(&mut out, format_args!("[{class}&&[^/]]")),
+            Token::Capture(name) if first => add(&mut out, format_args!("(?P<{name}>[^/.][^/]*)")),
+            Token::Capture(name) => add(&mut out, format_args!("(?P<{name}>[^/]+)")),
             Token::Star if !first => out.push_str("[^/]*"),
             Token::Star => match tokens.get(at) {
                 None | Some(Token::Literal('.')) => out.push_str("[^/.][^/]*"),
@@ -217,7 +218,7 @@ fn expression(tokens: &[Token]) -> String {
                 }
                 Some(Token::Class(class)) => {
                     at += 1;
-                    out.push_str(&format!("(?:[^/.][^/]*[{class}&&[^/]]|[{class}&&[^/.]])"));
+                    add(&mut out, format_args!("(?:[^/.][^/]*[{class}&&[^/]]|[{class}&&[^/.]])"));
                 }
                 Some(_) => out.push_str("(?:[^/.][^/]*)?"),
             },
@@ -225,6 +226,10 @@ fn expression(tokens: &[Token]) -> String {
         first = false;
     }
     out
+}
+
+fn add(expression: &mut String, more: std::fmt::Arguments<'_>) {
+    expression.write_fmt(more).expect("a String takes all");
 }
 
 /// Bytes until the `]`, which does not close where it stands first.
@@ -246,7 +251,7 @@ fn class(inside: &str) -> Option<String> {
         if to < from {
             return None;
         }
-        out.push_str(&format!(r"\x{{{:x}}}-\x{{{:x}}}", u32::from(from), u32::from(to)));
+        add(&mut out, format_args!(r"\x{{{:x}}}-\x{{{:x}}}", u32::from(from), u32::from(to)));
         at += if range { 3 } else { 1 };
     }
     out.push(']');

@@ -11,7 +11,7 @@ pub fn schema() -> Value {
     let mut root = table(
         "The config of Floe.",
         &["sources", "rules"],
-        json!({
+        &json!({
             "$schema": text("Where an editor finds this schema."),
             "version": { "const": 1, "description": "The version of the config's model." },
             "state_dir": text("The folder of checkpoint, account and quarantine. Default: /var/lib/floe."),
@@ -19,9 +19,9 @@ pub fn schema() -> Value {
             "polar": reference("polar"),
             "delivery": reference("delivery"),
             "limits": reference("limits"),
-            "sources": list(reference("source"), "Which log files to read."),
-            "rules": list(reference("rule"), "Which lines become which events: the first that matches ends a line's way."),
-            "tests": list(reference("test"), "Lines, and what must become of them: `floe test` runs them."),
+            "sources": list(&reference("source"), "Which log files to read."),
+            "rules": list(&reference("rule"), "Which lines become which events: the first that matches ends a line's way."),
+            "tests": list(&reference("test"), "Lines, and what must become of them: `floe test` runs them."),
         }),
     );
     let about = [
@@ -80,7 +80,7 @@ fn polar() -> Value {
     table(
         "Where to send to, and as whom.",
         &[],
-        json!({
+        &json!({
             "server": server,
             "token_file": text("A file that holds the token."),
             "token_env": text("The name of the variable that holds the token. Default: POLAR_ACCESS_TOKEN."),
@@ -97,7 +97,7 @@ fn delivery() -> Value {
     table(
         "How events travel. Every value has a good default.",
         &[],
-        json!({
+        &json!({
             "batch_max_events": described("count", "Events in a request, 1 to 10000. Default: 500."),
             "batch_max_bytes": described("size", "Bytes of a request, 64KiB to 10MiB. Default: 1MiB."),
             "batch_max_wait": described("duration", "How long an event waits for others. Default: 1s."),
@@ -112,7 +112,7 @@ fn limits() -> Value {
     table(
         "Bounds of memory and disk. Every value has a good default.",
         &[],
-        json!({
+        &json!({
             "memory": described("size", "Mapped but unsettled bytes in memory, at least 2MiB. Default: 4MiB."),
             "window": described("size", "How far a file is read ahead of what is settled. Default: 2MiB."),
             "quarantine_max_bytes": described("size", "Room for lines that could not be billed. Default: 256MiB."),
@@ -128,7 +128,7 @@ fn source() -> Value {
     table(
         "Which log files to read, and how they are written.",
         &["id", "format", "include"],
-        json!({
+        &json!({
             "id": text("Part of every event's identity: never rename it."),
             "include": described("texts", "Globs; {name} captures a part of a path segment as @path.name."),
             "exclude": described("texts", "Globs of files to leave out of discovery."),
@@ -147,7 +147,7 @@ fn rule() -> Value {
     table(
         "Which lines become which event.",
         &["id", "event"],
-        json!({
+        &json!({
             "id": text("Accounts and tests use it."),
             "source": described("texts", "One source, a list, or all when left out."),
             "when": described("conditions", "All must hold."),
@@ -165,7 +165,7 @@ fn event() -> Value {
     table(
         "The event as Polar takes it. Text is text, {…} is a field of the line.",
         &["name"],
-        json!({
+        &json!({
             "name": text("The event's name, at most 128 characters."),
             "external_customer_id": described("literal", "Your id of the customer."),
             "external_member_id": described("literal", "Your id of the member."),
@@ -190,7 +190,7 @@ fn cost() -> Value {
     table(
         "What the event cost you.",
         &["amount", "currency"],
-        json!({
+        &json!({
             "amount": { "type": ["string", "number"], "description": "In cents." },
             "currency": text("usd."),
         }),
@@ -202,7 +202,7 @@ fn llm() -> Value {
     table(
         "The use of a language model.",
         &["vendor", "model", "input_tokens", "output_tokens", "total_tokens"],
-        json!({
+        &json!({
             "vendor": text("Who runs the model."),
             "model": text("The model's name."),
             "input_tokens": count("Tokens of the prompt, cached ones included."),
@@ -219,7 +219,7 @@ fn conditions() -> Value {
     json!({
         "type": "object",
         "description": "Paths: a value is compared, a list is membership, a table holds operators.",
-        "properties": { "any": list(reference("conditions"), "One of these must hold.") },
+        "properties": { "any": list(&reference("conditions"), "One of these must hold.") },
         "additionalProperties": {
             "anyOf": [
                 reference("literal"),
@@ -237,7 +237,7 @@ fn operators() -> Value {
     table(
         "All of them must hold.",
         &[],
-        json!({
+        &json!({
             "eq": reference("literal"),
             "ne": reference("literal"),
             "in": members(),
@@ -259,7 +259,7 @@ fn test() -> Value {
     table(
         "A line, and what must become of it.",
         &["source", "line", "expect"],
-        json!({
+        &json!({
             "source": text("The id of the source whose line it is."),
             "line": text("One line of the log."),
             "expect": reference("expectation"),
@@ -272,10 +272,10 @@ fn expectation() -> Value {
     table(
         "One of: event (with its rule), events, ignored, quarantined.",
         &[],
-        json!({
+        &json!({
             "rule": text("The rule that must make the event."),
             "event": { "type": "object", "description": "The event, exact but for an external_id that is left out." },
-            "events": list(reference("expected_event"), "All events of the line, in order."),
+            "events": list(&reference("expected_event"), "All events of the line, in order."),
             "ignored": codes(crate::model::Ignored::ALL.iter().map(|reason| reason.code()).collect()),
             "quarantined": codes(crate::model::Quarantined::ALL.iter().map(|reason| reason.code()).collect()),
         }),
@@ -286,7 +286,7 @@ fn expected_event() -> Value {
     table(
         "One of several events.",
         &["event"],
-        json!({
+        &json!({
             "rule": text("The rule that must make the event."),
             "event": { "type": "object", "description": "The event, exact but for an external_id that is left out." },
         }),
@@ -294,7 +294,7 @@ fn expected_event() -> Value {
 }
 
 /// A table that takes these keys only.
-fn table(description: &str, required: &[&str], properties: Value) -> Value {
+fn table(description: &str, required: &[&str], properties: &Value) -> Value {
     json!({
         "type": "object",
         "description": description,
@@ -312,7 +312,7 @@ fn choice(words: &[&str], description: &str) -> Value {
     json!({ "enum": words, "description": description })
 }
 
-fn list(items: Value, description: &str) -> Value {
+fn list(items: &Value, description: &str) -> Value {
     json!({ "type": "array", "items": items, "description": description })
 }
 

@@ -58,7 +58,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn print(value: u64, units: &[(&str, u64)]) -> String {
-    let fitting = units.iter().rev().find(|(_, factor)| value >= *factor && value % factor == 0);
+    let fitting = units.iter().rev().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));
     let (unit, factor) = fitting.copied().unwrap_or(units[0]);
     format!("{}{unit}", value / factor)
 }

@@ -6,7 +6,8 @@ use super::literals::Filter;
 use super::scope::{Field, Tries};
 use crate::config::Settings;
 use crate::config::language::{Condition, EventTemplate, Path, Resolver};
-use crate::config::settings::RuleSettings;
+use crate::config::settings::{Format, RuleSettings};
+use crate::model::SourceIndex;
 
 /// The rules of all sources, compiled. Shared by reads in flight; a reload makes a new one.
 #[derive(Debug)]
@@ -16,10 +17,19 @@ pub struct Rules {
     pub(super) max_future: SignedDuration,
 }
 
+impl Rules {
+    /// The format of a source's lines.
+    #[must_use]
+    pub fn format(&self, source: SourceIndex) -> Format {
+        self.sources[usize::from(source.0)].format
+    }
+}
+
 /// What the lines of one source meet.
 #[derive(Debug)]
 pub(super) struct SourceRules {
     pub id: String,
+    pub format: Format,
     pub max_line_bytes: usize,
     pub filter: Filter,
     pub tries: Tries,
@@ -53,6 +63,7 @@ impl Rules {
             let rules = wanted().map(|(index, rule)| Rule::new(index, rule, &mut names)).collect();
             SourceRules {
                 id: source.id.clone(),
+                format: source.format,
                 max_line_bytes: usize::try_from(source.max_line_bytes).unwrap_or(usize::MAX),
                 filter: Filter::new(wanted().map(|(_, rule)| &rule.when)),
                 tries: names.tries,

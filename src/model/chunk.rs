@@ -61,6 +61,8 @@ pub enum Stop {
     BytesEnd { partial: u64 },
     /// The output is full; more whole lines wait in what was read.
     BodyFull,
+    /// The unterminated last line of a file that ended was mapped, too.
+    FileEnd,
     /// The unterminated line at the end is over the limit. Go on with this.
     InLongLine(LongLine),
 }

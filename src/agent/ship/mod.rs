@@ -31,6 +31,9 @@ const LONGEST_SUSPECT_WAIT: Duration = Duration::from_secs(5);
 /// Failures after which a parcel that alone fails comes apart.
 const FAILURES_TO_SPLIT: u32 = 3;
 
+/// Parcels that come apart while nothing succeeds, at most: a long outage must not leave single events.
+const MOST_SPLIT_IN_DOUBT: u32 = 16;
+
 /// A line is condemned for a 500 only when chance explains its failures less often than this.
 const CHANCE_TO_CONDEMN: f64 = 1e-9;
 
@@ -92,6 +95,8 @@ pub(super) struct Ship {
     /// Requests with events that succeeded, and that failed by a 5xx or without an answer.
     successes: u64,
     failures: u64,
+    /// Parcels that came apart since the last success, while it may have been Polar that failed.
+    split_in_doubt: u32,
     delivered: Delivered,
     flushing: bool,
 }
@@ -118,6 +123,7 @@ impl Ship {
             gate: Gate::Open,
             successes: 0,
             failures: 0,
+            split_in_doubt: 0,
             delivered,
             flushing: false,
         }
@@ -147,8 +153,10 @@ impl Ship {
         self.loads.is_empty() && self.waiting.is_empty() && self.flying.is_empty()
     }
 
-    pub(super) fn polar_now(&self, now: Now) -> Timestamp {
-        self.clock.now(now)
+    /// The time after which an event is future. Until Polar has told its clock nothing is: the host's clock
+    /// may be hours off, and must not cost data. Polar is asked, and answers which events are.
+    pub(super) fn future_begins(&self, now: Now) -> Timestamp {
+        if self.clock.is_known() { self.clock.now(now) } else { Timestamp::MAX }
     }
 
     /// Why nothing is sent, in words.
@@ -223,7 +231,7 @@ impl Ship {
             now.moment + Duration::try_from(wait).unwrap_or(Duration::from_millis(1))
         });
         let ripe = self.loads.front().map(|load| load.since + self.delivery.batch_max_wait);
-        let ripe = ripe.filter(|_| self.waiting.len() < self.width.get());
+        let ripe = ripe.filter(|_| self.unproven() < self.width.get());
         let send = self.next_waiting().map(|at| self.may_send_at(now.moment, at));
         // A send that only waits for an answer has no time of its own.
         let send = send.filter(|at| *at != Moment::NEVER);
@@ -258,11 +266,18 @@ impl Ship {
         }
     }
 
+    /// Waiting parcels that have not failed often. Those that have do not keep others from being packed: where
+    /// it is their data's fault, only the success of others can show it.
+    fn unproven(&self) -> usize {
+        let failed_often = |suspicion: Suspicion| suspicion.failures >= FAILURES_TO_SPLIT;
+        self.waiting.iter().filter(|parcel| !parcel.suspicion.is_some_and(failed_often)).count()
+    }
+
     fn pack_ripe(&mut self, now: Moment) {
         let max_events = self.delivery.batch_max_events;
         let max_bytes = self.delivery.batch_max_bytes as usize;
         // Packing earlier than sending would only make batches smaller.
-        while self.waiting.len() < self.width.get() {
+        while self.unproven() < self.width.get() {
             let Some(front) = self.loads.front() else { return };
             let full = self.loaded_events >= u64::from(max_events) || self.loaded_bytes >= max_bytes;
             let ripe = now >= front.since + self.delivery.batch_max_wait;
@@ -324,6 +339,7 @@ impl Ship {
 
     fn accepted(&mut self, parcel: Parcel, inserted: u64, duplicates: u64, verdicts: &mut Vec<Verdict>) {
         self.successes += 1;
+        self.split_in_doubt = 0;
         self.width.widen();
         self.open_gate(verdicts);
         self.delivered.inserted += inserted;
@@ -461,11 +477,12 @@ impl Ship {
     fn is_its_data(&self, suspicion: Suspicion, lines: usize) -> bool {
         let others_passed = self.successes - suspicion.successes_before;
         if lines > 1 {
-            // Coming apart costs only requests, so little evidence is enough; and where there is nothing
-            // else to send, it is the only way to get any.
-            let alone = self.waiting.is_empty() && self.flying.is_empty() && self.loads.is_empty();
-            let enough = if alone { 2 * FAILURES_TO_SPLIT } else { FAILURES_TO_SPLIT };
-            return suspicion.failures >= enough && (others_passed > 0 || alone);
+            // Coming apart costs only requests, so little evidence is enough; and where all that there is to
+            // send has failed often, it is the only way to get any.
+            let no_other = self.unproven() == 0 && self.flying.is_empty() && self.loads.is_empty();
+            let in_doubt = no_other && self.split_in_doubt < MOST_SPLIT_IN_DOUBT;
+            let enough = if in_doubt { 2 * FAILURES_TO_SPLIT } else { FAILURES_TO_SPLIT };
+            return suspicion.failures >= enough && (others_passed > 0 || in_doubt);
         }
         let all_failed = (self.failures - suspicion.failures_before) as f64;
         let others_failed = (all_failed - f64::from(suspicion.failures)).max(0.0);
@@ -475,6 +492,9 @@ impl Ship {
 
     /// The parcel's data is at fault: it comes apart, or its only line is condemned.
     fn blame(&mut self, now: Now, parcel: Parcel, detail: &str, verdicts: &mut Vec<Verdict>) {
+        if parcel.lines.len() > 1 && self.is_all_that_fails(&parcel) {
+            self.split_in_doubt += 1;
+        }
         if parcel.lines.len() == 1 {
             verdicts.push(condemned(
                 parcel.lines[0].id,
@@ -486,6 +506,11 @@ impl Ship {
             return;
         }
         self.split(now, parcel, verdicts);
+    }
+
+    /// Whether nothing has succeeded since the parcel failed first.
+    fn is_all_that_fails(&self, parcel: &Parcel) -> bool {
+        parcel.suspicion.is_some_and(|suspicion| suspicion.successes_before == self.successes)
     }
 
     fn condemn_aside(&mut self, aside: Vec<Aside>, verdicts: &mut Vec<Verdict>) {
@@ -563,7 +588,7 @@ impl Ship {
                     let detail = "Polar does not know the member".to_owned();
                     verdicts.push(condemned(id, Quarantined::UnknownMember, detail, events));
                 }
-                NamedFault::FutureTimestamp => self.hold_again(now, &parcel, *line),
+                NamedFault::FutureTimestamp => verdicts.extend(self.hold_again(now, &parcel, *line)),
                 NamedFault::Other(why) => aside.push(Aside { id, events, detail: why.clone() }),
             }
         }
@@ -623,16 +648,27 @@ impl Ship {
         }
     }
 
-    fn hold_again(&mut self, now: Now, parcel: &Parcel, line: usize) {
+    /// A line that Polar calls future waits until it is due, unless that is too far away.
+    fn hold_again(&mut self, now: Now, parcel: &Parcel, line: usize) -> Option<Verdict> {
         self.clock.was_early(now.moment);
-        let due = self.clock.now(now).saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
-        let before = line.checked_sub(1).map_or(0, |before| parcel.lines[before].events_end);
-        let events = u16::try_from(parcel.lines[line].events_end - before).expect("a line has few events");
-        let mut body = parcel.events_of(line).to_vec();
-        body.push(b',');
         let id = parcel.lines[line].id;
-        let billed = BilledLine { at: 0, len: 0, body_end: 0, events, rule: 0 };
+        let events = parcel.events_of(line);
+        let polar_now = self.clock.now(now);
+        let due = parcel::latest_timestamp(&events).unwrap_or(polar_now);
+        let max_future = SignedDuration::try_from(self.delivery.max_future).unwrap_or(SignedDuration::MAX);
+        if self.clock.is_known() && due.duration_since(polar_now) > max_future {
+            let detail = format!("its timestamp {due} is too far in the future of Polar's clock");
+            return Some(condemned(id, Quarantined::FutureTimestamp, detail, events));
+        }
+        let soon = polar_now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+        let due = due.max(soon);
+        let before = line.checked_sub(1).map_or(0, |before| parcel.lines[before].events_end);
+        let count = u16::try_from(parcel.lines[line].events_end - before).expect("a line has few events");
+        let mut body = events.to_vec();
+        body.push(b',');
+        let billed = BilledLine { at: 0, len: 0, body_end: 0, events: count, rule: 0 };
         self.hold(id.chunk, id.line, HeldLine { line: billed, body, due }, false, parcel.natural_ids);
+        None
     }
 
     /// Says once that lines of the future wait.

@@ -150,6 +150,7 @@ impl Tail {
         self.by_path.insert((Arc::clone(&stream.path), id));
         self.changes += 1;
         self.open(id, out);
+        self.wake_held(id);
     }
 
     pub(in crate::agent) fn opened(
@@ -172,6 +173,7 @@ impl Tail {
                     out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
                 }
                 self.make_ready(id);
+                self.wake_held(id);
             }
             Err(DiskFault::Gone) => {
                 *handle = Handle::Closed;
@@ -472,6 +474,7 @@ impl Tail {
             read,
             stream: id,
             from: stream.read_from(),
+            print: stream.print,
             limit: base.max(stream.limit),
             room: usize::try_from(room).expect("room is small"),
             expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
@@ -486,7 +489,7 @@ impl Tail {
         };
         self.reserved += room;
         let settings = Arc::clone(&self.settings);
-        self.reads.insert(read, ReadUnderWay { stream: id, room, settings, last_line });
+        self.reads.insert(read, ReadUnderWay { stream: id, room, settings });
         order
     }
 
@@ -499,7 +502,7 @@ impl Tail {
         now: Now,
         out: &mut Outbox,
     ) -> Option<Arrived> {
-        let ReadUnderWay { stream: id, room, settings, last_line } = self.reads.remove(&read)?;
+        let ReadUnderWay { stream: id, room, settings } = self.reads.remove(&read)?;
         self.reserved -= room;
         let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
         stream.reading = None;
@@ -540,12 +543,12 @@ impl Tail {
                 stream.inside = Some(line);
                 stream.partial = 0;
             }
-        }
-        if last_line {
-            stream.last_line_done = true;
-            // What a late writer appends belongs to the line that is done.
-            stream.inside = Some(foreign_line(stream.position, stream.guard));
-            stream.partial = 0;
+            Stop::FileEnd => {
+                stream.last_line_done = true;
+                // What a late writer appends belongs to the line that is done.
+                stream.inside = Some(foreign_line(stream.position, stream.guard));
+                stream.partial = 0;
+            }
         }
         let more = stream.again || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
         let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;

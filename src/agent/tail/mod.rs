@@ -80,7 +80,6 @@ struct ReadUnderWay {
     stream: StreamId,
     room: u64,
     settings: Arc<Settings>,
-    last_line: bool,
 }
 
 #[derive(Debug)]
@@ -126,7 +125,12 @@ pub(super) struct Tail {
     streams: BTreeMap<StreamId, Stream>,
     by_file: BTreeMap<CandidateKey, StreamId>,
     by_path: BTreeSet<(Arc<str>, StreamId)>,
+    by_print: BTreeMap<(Arc<str>, Print), BTreeSet<StreamId>>,
     candidates: BTreeMap<CandidateKey, Candidate>,
+    /// Candidates that are, or were a moment ago, held.
+    held: BTreeSet<CandidateKey>,
+    /// Some candidate has something to ask.
+    resolve_wanted: bool,
     /// Where it is more than the streams here say: the next ordinal of a print.
     ordinals: BTreeMap<(Arc<str>, Print), u32>,
     strangers: BTreeMap<Arc<str>, BTreeSet<FileKey>>,
@@ -173,7 +177,10 @@ impl Tail {
             streams: BTreeMap::new(),
             by_file: BTreeMap::new(),
             by_path: BTreeSet::new(),
+            by_print: BTreeMap::new(),
             candidates: BTreeMap::new(),
+            held: BTreeSet::new(),
+            resolve_wanted: false,
             ordinals: BTreeMap::new(),
             strangers: BTreeMap::new(),
             floors,
@@ -253,7 +260,7 @@ impl Tail {
                 last_line_done: false,
             };
             books.open(id, &source, standing);
-            self.streams.insert(id, stream);
+            self.remember(id, stream);
         }
         for OrdinalRecord { source, print, next } in checkpoint.ordinals {
             if let Some(print) = parse_print(&print) {
@@ -483,6 +490,7 @@ impl Tail {
             ours = true;
             if candidate.step == Step::Young {
                 candidate.step = Step::New;
+                self.resolve_wanted = true;
             }
         }
         if !ours && self.is_of_a_source(path) {
@@ -730,28 +738,36 @@ impl Tail {
         }
     }
 
+    fn remember(&mut self, id: StreamId, stream: Stream) {
+        self.by_print.entry((Arc::clone(&stream.source), stream.print)).or_default().insert(id);
+        self.streams.insert(id, stream);
+    }
+
+    /// The streams of a source with this print, in the order of their ids.
+    fn with_print(&self, source: &Arc<str>, print: Print) -> impl Iterator<Item = (StreamId, &Stream)> {
+        let ids = self.by_print.get(&(Arc::clone(source), print)).into_iter().flatten();
+        ids.map(|id| (*id, &self.streams[id]))
+    }
+
     fn forget(&mut self, id: StreamId, books: &mut Books) {
         let stream = self.streams.remove(&id).expect("a stream that is forgotten was known");
         books.close(id);
         self.changes += 1;
-        let shared = stream.ordinal > 0
-            || self
-                .streams
-                .values()
-                .any(|other| other.source == stream.source && other.print == stream.print);
+        let of_print = (Arc::clone(&stream.source), stream.print);
+        let others = self.by_print.get_mut(&of_print).expect("a stream that is known has its print listed");
+        others.remove(&id);
+        let shared = stream.ordinal > 0 || !others.is_empty();
+        if others.is_empty() {
+            self.by_print.remove(&of_print);
+        }
         if shared {
-            let next = self.ordinals.entry((stream.source, stream.print)).or_default();
+            let next = self.ordinals.entry(of_print).or_default();
             *next = (*next).max(stream.ordinal + 1);
         }
     }
 
     fn next_ordinal(&self, source: &Arc<str>, print: Print) -> u32 {
-        let used = self
-            .streams
-            .values()
-            .filter(|stream| stream.source == *source && stream.print == print)
-            .map(|stream| stream.ordinal + 1)
-            .max();
+        let used = self.with_print(source, print).map(|(_, stream)| stream.ordinal + 1).max();
         let remembered = self.ordinals.get(&(Arc::clone(source), print)).copied();
         used.max(remembered).unwrap_or(0)
     }

@@ -23,6 +23,8 @@ struct Facts<'a> {
     asked: &'a Asked,
     print: Print,
     told: BTreeMap<Offset, Option<Guard>>,
+    /// The stream with which it was compared just now to no avail.
+    in_vain: Option<StreamId>,
 }
 
 enum Finding {
@@ -63,21 +65,32 @@ impl Tail {
         let Some(Step::Held { print, .. }) = self.candidates.get(key).map(|candidate| candidate.step) else {
             return 0;
         };
-        self.streams
-            .values()
-            .filter(|stream| stream.source == key.0 && stream.print == print)
-            .map(|stream| stream.size)
-            .sum()
+        self.with_print(&key.0, print).map(|(_, stream)| stream.size).sum()
     }
 
-    /// A stream was lost: candidates that were held because of it are asked about again.
-    pub(super) fn wake_held(&mut self, lost: StreamId) {
-        let (source, print) = (Arc::clone(&self.streams[&lost].source), self.streams[&lost].print);
-        for ((of, _), candidate) in &mut self.candidates {
-            if *of == source && matches!(candidate.step, Step::Held { print: held, .. } if held == print) {
+    /// Something about a stream changed: candidates that are held because of its like are asked about again.
+    pub(super) fn wake_held(&mut self, stream: StreamId) {
+        if self.held.is_empty() {
+            return;
+        }
+        let (source, print) = (Arc::clone(&self.streams[&stream].source), self.streams[&stream].print);
+        for key in &self.held {
+            let Some(candidate) = self.candidates.get_mut(key) else { continue };
+            if key.0 == source && matches!(candidate.step, Step::Held { print: held, .. } if held == print) {
                 candidate.step = Step::New;
-                candidate.agreed.remove(&lost);
+                self.resolve_wanted = true;
             }
+        }
+        let candidates = &self.candidates;
+        self.held.retain(|key| {
+            candidates.get(key).is_some_and(|candidate| matches!(candidate.step, Step::Held { .. }))
+        });
+    }
+
+    /// Asks what [`Tail::wake_held`] and others left to ask.
+    pub(in crate::agent) fn resolve_if_wanted(&mut self, now: Now, out: &mut Outbox) {
+        if std::mem::take(&mut self.resolve_wanted) && !self.draining {
+            self.resolve_all(now, out);
         }
     }
 
@@ -102,10 +115,7 @@ impl Tail {
         out: &mut Outbox,
     ) {
         match self.asking.remove(&ask) {
-            Some(Asking::Verify { stream, at }) => {
-                self.verified(stream, &at, result, now, books, out);
-                self.resolve_all(now, out);
-            }
+            Some(Asking::Verify { stream, at }) => self.verified(stream, &at, result, now, books, out),
             Some(Asking::Candidate { key, at, against }) => {
                 self.told_of_candidate(&key, ask, &at, against, result, now, books, out);
             }
@@ -152,8 +162,13 @@ impl Tail {
             }
         };
         candidate.size = asked.size;
+        let mut in_vain = against;
         if let (Some(stream), Some(agreement)) = (against, asked.agreement) {
+            let before = candidate.agreed.get(&stream).copied().unwrap_or(Offset::ZERO);
             candidate.compared(stream, agreement);
+            if agreement.differs || agreement.until > before {
+                in_vain = None;
+            }
         }
         let Some(print) = self.print_of(&key.0, &asked) else {
             self.candidates.get_mut(key).expect("the candidate was just seen").step = Step::Young;
@@ -162,7 +177,7 @@ impl Tail {
         if self.is_stuck_for_lost_ordinals(key, print, out) {
             return;
         }
-        let facts = Facts { asked: &asked, print, told: told_by_offset(at, &asked) };
+        let facts = Facts { asked: &asked, print, told: told_by_offset(at, &asked), in_vain };
         match self.find(key, &facts, books) {
             Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
             Finding::New if self.candidates[key].adopt_only => {
@@ -227,12 +242,7 @@ impl Tail {
 
     /// Weighs the candidate against every stream with an equal print.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
-        let rivals: Vec<StreamId> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| stream.source == key.0 && stream.print == facts.print)
-            .map(|(id, _)| *id)
-            .collect();
+        let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let mut same: Option<(Offset, StreamId)> = None;
         let mut undecided: Option<StreamId> = None;
         let mut questions: BTreeSet<Offset> = BTreeSet::new();
@@ -264,7 +274,7 @@ impl Tail {
                 Place::At { handle: Handle::Open, .. } => {
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let both = facts.asked.size.min(rival.size);
-                    if agreed.0 < both {
+                    if agreed.0 < both && facts.in_vain != Some(id) {
                         compare = Some(id);
                     }
                     undecided = Some(id);
@@ -302,6 +312,7 @@ impl Tail {
                 "lines that carry a time of their own make files tell apart at their first line",
             );
         }
+        self.held.insert(key.clone());
         let rival_size = self.rival_size(key);
         if let Some(Step::Held { rival_size: held, .. }) =
             self.candidates.get_mut(key).map(|candidate| &mut candidate.step)
@@ -331,15 +342,6 @@ impl Tail {
         stream.fresh_from = stream.fresh_from.max(size);
         let size = size.max(stream.position.0);
         self.settle_at(id, key.1, size, now, out);
-        self.wake_others(key);
-    }
-
-    fn wake_others(&mut self, key: &CandidateKey) {
-        for ((source, _), candidate) in &mut self.candidates {
-            if *source == key.0 && matches!(candidate.step, Step::Held { .. }) {
-                candidate.step = Step::New;
-            }
-        }
     }
 
     /// The candidate is a new file of its source.
@@ -400,10 +402,9 @@ impl Tail {
             registered: Registered::No,
             last_line_done: false,
         };
-        self.streams.insert(id, stream);
+        self.remember(id, stream);
         self.unregistered = true;
         self.settle_at(id, key.1, facts.asked.size, now, out);
-        self.wake_others(key);
     }
 
     /// The floor of this file, by its key or, once the key is lost, by its print.

@@ -23,7 +23,7 @@ pub(super) fn read(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<Co
     let mut all = Vec::new();
     for entry in &table.entries {
         if entry.key.value == ANY {
-            all.extend(any(report, &entry.node, scope));
+            all.push(any(report, &entry.node, scope));
         } else {
             all.extend(one(report, entry, scope));
         }
@@ -34,13 +34,13 @@ pub(super) fn read(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<Co
     })
 }
 
-fn any(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<Condition> {
+fn any(report: &Report, node: &Node, scope: &Scope<'_>) -> Condition {
     let choices = report.list(node);
     if choices.is_empty() && matches!(node.value, Value::List(_)) {
         let hint = "put at least one table of conditions into it, or leave it out";
         report.push(Fault::at(&node.place, "an empty choice never holds").hint(hint));
     }
-    Some(Condition::Any(choices.iter().filter_map(|choice| read(report, choice, scope)).collect()))
+    Condition::Any(choices.iter().filter_map(|choice| read(report, choice, scope)).collect())
 }
 
 fn one(report: &Report, entry: &Entry, scope: &Scope<'_>) -> Option<Condition> {

@@ -30,12 +30,15 @@ pub(super) fn read(
     let organization_id = table.optional("organization_id").and_then(|node| texts.uuid(node));
     let metadata = table.optional("metadata").map(|node| metadata(&texts, node));
     table.finish();
+    if spoiled(timestamp_node, timestamp.as_ref()) || spoiled(external_id_node, external_id.as_ref()) {
+        return None;
+    }
     let Metadata { values, cost, llm } = metadata.unwrap_or_default();
     let event = EventTemplate {
         name: name?,
         customer: customer?,
-        timestamp: settled(timestamp_node, timestamp)?,
-        external_id: settled(external_id_node, external_id)?,
+        timestamp,
+        external_id,
         parent_id,
         metadata: values,
         cost,
@@ -45,9 +48,9 @@ pub(super) fn read(
     Some((event, external_id_node.map(|node| node.place.clone())))
 }
 
-/// `None` where the key is there and wrong: then the rule is not one without it.
-fn settled(node: Option<&Node>, value: Option<Value>) -> Option<Option<Value>> {
-    (node.is_none() || value.is_some()).then_some(value)
+/// Whether the key is there and wrong: then the rule is not one without it.
+fn spoiled(node: Option<&Node>, value: Option<&Value>) -> bool {
+    node.is_some() && value.is_none()
 }
 
 fn customer(texts: &Texts<'_>, table: &TableReader<'_>) -> Option<Customer> {

@@ -12,7 +12,7 @@ use crate::config::settings::{LiveFrom, Mode, PolarSettings, TokenSource};
 const PRODUCTION: &str = "https://api.polar.sh";
 const SANDBOX: &str = "https://sandbox-api.polar.sh";
 const TOKEN_VARIABLE: &str = "POLAR_ACCESS_TOKEN";
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) fn read(context: &Context<'_>, node: Option<&Node>) -> Option<PolarSettings> {
     let report = context.report;

@@ -44,7 +44,7 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
     let scope = Scope { captures: &captures, explodes: explode_node.is_some() };
     let line_scope = Scope { captures: &captures, explodes: false };
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
-    let condition = |node| condition::read(report, node, &line_scope);
+    let condition = |node| condition::read(report, node, &scope);
     let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);
     let unless_node = table.optional("unless");
     if let Some(node) = unless_node.filter(|node| node.table().is_some_and(|table| table.entries.is_empty()))

@@ -29,22 +29,22 @@ impl Scope<'_> {
                     None => format!("capture it in the source's include: \"/var/log/{{{name}}}/app.log\""),
                 };
                 let message = format!("no source of this rule captures \"{name}\"");
-                self.fault(report, node, &format!("@path.{name}"), message, hint);
+                Self::fault(report, node, &format!("@path.{name}"), message, hint);
             }
             Root::Item if !self.explodes => {
                 let hint = "name the array that has the items: explode = \"items\"";
-                self.fault(report, node, "@item", "this rule explodes no array".into(), hint.into());
+                Self::fault(report, node, "@item", "this rule explodes no array".into(), hint.into());
             }
             Root::ContainerTime | Root::ContainerStream => {
                 let message = "containers are not in this release yet".into();
-                self.fault(report, node, "@container", message, "use a field of the line".into());
+                Self::fault(report, node, "@container", message, "use a field of the line".into());
             }
             _ => {}
         }
     }
 
     /// Underlines the variable itself where it stands in the text as written.
-    fn fault(&self, report: &Report, node: &Node, variable: &str, message: String, hint: String) {
+    fn fault(report: &Report, node: &Node, variable: &str, message: String, hint: String) {
         let at = node.text().and_then(|text| text.value.find(variable));
         let place =
             at.map_or_else(|| node.place.clone(), |start| node.part(&(start..start + variable.len())));

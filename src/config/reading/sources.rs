@@ -132,7 +132,7 @@ fn patterns(context: &Context<'_>, node: Option<&Node>, needed: bool) -> Vec<Fil
         match globs::compile(&text.value, context.folder) {
             Ok(pattern) => patterns.push(pattern),
             Err(fault) => {
-                report.push(Fault::at(&node.part(&fault.span), fault.message).maybe_hint(fault.hint))
+                report.push(Fault::at(&node.part(&fault.span), fault.message).maybe_hint(fault.hint));
             }
         }
     }

@@ -12,8 +12,8 @@ use crate::config::units;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn delivery(report: &Report, node: Option<&Node>) -> DeliverySettings {
     let mut settings = DeliverySettings {

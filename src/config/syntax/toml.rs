@@ -62,7 +62,7 @@ impl Walk<'_> {
             Item::Table(table) => self.table(table)?,
             Item::ArrayOfTables(tables) => {
                 let mut list = Vec::new();
-                for table in tables.iter() {
+                for table in tables {
                     let span = table.span().unwrap_or_else(|| key_span.clone());
                     list.push(Node::new(self.file, span, self.table(table)?));
                 }
@@ -96,7 +96,7 @@ impl Walk<'_> {
             toml_edit::Value::Datetime(_) => Value::Date(source.to_owned()),
             toml_edit::Value::Array(array) => {
                 let mut list = Vec::new();
-                for element in array.iter() {
+                for element in array {
                     list.push(self.value(element, span.clone())?);
                 }
                 Value::List(list)

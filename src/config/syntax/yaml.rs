@@ -36,7 +36,7 @@ struct Builder<'a> {
     nodes: usize,
 }
 
-impl<'a> Builder<'a> {
+impl Builder<'_> {
     fn read_events(&mut self) -> Result<(), Fault> {
         let mut documents = 0;
         for next in Parser::new_from_str(self.text) {
