@@ -8,7 +8,7 @@ use super::follow::foreign_line;
 use super::stream::{Handle, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, guard_at};
 use crate::agent::books::{Books, Standing};
-use crate::agent::border::{Against, AskId, Asked, DiskFault, Effect, Now};
+use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now};
 use crate::agent::checkpoint::FloorRecord;
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
@@ -36,6 +36,22 @@ enum Finding {
     Ask { at: Vec<Offset>, against: Option<StreamId> },
     /// It cannot be told yet; `rival` is whom it may be.
     Wait { rival: StreamId },
+}
+
+/// Whether the two files differ because the rival is not what it was any more: the candidate still holds, up
+/// to `position`, what was read of the rival, or at least the rival's first line. A log that was copied and
+/// truncated may be written anew before anybody looks; then its copy is the stream, and not another file.
+fn rival_was_rewritten(
+    asked: &Asked,
+    at: &[Offset],
+    agreement: Agreement,
+    position: Offset,
+    guard: Guard,
+) -> bool {
+    let first_line = memchr::memchr(b'\n', &asked.head).unwrap_or_default() as u64;
+    let holds_what_was_read = told_by_offset(at, asked).get(&position) == Some(&Some(guard));
+    agreement.differs
+        && (agreement.until.0 < first_line || (agreement.until < position && holds_what_was_read))
 }
 
 impl Tail {
@@ -100,7 +116,13 @@ impl Tail {
         candidate.step = Step::Asking(ask);
         let from = against.and_then(|stream| candidate.agreed.get(&stream).copied()).unwrap_or(Offset::ZERO);
         let path = candidate.path.to_string();
-        self.asking.insert(ask, Asking::Candidate { key: key.clone(), at: at.clone(), against });
+        let mut at = at;
+        let left = against.map(|stream| {
+            let rival = &self.streams[&stream];
+            at.push(rival.position);
+            (stream, rival.position, rival.guard)
+        });
+        self.asking.insert(ask, Asking::Candidate { key: key.clone(), at: at.clone(), against: left });
         let against = against.map(|stream| Against { stream, from, limit: COMPARE_BYTES });
         out.push(Effect::Ask { ask, path, file: key.1, at, against });
     }
@@ -129,7 +151,7 @@ impl Tail {
         key: &CandidateKey,
         ask: AskId,
         at: &[Offset],
-        against: Option<StreamId>,
+        against: Option<(StreamId, Offset, Guard)>,
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -162,8 +184,10 @@ impl Tail {
             }
         };
         candidate.size = asked.size;
-        let mut in_vain = against;
-        if let (Some(stream), Some(agreement)) = (against, asked.agreement) {
+        let mut in_vain = against.map(|(stream, ..)| stream);
+        if let (Some((stream, position, guard)), Some(agreement)) = (against, asked.agreement)
+            && !rival_was_rewritten(&asked, at, agreement, position, guard)
+        {
             let before = candidate.agreed.get(&stream).copied().unwrap_or(Offset::ZERO);
             candidate.compared(stream, agreement);
             if agreement.differs || agreement.until > before {
