@@ -61,6 +61,11 @@ fn is_weak_evidence(marks: &[(Offset, Guard)], position: Offset) -> bool {
     position > Offset::ZERO && position <= first_line_end
 }
 
+/// Whether some place after the first line is there, too. The first mark stands behind the first line.
+fn agrees_beyond_first_line(tales: &[(Offset, Guard)], told: &BTreeMap<Offset, Option<Guard>>) -> bool {
+    tales.iter().skip(1).any(|(offset, guard)| told.get(offset) == Some(&Some(*guard)))
+}
+
 impl Tail {
     /// Asks about every candidate that has something to ask.
     pub(super) fn resolve_all(&mut self, now: Now, out: &mut Outbox) {
@@ -309,6 +314,11 @@ impl Tail {
                         Judgement::Other => distinct.push(id),
                         _ if is_weak && (given_up || in_its_place) => distinct.push(id),
                         Judgement::Same => same = same.max(Some((rival.position, id))),
+                        // Shorter than what was read of a stream that is long gone, and like it in no more than
+                        // the first line: another file that begins so.
+                        Judgement::Unknown if given_up && !agrees_beyond_first_line(&tales, &facts.told) => {
+                            distinct.push(id);
+                        }
                         Judgement::Unknown if given_up && same.is_some() => {}
                         Judgement::Unknown => waits_for = Some(id),
                     }
