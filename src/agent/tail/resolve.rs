@@ -54,6 +54,18 @@ fn rival_was_rewritten(
         && (agreement.until.0 < first_line || (agreement.until < position && holds_what_was_read))
 }
 
+/// Whether no more of a stream was read than its first line, which other files begin with, too. Of nothing
+/// nothing was billed, so a stream that was not read at all may be found anywhere.
+fn is_weak_evidence(marks: &[(Offset, Guard)], position: Offset) -> bool {
+    let first_line_end = marks.first().map_or(position, |(offset, _)| *offset);
+    position > Offset::ZERO && position <= first_line_end
+}
+
+/// Whether some place after the first line is there, too. The first mark stands behind the first line.
+fn agrees_beyond_first_line(tales: &[(Offset, Guard)], told: &BTreeMap<Offset, Option<Guard>>) -> bool {
+    tales.iter().skip(1).any(|(offset, guard)| told.get(offset) == Some(&Some(*guard)))
+}
+
 impl Tail {
     /// Asks about every candidate that has something to ask.
     pub(super) fn resolve_all(&mut self, now: Now, out: &mut Outbox) {
@@ -265,12 +277,18 @@ impl Tail {
     }
 
     /// Weighs the candidate against every stream with an equal print.
+    ///
+    /// Of the lost streams whose content it holds it is the one that was read furthest: a stream of which
+    /// only the first line was read is like every file that begins so. While it may be a copy of a file that
+    /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let mut same: Option<(Offset, StreamId)> = None;
-        let mut undecided: Option<StreamId> = None;
-        let mut questions: BTreeSet<Offset> = BTreeSet::new();
+        let mut waits_for: Option<StreamId> = None;
+        // The largest live file of which the candidate may be a copy, or which may be the start of it.
+        let mut live: Option<(u64, StreamId)> = None;
         let mut compare: Option<StreamId> = None;
+        let mut questions: BTreeSet<Offset> = BTreeSet::new();
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
         for id in rivals {
@@ -279,9 +297,9 @@ impl Tail {
                 continue;
             }
             match rival.place {
-                Place::Expected { .. } | Place::Verifying { .. } => undecided = Some(id),
+                Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
-                Place::Nowhere { .. } => {
+                Place::Nowhere { not, given_up, .. } => {
                     let standing = books.standing(id);
                     let tales = tell_tales(&standing.marks, rival.position, rival.guard);
                     let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
@@ -289,21 +307,30 @@ impl Tail {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
                         continue;
                     }
+                    // A copy of a truncated file is never where the file itself is.
+                    let in_its_place = not.is_some() && candidate.path == rival.path;
+                    let is_weak = is_weak_evidence(&standing.marks, rival.position);
                     match judge(&tales, &facts.told, rival.position) {
-                        Judgement::Same => same = same.max(Some((rival.position, id))),
                         Judgement::Other => distinct.push(id),
-                        Judgement::Unknown => undecided = Some(id),
+                        _ if is_weak && (given_up || in_its_place) => distinct.push(id),
+                        Judgement::Same => same = same.max(Some((rival.position, id))),
+                        // Shorter than what was read of a stream that is long gone, and like it in no more than
+                        // the first line: another file that begins so.
+                        Judgement::Unknown if given_up && !agrees_beyond_first_line(&tales, &facts.told) => {
+                            distinct.push(id);
+                        }
+                        Judgement::Unknown if given_up && same.is_some() => {}
+                        Judgement::Unknown => waits_for = Some(id),
                     }
                 }
-                Place::At { handle: Handle::Open, .. } => {
+                Place::At { handle, .. } => {
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let both = facts.asked.size.min(rival.size);
-                    if agreed.0 < both && facts.in_vain != Some(id) {
+                    if handle == Handle::Open && agreed.0 < both && facts.in_vain != Some(id) {
                         compare = Some(id);
                     }
-                    undecided = Some(id);
+                    live = live.max(Some((rival.size, id)));
                 }
-                Place::At { .. } => undecided = Some(id),
             }
         }
         let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
@@ -312,13 +339,18 @@ impl Tail {
             questions.extend(facts.told.keys());
             return Finding::Ask { at: questions.into_iter().collect(), against: None };
         }
-        if let Some((_, stream)) = same {
+        if let Some(rival) = waits_for {
+            return Finding::Wait { rival };
+        }
+        if let Some((position, stream)) = same
+            && live.is_none_or(|(size, _)| position.0 > size)
+        {
             return Finding::Is(stream);
         }
         if let Some(stream) = compare {
             return Finding::Ask { at: facts.told.keys().copied().collect(), against: Some(stream) };
         }
-        undecided.map_or(Finding::New, |rival| Finding::Wait { rival })
+        live.map_or(Finding::New, |(_, rival)| Finding::Wait { rival })
     }
 
     fn hold(&mut self, key: &CandidateKey, print: Print, rival: StreamId, out: &mut Outbox) {
