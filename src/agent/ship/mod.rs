@@ -359,7 +359,7 @@ impl Ship {
             let lines = u32::try_from(run.len()).expect("a parcel has few lines");
             verdicts.push(Verdict::Billed { chunk: run[0].id.chunk, lines });
         }
-        for Aside { id, events, detail } in parcel.aside {
+        for Aside { id, events, detail, .. } in parcel.aside {
             verdicts.push(condemned(id, Quarantined::RefusedByPolar, detail, events));
         }
     }
@@ -514,7 +514,7 @@ impl Ship {
     }
 
     fn condemn_aside(&mut self, aside: Vec<Aside>, verdicts: &mut Vec<Verdict>) {
-        for Aside { id, events, detail } in aside {
+        for Aside { id, events, detail, .. } in aside {
             verdicts.push(condemned(id, Quarantined::RefusedByPolar, detail, events));
         }
     }
@@ -589,7 +589,10 @@ impl Ship {
                     verdicts.push(condemned(id, Quarantined::UnknownMember, detail, events));
                 }
                 NamedFault::FutureTimestamp => verdicts.extend(self.hold_again(now, &parcel, *line)),
-                NamedFault::Other(why) => aside.push(Aside { id, events, detail: why.clone() }),
+                NamedFault::Other(why) => {
+                    let count = parcel.count_of(*line);
+                    aside.push(Aside { id, events, count, detail: why.clone() });
+                }
             }
         }
         match parcel.of((0..parcel.lines.len()).filter(|line| !faults.contains_key(line))) {
@@ -602,11 +605,10 @@ impl Ship {
         }
     }
 
-    /// No line is left that could vouch for those set aside: they go again by themselves.
+    /// No line is left that could vouch for those set aside, now or on an earlier try: they go again by
+    /// themselves.
     fn try_aside_again(&mut self, now: Now, parcel: &Parcel, aside: &[Aside]) {
-        let lines = (0..parcel.lines.len())
-            .filter(|line| aside.iter().any(|aside| aside.id == parcel.lines[*line].id));
-        if let Some(mut again) = parcel.of(lines) {
+        if let Some(mut again) = parcel.of_aside(aside) {
             again.failures = 1;
             self.try_again(now, again);
         }
@@ -662,8 +664,7 @@ impl Ship {
         }
         let soon = polar_now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
         let due = due.max(soon);
-        let before = line.checked_sub(1).map_or(0, |before| parcel.lines[before].events_end);
-        let count = u16::try_from(parcel.lines[line].events_end - before).expect("a line has few events");
+        let count = u16::try_from(parcel.count_of(line)).expect("a line has few events");
         let mut body = events.to_vec();
         body.push(b',');
         let billed = BilledLine { at: 0, len: 0, body_end: 0, events: count, rule: 0 };
