@@ -731,7 +731,11 @@ impl Tail {
             }
         }
         for (source, files) in &mut self.strangers {
-            files.retain(|file| seen.contains_key(&(Arc::clone(source), *file)));
+            // What stood at a path of the source since is ours, wherever it goes: the inode was used again.
+            files.retain(|file| {
+                let sightings = seen.get(&(Arc::clone(source), *file));
+                sightings.is_some_and(|sightings| sightings.iter().all(|sighting| sighting.matched.is_none()))
+            });
         }
     }
 
