@@ -327,6 +327,8 @@ impl Tail {
                         Judgement::Unknown => waits_for = Some(id),
                     }
                 }
+                // A stranger is only searched for what is lost.
+                Place::At { .. } if candidate.adopt_only => {}
                 Place::At { handle, .. } => {
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let both = facts.asked.size.min(rival.size);
