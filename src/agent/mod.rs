@@ -308,7 +308,7 @@ impl Agent {
         self.tail.resolve_if_wanted(now, &mut self.out);
         self.tail.save_floors_if_changed(&mut self.out);
         if !self.letters.is_blocked() {
-            let polar_now = self.ship.polar_now(now);
+            let polar_now = self.ship.future_begins(now);
             while let Some(order) = self.tail.next_read(now, polar_now, &self.books) {
                 self.out.push(Effect::Read(Box::new(order)));
             }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::config::{self, Environment, LoadOptions};
 
 /// Of sysexits: a bad config.
-const BAD_CONFIG: u8 = 78;
+pub(super) const BAD_CONFIG: u8 = 78;
 
 /// Checks the config and says all that is wrong with it: where, what, and the cure.
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,11 @@ pub fn run(_arguments: &CheckArguments, config: Option<PathBuf>) -> ExitCode {
             ExitCode::from(BAD_CONFIG)
         }
     }
+}
+
+/// Loads the config, or says all that is wrong with it.
+pub(super) fn load(config: Option<PathBuf>) -> Result<config::Settings, ()> {
+    config::load(&options(config)).map(|loaded| loaded.settings).map_err(|faults| report(&faults))
 }
 
 /// What the machine says: the environment, as far as it is UTF-8, and the machine id.

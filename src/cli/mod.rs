@@ -3,11 +3,14 @@
 pub mod account;
 pub mod check;
 pub mod demo;
+pub mod explain;
 mod numbers;
 mod outcome;
+mod pretty;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
+pub mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +49,10 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check the config: all faults at once, each with its place and the cure
     Check(check::CheckArguments),
+    /// Run the tests that stand in the config
+    Test(test::TestArguments),
+    /// Say what becomes of each line of a log, and why
+    Explain(explain::ExplainArguments),
     /// Say where every byte and line of each source went
     Account(account::AccountArguments),
     /// Run a local stand-in for Polar's event API
@@ -71,6 +78,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, config, log_format),
         Command::Demo(arguments) => demo::run(&arguments, log_format),
         Command::Check(arguments) => check::run(&arguments, config),
+        Command::Test(arguments) => test::run(&arguments, config),
+        Command::Explain(arguments) => explain::run(&arguments, config),
         Command::Account(arguments) => account::run(&arguments, config),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Schema => schema::run(),

@@ -234,7 +234,7 @@ pub(super) fn read_decimal(text: &str) -> Option<Decimal> {
         return Some(Decimal::ZERO);
     }
     let mut scale = (taken - i64::try_from(whole_digits).ok()?).checked_sub(exponent)?;
-    while value % 10 == 0 && !below && scale > 0 {
+    while value.is_multiple_of(10) && !below && scale > 0 {
         value /= 10;
         scale -= 1;
     }

@@ -25,7 +25,7 @@ pub(super) enum Filter {
     Nothing,
     /// Some rule has no literal.
     Everything,
-    Literals(Literals),
+    Literals(Box<Literals>),
 }
 
 #[derive(Debug)]
@@ -88,12 +88,12 @@ impl Filter {
         anchors.sort_unstable();
         anchors.dedup();
         let needles = |runs: &Vec<&str>| runs.iter().map(|run| Needle::new(run)).collect();
-        Self::Literals(Literals {
+        Self::Literals(Box::new(Literals {
             rules: rules.iter().map(|requirements| requirements.iter().map(needles).collect()).collect(),
             scan: Scan::new(&anchors),
             anchors: anchors.into_iter().map(Needle::new).collect(),
             escape: Finder::new(ESCAPE).into_owned(),
-        })
+        }))
     }
 
     /// Whether some rule may want this line.

@@ -18,4 +18,5 @@ mod rules;
 mod scope;
 
 pub use chunk::{MapContext, ReadFault, ReadWindow, Scratch, map, map_last_line};
+pub use explain::{ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, explain};
 pub use rules::Rules;

@@ -64,12 +64,6 @@ impl<'a> Record<'a> {
         };
         Found::of_json(raw, replaced)
     }
-
-    /// The source text of a field and where it stands in the line.
-    pub fn raw(&self, slot: u16) -> Option<(&'a str, usize)> {
-        let (raw, at) = self.slots.get(self.text, slot)?;
-        Some((raw, self.origin + at))
-    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -3,5 +3,6 @@
 mod chunking;
 mod golden;
 mod outcomes;
+mod reasons;
 mod samples;
 mod support;

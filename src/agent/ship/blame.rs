@@ -7,13 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
 use super::super::border::{Now, RequestId};
 use super::super::notice::NoticeCode;
-use super::parcel::{Aside, Parcel, Suspicion};
+use super::parcel::{self, Aside, Parcel, Suspicion};
 use super::{LEAST_MAX_BYTES, Ship, Verdict, condemned, say};
 use crate::model::{BilledLine, HeldLine, Quarantined};
 use crate::polar::answer::{NamedEvent, NamedFault};
@@ -27,6 +25,9 @@ const CHANCE_TO_SPLIT: f64 = 0.1;
 
 /// A line is condemned for a 500 only when chance explains its failures less often than this.
 const CHANCE_TO_CONDEMN: f64 = 1e-9;
+
+/// Parcels that come apart while nothing succeeds, at most: a long outage must not leave single events.
+const MOST_SPLIT_IN_DOUBT: u32 = 16;
 
 /// Failures after which the smallest parcel comes apart though nothing passes, where nothing else is left to
 /// send: for a 500, and for a 413 or 422.
@@ -120,7 +121,7 @@ impl Ship {
                     let detail = "Polar does not know the member".to_owned();
                     verdicts.push(condemned(id, Quarantined::UnknownMember, detail, events));
                 }
-                NamedFault::FutureTimestamp => self.hold_again(now, &parcel, *line),
+                NamedFault::FutureTimestamp => verdicts.extend(self.hold_again(now, &parcel, *line)),
                 NamedFault::Other(why) => {
                     aside.push(Aside { id, events, count: parcel.count_of(*line), detail: why.clone() });
                 }
@@ -189,11 +190,12 @@ impl Ship {
     }
 
     /// Whether the parcel's failures are its data's fault rather than Polar's.
-    fn is_its_data(&self, parcel: &Parcel, suspicion: Suspicion, by_chance: bool) -> bool {
+    fn is_its_data(&mut self, parcel: &Parcel, suspicion: Suspicion, by_chance: bool) -> bool {
         let splits = parcel.lines.len() > 1;
         let (after_500, after_4xx) = FAILURES_TO_SPLIT_BLINDLY;
         let blindly = if by_chance { after_500 } else { after_4xx };
         if splits && parcel.failures >= blindly && self.is_last_resort(parcel) {
+            self.split_in_doubt += 1;
             return true;
         }
         if !by_chance {
@@ -215,13 +217,15 @@ impl Ship {
         rate.powi(i32::try_from(suspicion.rounds).unwrap_or(i32::MAX))
     }
 
-    /// Whether nothing is left to send but what has failed already, and the parcel is the smallest of it: to
-    /// come apart is then the only way to learn more. An outage takes one parcel apart so, once.
+    /// Whether nothing is left to send but what has failed already, and nothing of it that can come apart is
+    /// smaller: to come apart is then the only way to learn more.
     fn is_last_resort(&self, parcel: &Parcel) -> bool {
-        let has_failed = |other: &Parcel| {
-            other.suspicion.is_some() && other.failures > 0 && other.lines.len() >= parcel.lines.len()
-        };
-        self.flying.is_empty() && self.loads.is_empty() && self.waiting.iter().all(has_failed)
+        let has_failed = |other: &Parcel| other.suspicion.is_some() && other.failures > 0;
+        let comes_later = |other: &Parcel| other.lines.len() == 1 || other.lines.len() >= parcel.lines.len();
+        self.split_in_doubt < MOST_SPLIT_IN_DOUBT
+            && self.flying.is_empty()
+            && self.loads.is_empty()
+            && self.waiting.iter().all(|other| has_failed(other) && comes_later(other))
     }
 
     /// The parcel's data is at fault: it comes apart, or its only line is condemned.
@@ -254,26 +258,25 @@ impl Ship {
         self.waiting.push_front(first);
     }
 
-    fn hold_again(&mut self, now: Now, parcel: &Parcel, line: usize) {
+    /// A line that Polar calls future waits until it is due, unless that is too far away.
+    fn hold_again(&mut self, now: Now, parcel: &Parcel, line: usize) -> Option<Verdict> {
         self.clock.was_early(now.moment);
+        let id = parcel.lines[line].id;
         let events = parcel.events_of(line);
-        let soon = self.clock.now(now).saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
-        let due = latest_timestamp(&events).map_or(soon, |latest| latest.max(soon));
+        let polar_now = self.clock.now(now);
+        let due = parcel::latest_timestamp(&events).unwrap_or(polar_now);
+        let max_future = SignedDuration::try_from(self.delivery.max_future).unwrap_or(SignedDuration::MAX);
+        if self.clock.is_known() && due.duration_since(polar_now) > max_future {
+            let detail = format!("its timestamp {due} is too far in the future of Polar's clock");
+            return Some(condemned(id, Quarantined::FutureTimestamp, detail, events));
+        }
+        let soon = polar_now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
         let mut body = Vec::from(events);
         body.push(b',');
-        let id = parcel.lines[line].id;
         let events = u16::try_from(parcel.count_of(line)).expect("a line has few events");
         let billed = BilledLine { at: 0, len: 0, body_end: 0, events, rule: 0 };
-        self.hold(id.chunk, id.line, HeldLine { line: billed, body, due }, false, parcel.natural_ids);
+        let held = HeldLine { line: billed, body, due: due.max(soon) };
+        self.hold(id.chunk, id.line, held, false, parcel.natural_ids);
+        None
     }
-}
-
-/// Of a line's events, separated by `,`.
-fn latest_timestamp(events: &Bytes) -> Option<Timestamp> {
-    #[derive(Deserialize)]
-    struct Dated {
-        timestamp: Option<Timestamp>,
-    }
-    let events: Vec<Dated> = serde_json::from_slice(&[b"[", &events[..], b"]"].concat()).ok()?;
-    events.into_iter().filter_map(|event| event.timestamp).max()
 }

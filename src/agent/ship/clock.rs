@@ -86,6 +86,11 @@ impl PolarClock {
         self.strict_until = Some(now + STRICT);
     }
 
+    /// Whether Polar has told what its clock says.
+    pub(super) fn is_known(&self) -> bool {
+        !self.samples.is_empty()
+    }
+
     /// A time that Polar's clock has reached, as far as can be known.
     pub(super) fn now(&self, now: Now) -> Timestamp {
         let Some((lower, upper)) = self.bounds(now.moment) else { return now.wall };

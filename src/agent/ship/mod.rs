@@ -97,6 +97,8 @@ pub(super) struct Ship {
     failures: u64,
     /// The youngest request that succeeded.
     last_success: RequestId,
+    /// Parcels that came apart since the last success, while it may have been Polar that failed.
+    split_in_doubt: u32,
     /// What Polar has shown to take, where that is less than `batch_max_bytes`.
     most_bytes: usize,
     delivered: Delivered,
@@ -126,6 +128,7 @@ impl Ship {
             successes: 0,
             failures: 0,
             last_success: RequestId(0),
+            split_in_doubt: 0,
             most_bytes: usize::MAX,
             delivered,
             flushing: false,
@@ -157,8 +160,10 @@ impl Ship {
         self.loads.is_empty() && self.waiting.is_empty() && self.flying.is_empty()
     }
 
-    pub(super) fn polar_now(&self, now: Now) -> Timestamp {
-        self.clock.now(now)
+    /// The time after which an event is future. Until Polar has told its clock nothing is: the host's clock
+    /// may be hours off, and must not cost data. Polar is asked, and answers which events are.
+    pub(super) fn future_begins(&self, now: Now) -> Timestamp {
+        if self.clock.is_known() { self.clock.now(now) } else { Timestamp::MAX }
     }
 
     /// Why nothing is sent, in words.
@@ -351,6 +356,7 @@ impl Ship {
     ) {
         self.successes += 1;
         self.last_success = self.last_success.max(request);
+        self.split_in_doubt = 0;
         self.width.widen();
         let told = self.gate.passed(request);
         if matches!(told, Some(NoticeCode::PolarRefuses | NoticeCode::PolarUnreachable)) {

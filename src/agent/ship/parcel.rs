@@ -4,6 +4,7 @@
 //! the same ids in another order could deadlock in Polar's database.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::agent::books::{ChunkId, LineId};
 use crate::agent::border::RequestId;
@@ -255,6 +256,16 @@ pub(super) fn pack(
         packing.natural_ids |= load.natural_ids;
     }
     packing.seal()
+}
+
+/// The latest timestamp of some events separated by `,`.
+pub(super) fn latest_timestamp(events: &[u8]) -> Option<Timestamp> {
+    #[derive(serde::Deserialize)]
+    struct Timed {
+        timestamp: Option<Timestamp>,
+    }
+    let events: Vec<Timed> = serde_json::from_slice(&[b"[", events, b"]"].concat()).ok()?;
+    events.into_iter().filter_map(|event| event.timestamp).max()
 }
 
 #[cfg(test)]

@@ -593,10 +593,23 @@ fn the_budget_is_kept_while_catching_up() {
 fn a_retry_is_not_starved_by_what_is_new() {
     let settings = DeliverySettings { requests_per_minute: 600, batch_max_events: 1, ..delivery() };
     let mut world = World::new(settings, Polar::default());
+    world.polar.spells.push((10 * SECOND, 10 * SECOND + 300, failed(503, None)));
     world.load(1..=2000);
-    world.polar.spells.push((0, 200, failed(503, None)));
-    world.run(20 * SECOND);
-    assert!(world.polar.taken.contains(&1), "the oldest line went before {:?}", world.sent.last());
+    world.run(30 * SECOND);
+    let youngest = world.polar.taken.last().copied().unwrap();
+    let gap = (1..=youngest).find(|line| !world.polar.taken.contains(line)).unwrap_or(youngest);
+    assert!(gap + 10 > youngest, "{gap} still waits while {youngest} is billed");
+}
+
+#[test]
+fn poison_is_found_without_any_other_line_to_come() {
+    for poison in [set([1, 2]), set([1, 3]), set([5, 6, 11])] {
+        let mut world = World::new(delivery(), Polar { poison: poison.clone(), ..Polar::default() });
+        world.load(1..=12);
+        world.run(HOUR);
+        assert_eq!(world.polar.taken.len() + poison.len(), 12, "the others are billed");
+        assert!(world.condemned.keys().all(|line| poison.contains(line)));
+    }
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! JSON for people: indented, in the order in which it is sent.
+
+/// Indents a JSON text by `margin` spaces and two more a level. The text must be valid and without white space
+/// between its tokens, as mapping writes it.
+#[must_use]
+pub fn pretty(json: &str, margin: usize) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let mut depth = 0;
+    let mut in_text = false;
+    let mut escaped = false;
+    let mut last = ' ';
+    let new_line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', margin + 2 * depth));
+    };
+    for c in json.chars() {
+        if in_text {
+            out.push(c);
+            in_text = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            last = c;
+            continue;
+        }
+        match c {
+            '}' | ']' => {
+                depth -= 1;
+                if !matches!(last, '{' | '[') {
+                    new_line(&mut out, depth);
+                }
+            }
+            _ if matches!(last, '{' | '[') => new_line(&mut out, depth),
+            _ => {}
+        }
+        out.push(c);
+        match c {
+            '{' | '[' => depth += 1,
+            ',' => new_line(&mut out, depth),
+            ':' => out.push(' '),
+            '"' => in_text = true,
+            _ => {}
+        }
+        last = c;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pretty;
+
+    #[test]
+    fn an_event_is_indented_in_its_own_order() {
+        let event = r#"{"name":"a {\"b\"}","z":1,"metadata":{"units":[1,2],"none":{}}}"#;
+        let wanted = "{\n  \"name\": \"a {\\\"b\\\"}\",\n  \"z\": 1,\n  \"metadata\": {\n    \"units\": [\n      1,\n      2\n    ],\n    \"none\": {}\n  }\n}";
+        assert_eq!(pretty(event, 0), wanted);
+        assert_eq!(pretty(event, 3), wanted.replace('\n', "\n   "));
+    }
+}

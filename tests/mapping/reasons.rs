@@ -1,0 +1,32 @@
+//! `docs/reasons.md` says what the program says.
+
+use floe::model::{Ignored, Quarantined};
+
+fn document() -> String {
+    let mut text = String::from(
+        "# Why a line was not billed\n\n\
+         Every line is billed, ignored or quarantined; `floe account` counts them by these codes. The lists are closed.\n\n\
+         ## Ignored\n\nAn ignored line costs nobody anything.\n\n| code | meaning |\n|---|---|\n",
+    );
+    for reason in Ignored::ALL {
+        text.push_str(&format!("| `{reason}` | {} |\n", reason.meaning()));
+    }
+    text.push_str(
+        "\n## Quarantined\n\nA rule wants the line, but it cannot be billed. It is kept with its place and its text: `floe quarantine list`.\n\n\
+         | code | meaning |\n|---|---|\n",
+    );
+    for reason in Quarantined::ALL {
+        text.push_str(&format!("| `{reason}` | {} |\n", reason.meaning()));
+    }
+    text
+}
+
+#[test]
+fn the_document_lists_every_reason() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reasons.md");
+    if std::env::var_os("FLOE_WRITE_DOCS").is_some() {
+        std::fs::write(path, document()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap();
+    assert_eq!(written, document(), "run this test with FLOE_WRITE_DOCS=1");
+}

@@ -1,0 +1,114 @@
+//! Killed at any moment, any number of times, while a tenth of the requests fails and the log is rotated: the
+//! sandbox holds every billable line once, and the account knows every byte.
+//!
+//! `FLOE_ROUNDS=200` plays more rounds, `FLOE_SEED=…` plays one again.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use floe::sandbox::SandboxOptions;
+
+use crate::world::{World, line, noise};
+
+const ROUNDS: u64 = 20;
+
+#[test]
+fn killed_at_any_moment_every_line_is_billed_once() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds: Vec<u64> = match number("FLOE_SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let first = std::process::id() as u64 * 1_000_000;
+            (first..first + number("FLOE_ROUNDS").unwrap_or(ROUNDS)).collect()
+        }
+    };
+    for seed in seeds {
+        println!("FLOE_SEED={seed}");
+        round(seed);
+    }
+}
+
+/// What the application knows that it wrote.
+struct Written {
+    lines: u64,
+    billable: Vec<u64>,
+    bytes: u64,
+}
+
+fn round(seed: u64) {
+    let faults = "500:0.03,reset:0.03,lost-answer:0.04".parse().unwrap();
+    let world = World::with_sandbox(SandboxOptions { faults, seed, ..SandboxOptions::default() });
+    let done = AtomicBool::new(false);
+    let written = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let written = write(&world.log(), &mut Dice(seed));
+            done.store(true, Ordering::Release);
+            written
+        });
+        let mut dice = Dice(!seed);
+        while !done.load(Ordering::Acquire) {
+            let floe = world.start_unready();
+            thread::sleep(Duration::from_millis(dice.below(250)));
+            floe.kill();
+        }
+        writer.join().unwrap()
+    });
+    let floe = world.start();
+    world.wait_for_billed(written.billable.iter().copied());
+    floe.stop();
+    let (account, right) = world.account();
+    assert!(right, "{account:#}");
+    let read = &account["sources"]["app"]["read"];
+    assert_eq!((read["lines"].as_u64(), read["bytes"].as_u64()), (Some(written.lines), Some(written.bytes)));
+    world.wait_for_billed(written.billable);
+}
+
+/// Writes for about a second; between two writes the log may be rotated, by renaming or by copying.
+fn write(path: &Path, dice: &mut Dice) -> Written {
+    let mut written = Written { lines: 0, billable: Vec::new(), bytes: 0 };
+    let mut rotations = 0;
+    for _ in 0..60 {
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        for _ in 0..dice.below(60) {
+            let billable = dice.below(3) > 0;
+            let text = if billable { line(written.lines) } else { noise(written.lines) };
+            // Now and then a line is written in two parts.
+            let cut = if dice.below(10) == 0 { text.len() / 2 } else { text.len() };
+            file.write_all(&text.as_bytes()[..cut]).unwrap();
+            file.write_all(&text.as_bytes()[cut..]).unwrap();
+            written.billable.extend(billable.then_some(written.lines));
+            written.lines += 1;
+            written.bytes += text.len() as u64;
+        }
+        thread::sleep(Duration::from_millis(dice.below(40)));
+        if dice.below(12) > 0 || fs::metadata(path).unwrap().len() == 0 {
+            continue;
+        }
+        rotations += 1;
+        let rotated = path.with_extension(format!("log.{rotations}"));
+        if dice.below(2) == 0 {
+            fs::rename(path, rotated).unwrap();
+        } else {
+            fs::copy(path, rotated).unwrap();
+            file.set_len(0).unwrap();
+        }
+    }
+    written
+}
+
+/// splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}

@@ -1,0 +1,182 @@
+//! A daemon's life: starting, stopping, reading its config again, and what it refuses to start on.
+
+use std::fs;
+
+use floe::sandbox::FaultPlan;
+use rustix::process::Signal;
+
+use crate::world::{World, exists, line, lines, noise};
+
+#[test]
+fn a_drain_brings_home_what_was_read_and_the_next_start_goes_on() {
+    let world = World::new();
+    world.append(&lines(0..3000));
+    let floe = world.start();
+    world.wait("the first event", || !world.sandbox.events().is_empty());
+    floe.stop();
+    world.append(&lines(3000..3100));
+    let floe = world.start();
+    world.wait_for_billed(0..3100);
+    floe.stop();
+    let (account, right) = world.account();
+    assert!(right, "{account:#}");
+    assert_eq!(account["events"]["inserted"], 3100);
+    assert_eq!(account["events"]["duplicates"], 0, "a drain leaves nothing that was sent unsaved");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let world = World::new();
+    world.sandbox.set_faults("timeout:1".parse().unwrap());
+    world.append(&lines(0..10));
+    let floe = world.start();
+    world.wait("a request", || world.sandbox.stats().requests > 0);
+    floe.signal(Signal::TERM);
+    floe.wait_for_notice("draining");
+    floe.signal(Signal::TERM);
+    assert_eq!(floe.ended().code(), Some(1));
+    world.sandbox.set_faults(FaultPlan::none());
+    let floe = world.start();
+    world.wait_for_billed(0..10);
+    floe.stop();
+}
+
+#[test]
+fn a_bad_config_changes_nothing_and_a_new_rule_is_taken_over() {
+    let world = World::new();
+    let floe = world.start();
+    let good = world.config();
+    world.write_config(&good.replace("[[rules]]", "[[rulez]]"));
+    floe.signal(Signal::HUP);
+    floe.wait_for_notice("reload_refused");
+    world.append(&lines(0..10));
+    world.wait_for_billed(0..10);
+
+    world.write_config(&good.replace("instance = \"test\"", "instance = \"other\""));
+    floe.signal(Signal::HUP);
+    floe.wait_for_words("instance is another one, and that needs a restart");
+
+    let rule = "\n[[rules]]\nid = \"other\"\nsource = \"app\"\nwhen = { event = \"noise\" }\n\n[rules.event]\n\
+                name = \"noise\"\nexternal_customer_id = \"nobody\"\nmetadata.n = \"{n | int}\"\n";
+    world.write_config(&format!("{good}{rule}"));
+    floe.signal(Signal::HUP);
+    floe.wait_for_notice("reloaded");
+    world.append(&(noise(10) + &line(11)));
+    world.wait_for_billed(0..12);
+    floe.stop();
+    assert!(world.account().1);
+}
+
+#[test]
+fn two_daemons_do_not_share_a_state_folder() {
+    let world = World::new();
+    let floe = world.start();
+    let output = world.output(&["run"]);
+    assert_eq!(output.status.code(), Some(75));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("process id {}", floe.pid())), "{said}");
+    floe.stop();
+    world.start().stop();
+}
+
+#[track_caller]
+fn check_refused(world: &World, arguments: &[&str], code: i32, words: &str) {
+    let output = world.output(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(words), "{said}");
+}
+
+#[test]
+fn another_instance_or_server_on_the_same_state_is_a_bad_config() {
+    let world = World::new();
+    let good = world.config();
+    world.start().stop();
+    world.write_config(&good.replace("instance = \"test\"", "instance = \"other\""));
+    check_refused(&world, &["run"], 78, "belongs to instance \"test\"");
+    world.write_config(&good.replace(&world.sandbox.url(), "http://127.0.0.1:9"));
+    check_refused(&world, &["run"], 78, "but the config says http://127.0.0.1:9");
+    world.write_config(&good.replace("version = 1", "version = 1\nnonsense = 2"));
+    check_refused(&world, &["run"], 78, "nonsense");
+    world.write_config(&good);
+    world.start().stop();
+}
+
+#[test]
+fn what_cannot_be_answered_has_its_own_exit_code() {
+    let world = World::new();
+    check_refused(&world, &["account"], 66, "no daemon has run here yet");
+    check_refused(&world, &["no-such-command"], 64, "no-such-command");
+    fs::write(world.path("file"), "").unwrap();
+    let in_a_file = format!("state_dir = \"{}/state\"", world.path("file").display());
+    let state_dir = format!("state_dir = \"{}/state\"", world.folder.path().display());
+    world.write_config(&world.config().replace(&state_dir, &in_a_file));
+    check_refused(&world, &["run"], 73, "cannot use the state");
+}
+
+#[test]
+fn a_token_is_awaited_and_followed_when_it_is_rotated() {
+    let world = World::new();
+    fs::remove_file(world.path("token")).unwrap();
+    world.append(&lines(0..10));
+    let floe = world.start();
+    floe.wait_for_words("no token: cannot read");
+    world.write_token("polar_oat_of_yesterday");
+    floe.wait_for_notice("polar_refuses");
+    world.write_token(world.sandbox.token());
+    world.wait_for_billed(0..10);
+    floe.wait_for_notice("polar_accepts");
+    floe.stop();
+}
+
+#[test]
+fn read_from_end_bills_what_is_appended_and_files_that_are_new() {
+    let world = World::new();
+    let include = "logs/app.log\"]";
+    world.write_config(&world.config().replace(include, "logs/*.log\"]\nread_from = \"end\""));
+    world.append(&lines(0..10));
+    let floe = world.start();
+    world.wait("the floors", || exists(&world.path("state/floors.json")));
+    world.append(&lines(10..20));
+    fs::write(world.path("logs/new.log"), lines(20..30)).unwrap();
+    world.wait_for_billed(10..30);
+    floe.stop();
+
+    fs::remove_file(world.path("state/floors.json")).unwrap();
+    check_refused(&world, &["run"], 73, "--resume-from now");
+}
+
+#[test]
+fn shadow_mode_sends_nothing_and_goes_live_from_where_it_stands() {
+    let world = World::new();
+    let live = world.config();
+    world.write_config(&live.replace("[polar]", "[polar]\nmode = \"shadow\""));
+    world.append(&lines(0..10));
+    let floe = world.start();
+    let events = world.path("state/shadow/events.jsonl");
+    world.wait("ten events", || fs::read_to_string(&events).is_ok_and(|text| text.lines().count() == 10));
+    floe.stop();
+    assert_eq!(world.sandbox.stats().requests, 0);
+
+    world.write_config(&live);
+    check_refused(&world, &["run"], 78, "live_from");
+    world.write_config(&live.replace("[polar]", "[polar]\nlive_from = \"shadow\""));
+    world.append(&lines(10..20));
+    let floe = world.start();
+    world.wait_for_billed(10..20);
+    floe.stop();
+    assert!(world.account().1);
+}
+
+#[test]
+fn the_demo_shows_that_every_line_is_billed_once_and_leaves_nothing() {
+    let world = World::new();
+    let temporary = world.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let output = world.command(&["demo", "--lines", "5000"]).env("TMPDIR", &temporary).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("adds up: read = billed + ignored + quarantined, nothing missed"), "{said}");
+    assert!(said.contains("Every billable line was billed once, over 4 rotations."), "{said}");
+    assert_eq!(fs::read_dir(temporary).unwrap().count(), 0);
+}

@@ -1,0 +1,296 @@
+//! One machine for one test: a sandbox, a folder for logs, a config, and the `floe` binary as real processes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use floe::sandbox::{Sandbox, SandboxHandle, SandboxOptions};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long something may take that takes a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub sandbox: SandboxHandle,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with_sandbox(SandboxOptions::default())
+    }
+
+    pub fn with_sandbox(options: SandboxOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::start(options).unwrap();
+        fs::create_dir(folder.path().join("logs")).unwrap();
+        let world = Self { folder, sandbox };
+        world.write_token(world.sandbox.token());
+        world.write_config(&world.config());
+        world
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.path("logs/app.log")
+    }
+
+    pub fn write_token(&self, token: &str) {
+        fs::write(self.path("token"), format!("{token}\n")).unwrap();
+    }
+
+    pub fn write_config(&self, text: &str) {
+        fs::write(self.path("floe.toml"), text).unwrap();
+    }
+
+    /// Bills each line with `"event":"use"`, with its number `n`.
+    pub fn config(&self) -> String {
+        format!(
+            r#"
+version = 1
+state_dir = "{folder}/state"
+instance = "test"
+
+[polar]
+server = "{server}"
+token_file = "{folder}/token"
+
+[delivery]
+batch_max_wait = "20ms"
+requests_per_minute = 60000
+
+[limits]
+sweep_interval = "200ms"
+
+[[sources]]
+id = "app"
+include = ["{folder}/logs/app.log"]
+format = "json"
+
+[[rules]]
+id = "use"
+source = "app"
+when = {{ event = "use" }}
+
+[rules.event]
+name = "use"
+external_customer_id = "{{who}}"
+timestamp = "{{ts}}"
+metadata.n = "{{n | int}}"
+"#,
+            folder = self.folder.path().display(),
+            server = self.sandbox.url(),
+        )
+    }
+
+    /// `floe` with the config of this world.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+        command.args(arguments).arg("--config").arg(self.path("floe.toml"));
+        command.env_remove("FLOE_LOG").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `floe` to its end.
+    pub fn output(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).output().unwrap();
+        self.assert_no_token(&output.stdout);
+        self.assert_no_token(&output.stderr);
+        output
+    }
+
+    /// Starts the daemon and waits until it runs.
+    pub fn start(&self) -> Floe<'_> {
+        let floe = self.start_unready();
+        floe.wait_for_words("floe runs");
+        floe
+    }
+
+    pub fn start_unready(&self) -> Floe<'_> {
+        let said = self.path("said.log");
+        let file = OpenOptions::new().append(true).create(true).open(&said).unwrap();
+        let from = file.metadata().unwrap().len();
+        let child = self
+            .command(&["run", "--log-format", "json"])
+            .env("FLOE_LOG", "debug")
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Floe { world: self, child, said, from }
+    }
+
+    pub fn append(&self, text: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// How often each number arrived.
+    pub fn billed(&self) -> BTreeMap<u64, u64> {
+        let mut billed = BTreeMap::new();
+        for event in self.sandbox.events() {
+            let event: Value = serde_json::from_str(&event).unwrap();
+            *billed.entry(event["metadata"]["n"].as_u64().unwrap()).or_default() += 1;
+        }
+        billed
+    }
+
+    #[track_caller]
+    pub fn wait_for_billed(&self, numbers: impl IntoIterator<Item = u64>) {
+        let expected: BTreeMap<u64, u64> = numbers.into_iter().map(|number| (number, 1)).collect();
+        self.wait(&format!("{} billed lines", expected.len()), || {
+            self.sandbox.events().len() >= expected.len()
+        });
+        assert_eq!(self.billed(), expected);
+    }
+
+    /// Waits for a thing that another process does.
+    #[track_caller]
+    pub fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !done() {
+            if start.elapsed() > PATIENCE {
+                let said = fs::read_to_string(self.path("said.log")).unwrap_or_default();
+                let lines: Vec<&str> = said.lines().filter(|line| line.contains("\"code\"")).collect();
+                let last = lines[lines.len().saturating_sub(40)..].join("\n");
+                panic!("waited in vain for {what}; the daemon said:\n{last}");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The account of the state folder, and whether it is right.
+    pub fn account(&self) -> (Value, bool) {
+        let output = self.output(&["account", "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        (
+            serde_json::from_str(&text).unwrap_or_else(|_| panic!("no account: {text}")),
+            output.status.success(),
+        )
+    }
+
+    #[track_caller]
+    pub fn assert_no_token(&self, bytes: &[u8]) {
+        let token = self.sandbox.token().as_bytes();
+        assert!(!bytes.windows(token.len()).any(|window| window == token), "the token is shown");
+    }
+}
+
+impl Drop for World {
+    /// Whatever a test is about: the token stands nowhere but in its file.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        let mut folders = vec![self.path("state")];
+        let mut files = vec![self.path("said.log")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        for file in files {
+            self.assert_no_token(&fs::read(file).unwrap_or_default());
+        }
+    }
+}
+
+/// A daemon that runs.
+pub struct Floe<'a> {
+    world: &'a World,
+    child: Child,
+    said: PathBuf,
+    /// Where what this process says begins.
+    from: u64,
+}
+
+impl Floe<'_> {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn said(&self) -> String {
+        use std::io::Seek as _;
+        let mut file = File::open(&self.said).unwrap();
+        file.seek(std::io::SeekFrom::Start(self.from)).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[track_caller]
+    pub fn wait_for_words(&self, words: &str) {
+        self.world.wait(&format!("{words:?}"), || self.said().contains(words));
+    }
+
+    #[track_caller]
+    pub fn wait_for_notice(&self, code: &str) {
+        self.wait_for_words(&format!("\"code\":\"{code}\""));
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and it drains.
+    #[track_caller]
+    pub fn stop(self) {
+        self.signal(Signal::TERM);
+        assert!(self.ended().success());
+    }
+
+    #[track_caller]
+    pub fn ended(mut self) -> ExitStatus {
+        let mut status = None;
+        self.world.wait("the end of the daemon", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Floe<'_> {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A line that is billed.
+pub fn line(number: u64) -> String {
+    format!(
+        "{{\"ts\":\"{:.3}\",\"event\":\"use\",\"who\":\"customer_{}\",\"n\":{number}}}\n",
+        jiff::Timestamp::now(),
+        number % 7
+    )
+}
+
+/// A line that no rule wants.
+pub fn noise(number: u64) -> String {
+    format!("{{\"event\":\"noise\",\"n\":{number},\"text\":\"nobody pays for this\"}}\n")
+}
+
+pub fn lines(numbers: std::ops::Range<u64>) -> String {
+    numbers.map(line).collect()
+}
+
+pub fn exists(path: &Path) -> bool {
+    path.try_exists().unwrap()
+}

@@ -1,0 +1,585 @@
+//! What happens to the daemon: writers, rotations, faults, crashes. One random move at a time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::disk::{ContentId, Disk, LineId, NodeId};
+use crate::lines::{self, Draft, Kind};
+use crate::oracle::Expected;
+use crate::random::Random;
+use crate::scene::Scene;
+use crate::simulation::{Event, Simulation};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    Write,
+    WriteMany,
+    WritePart,
+    NewLog,
+    Rotate,
+    RotateLate,
+    LateWrite,
+    CopyTruncate,
+    Truncate,
+    TruncateAndRewrite,
+    DeleteAndRecreate,
+    ReplaceByRename,
+    RemoveRotated,
+    Deny,
+    Crash,
+    Drain,
+    Reload,
+    PolarMood,
+    PolarWell,
+    RateLimit,
+    DiskFault,
+    DiskWell,
+    ClockJump,
+    LoseCheckpoint,
+    Pause,
+}
+
+impl Move {
+    pub const COMMON: &'static [(Self, u64)] = &[
+        (Self::Write, 60),
+        (Self::WriteMany, 4),
+        (Self::WritePart, 12),
+        (Self::NewLog, 3),
+        (Self::Rotate, 6),
+        (Self::RotateLate, 5),
+        (Self::LateWrite, 8),
+        (Self::CopyTruncate, 6),
+        (Self::Truncate, 1),
+        (Self::TruncateAndRewrite, 2),
+        (Self::DeleteAndRecreate, 3),
+        (Self::ReplaceByRename, 2),
+        (Self::RemoveRotated, 3),
+        (Self::Deny, 3),
+        (Self::Crash, 4),
+        (Self::Drain, 3),
+        (Self::Reload, 3),
+        (Self::PolarMood, 4),
+        (Self::PolarWell, 6),
+        (Self::RateLimit, 2),
+        (Self::DiskFault, 3),
+        (Self::DiskWell, 5),
+        (Self::ClockJump, 2),
+        (Self::LoseCheckpoint, 1),
+        (Self::Pause, 2),
+    ];
+}
+
+impl Move {
+    /// Whether another file may stand at the log's path afterwards.
+    const fn replaces_files(self) -> bool {
+        matches!(
+            self,
+            Self::Rotate
+                | Self::RotateLate
+                | Self::CopyTruncate
+                | Self::Truncate
+                | Self::TruncateAndRewrite
+                | Self::DeleteAndRecreate
+                | Self::ReplaceByRename
+        )
+    }
+}
+
+/// A program that writes a log.
+#[derive(Debug)]
+pub struct Writer {
+    /// `None` until it writes again after a rotation: then it makes a new file.
+    pub node: Option<NodeId>,
+    /// The rest of a line that it has begun.
+    pub rest: Option<Rest>,
+}
+
+#[derive(Debug)]
+pub struct Rest {
+    line: LineId,
+    bytes: Vec<u8>,
+    content: ContentId,
+    start: u64,
+    begun: u64,
+}
+
+#[derive(Debug)]
+pub struct Log {
+    pub path: String,
+    pub writer: Writer,
+}
+
+#[derive(Debug)]
+pub struct Storm {
+    pub moves_left: u64,
+    pub logs: Vec<Log>,
+    /// Writers that still write to a renamed file.
+    late: Vec<Writer>,
+    copies: u64,
+    edition: u64,
+    /// A line is written every few seconds.
+    pub trickles: bool,
+    /// When the rules began to want `extra` lines.
+    wants_extra_since: Option<u64>,
+    /// Rotated files that stood there when a daemon without a checkpoint first looked.
+    pub strangers: BTreeSet<NodeId>,
+    patterns: Vec<regex::Regex>,
+}
+
+/// Rotated generations that are kept.
+const GENERATIONS: u64 = 4;
+
+const MOST_LOGS: usize = 6;
+
+const TRICKLE: u64 = 5_000_000_000;
+
+/// Less than the time for which a renamed file must be quiet before its unterminated line is taken for whole.
+const QUIET_TIME: u64 = 25_000_000_000;
+
+/// Reads that were under way at a reload end within this time: only they go by the old rules.
+const RELOAD_REACHES_ALL: u64 = 60_000_000_000;
+
+impl Storm {
+    pub fn new(scene: &Scene, random: &mut Random) -> Self {
+        let patterns = scene
+            .settings
+            .sources
+            .iter()
+            .flat_map(|source| source.files.include().iter().map(|pattern| pattern.regex.clone()))
+            .collect();
+        let mut storm = Self {
+            moves_left: scene.moves_count,
+            logs: Vec::new(),
+            late: Vec::new(),
+            copies: 0,
+            edition: 0,
+            trickles: false,
+            wants_extra_since: None,
+            strangers: BTreeSet::new(),
+            patterns,
+        };
+        for at in 0..scene.settings.sources.len() {
+            if at == 0 || random.chance(70) {
+                storm.add_log(scene, at);
+            }
+        }
+        storm
+    }
+
+    fn add_log(&mut self, scene: &Scene, source: usize) {
+        let include = &scene.settings.sources[source].files.include()[0].text;
+        let path = include.replace('*', &self.logs.len().to_string());
+        self.logs.push(Log { path, writer: Writer { node: None, rest: None } });
+    }
+
+    pub fn matches(&self, path: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.is_match(path))
+    }
+
+    /// Whether Floe must find what stands at this path: a file of a source, or a sibling that was rotated
+    /// while Floe was in charge.
+    pub fn is_findable(&self, disk: &Disk, path: &str) -> bool {
+        self.matches(path) || disk.at(path).is_some_and(|node| !self.strangers.contains(&node))
+    }
+}
+
+impl Simulation {
+    /// Some logs stand there before the daemon first starts.
+    pub fn storm_begins(&mut self) {
+        for _ in 0..self.random.below(8) {
+            let log = self.random.place(self.storm.logs.len());
+            self.write_lines(log, 3);
+        }
+    }
+
+    pub fn make_a_move(&mut self) -> crate::invariants::Held {
+        if self.storm.moves_left == 0 {
+            return Ok(());
+        }
+        self.storm.moves_left -= 1;
+        let (usual, rare) = self.scene.pause_ms;
+        let pause = self.random.delay_nanos(usual, rare);
+        self.after(pause, Event::Move);
+        let total: u64 = self.scene.moves.iter().map(|(_, weight)| weight).sum();
+        let mut drawn = self.random.below(total);
+        let mut moves = self.scene.moves.iter();
+        let chosen = loop {
+            let (chosen, weight) = *moves.next().expect("the draw is below the sum");
+            if drawn < weight {
+                break chosen;
+            }
+            drawn -= weight;
+        };
+        let log = self.random.place(self.storm.logs.len());
+        self.note(format!("{chosen:?} {}", self.storm.logs[log].path));
+        self.carry_out_move(chosen, log)
+    }
+
+    fn carry_out_move(&mut self, chosen: Move, log: usize) -> crate::invariants::Held {
+        let node = self.disk.at(&self.storm.logs[log].path);
+        let is_unsure = node.is_some_and(|node| self.floors.is_unsure(self.disk.node(node).content));
+        if is_unsure && chosen.replaces_files() {
+            return Ok(());
+        }
+        match chosen {
+            Move::Write => self.write_lines(log, 4),
+            Move::WriteMany => self.write_lines(log, 150),
+            Move::WritePart => self.write_part(log),
+            Move::NewLog if self.storm.logs.len() < MOST_LOGS => {
+                let source = self.random.place(self.scene.settings.sources.len());
+                self.storm.add_log(&self.scene, source);
+                self.write_lines(self.storm.logs.len() - 1, 3);
+            }
+            Move::Rotate => self.rotate(log, false),
+            Move::RotateLate => self.rotate(log, true),
+            Move::LateWrite => self.write_late(),
+            Move::CopyTruncate => self.begin_copytruncate(log),
+            Move::Truncate => self.truncate(log),
+            Move::TruncateAndRewrite => {
+                self.truncate(log);
+                self.write_lines(log, 40);
+            }
+            Move::DeleteAndRecreate => {
+                self.delete(log);
+                self.write_lines(log, 3);
+            }
+            Move::ReplaceByRename => self.replace_by_rename(log),
+            Move::RemoveRotated => self.remove_rotated(),
+            Move::Deny => self.deny_or_allow(log),
+            Move::Crash => self.crash(),
+            Move::Drain => {
+                let within = self.random.between(1, 30);
+                return self.drain(Duration::from_secs(within));
+            }
+            Move::Reload => return self.reload(),
+            Move::PolarMood => self.polar_turns(),
+            Move::PolarWell => self.polar.mood = crate::polar::Mood::Well,
+            Move::RateLimit => self.polar.requests_per_minute = *self.random.pick(&[10, 60, 500]),
+            Move::DiskFault => self.disk_fails(),
+            Move::DiskWell => self.faults = crate::simulation::DiskFaults::default(),
+            Move::ClockJump => self.host_clock_jumps(),
+            Move::LoseCheckpoint if self.scene.loses_checkpoints => self.lose_checkpoint(),
+            Move::Pause => {
+                let pause = self.random.between(1, 600) * 1_000_000_000;
+                let waiting = self.take_events(|event| matches!(event, Event::Move));
+                for (time, event) in waiting {
+                    self.at(time + pause, event);
+                }
+            }
+            Move::NewLog | Move::LoseCheckpoint => {}
+        }
+        Ok(())
+    }
+
+    fn draw_draft(&mut self) -> Draft {
+        let total: u64 = self.scene.kinds.iter().map(|(_, weight)| weight).sum();
+        let mut drawn = self.random.below(total);
+        let mut kind = Kind::Use;
+        for (candidate, weight) in &self.scene.kinds {
+            kind = *candidate;
+            if drawn < *weight {
+                break;
+            }
+            drawn -= weight;
+        }
+        lines::draft(kind, self.oracle.next_number(), self.clocks(), &mut self.random)
+    }
+
+    fn write_lines(&mut self, log: usize, most: u64) {
+        self.finish_rest(log);
+        for _ in 0..self.random.between(1, most) {
+            let draft = self.draw_draft();
+            self.write_draft(log, draft);
+        }
+        self.nudge(log);
+    }
+
+    /// A slow writer: the beginning of a line, for now.
+    fn write_part(&mut self, log: usize) {
+        self.finish_rest(log);
+        let draft = self.draw_draft();
+        if draft.bytes.len() < 2 {
+            return;
+        }
+        let node = self.writable(log);
+        let bytes = draft.bytes.clone();
+        let is_extra = matches!(draft.expected, Expected::BilledIfWanted(_));
+        if is_extra {
+            return;
+        }
+        let line = self.oracle.begin(draft);
+        let at = 1 + self.random.place(bytes.len() - 1);
+        let start = self.disk.size(node);
+        let content = self.disk.append(node, &bytes[..at]);
+        self.oracle.begun(line, content);
+        let rest = Rest { line, bytes: bytes[at..].to_vec(), content, start, begun: self.clock };
+        self.storm.logs[log].writer.rest = Some(rest);
+        self.nudge(log);
+    }
+
+    fn write_draft(&mut self, log: usize, draft: Draft) {
+        let node = self.writable(log);
+        self.write_to(node, draft);
+    }
+
+    fn write_to(&mut self, node: NodeId, draft: Draft) {
+        let bytes = draft.bytes.clone();
+        let start = self.disk.size(node);
+        let line = self.oracle.begin(draft);
+        let content = self.disk.append(node, &bytes);
+        self.stands(line, content, start);
+    }
+
+    fn stands(&mut self, line: LineId, content: ContentId, start: u64) {
+        self.disk.place_line(content, start, line);
+        if self.storm.wants_extra_since.is_some_and(|since| since + RELOAD_REACHES_ALL < self.clock) {
+            self.oracle.wanted(line);
+        }
+        self.oracle.stands(line, content, start);
+        self.skip_below_floor(line, content, start);
+    }
+
+    /// The file that the log's writer writes to; made if need be.
+    fn writable(&mut self, log: usize) -> NodeId {
+        if let Some(node) = self.storm.logs[log].writer.node {
+            return node;
+        }
+        let path = self.storm.logs[log].path.clone();
+        let node = match self.disk.at(&path) {
+            Some(node) => node,
+            None => self.disk.create(&path, self.scene.reuses_inodes),
+        };
+        self.disk.open_for_writing(node);
+        self.storm.logs[log].writer.node = Some(node);
+        if self.scene.equal_first_lines && self.disk.size(node) == 0 {
+            self.write_to(node, lines::boot());
+        }
+        node
+    }
+
+    fn finish_rest(&mut self, log: usize) {
+        let node = self.writable(log);
+        if let Some(rest) = self.storm.logs[log].writer.rest.take() {
+            self.write_rest(node, rest);
+        }
+    }
+
+    /// The rest goes where the writer writes now; where the beginning is gone, both are pieces.
+    fn write_rest(&mut self, node: NodeId, rest: Rest) {
+        let content = self.disk.append(node, &rest.bytes);
+        // A file that was renamed or deleted ends where it has been quiet for a while.
+        let is_over = !self.disk.paths_of(content).any(|path| self.storm.matches(path));
+        let is_too_late = is_over && rest.begun + QUIET_TIME < self.clock;
+        if content == rest.content && !is_too_late {
+            self.stands(rest.line, content, rest.start);
+        } else {
+            self.oracle.abandon(rest.line);
+        }
+    }
+
+    /// `mv`, up the generations. The writer follows at once, or goes on writing to the renamed file.
+    fn rotate(&mut self, log: usize, is_late: bool) {
+        let path = self.storm.logs[log].path.clone();
+        if self.disk.at(&path).is_none() {
+            return;
+        }
+        if !is_late && self.random.chance(80) {
+            self.finish_rest(log);
+        }
+        let writer = std::mem::replace(&mut self.storm.logs[log].writer, Writer { node: None, rest: None });
+        let last = format!("{path}.{GENERATIONS}");
+        if self.disk.at(&last).is_some() {
+            self.disk.unlink(&last);
+        }
+        for generation in (1..GENERATIONS).rev() {
+            let from = format!("{path}.{generation}");
+            if self.disk.at(&from).is_some() {
+                self.disk.rename(&from, &format!("{path}.{}", generation + 1));
+            }
+        }
+        self.disk.rename(&path, &format!("{path}.1"));
+        if is_late {
+            self.storm.late.push(writer);
+        } else {
+            self.close(writer);
+        }
+        self.excuse_what_is_gone();
+        if self.random.chance(50) {
+            self.write_lines(log, 3);
+        }
+        self.nudge(log);
+    }
+
+    fn write_late(&mut self) {
+        if self.storm.late.is_empty() {
+            return;
+        }
+        let at = self.random.place(self.storm.late.len());
+        let mut writer = self.storm.late.remove(at);
+        if let Some(node) = writer.node {
+            if let Some(rest) = writer.rest.take() {
+                self.write_rest(node, rest);
+            }
+            let draft = self.draw_draft();
+            self.write_to(node, draft);
+        }
+        if self.random.chance(50) {
+            self.storm.late.push(writer);
+        } else {
+            self.close(writer);
+        }
+        self.excuse_what_is_gone();
+    }
+
+    /// The writer ends; what it has begun stays a piece.
+    fn close(&mut self, writer: Writer) {
+        if let Some(rest) = writer.rest {
+            self.oracle.abandon(rest.line);
+        }
+        if let Some(node) = writer.node {
+            self.disk.close_writer(node);
+        }
+    }
+
+    /// `cp log log.1`, and a while later `truncate log`.
+    fn begin_copytruncate(&mut self, log: usize) {
+        let path = self.storm.logs[log].path.clone();
+        let Some(node) = self.disk.at(&path) else { return };
+        if self.random.chance(70) {
+            self.finish_rest(log);
+        }
+        self.storm.copies += 1;
+        let copy = if self.scene.copies_match {
+            format!("{}-copy{}.log", path.trim_end_matches(".log"), self.storm.copies)
+        } else {
+            format!("{path}.{}", 100 + self.storm.copies)
+        };
+        if let Some(rest) = &self.storm.logs[log].writer.rest {
+            self.oracle.cut(rest.line);
+        }
+        let copied = self.disk.copy(node, &copy, self.scene.reuses_inodes);
+        self.copied(copied);
+        let wait = if self.random.chance(50) { 0 } else { self.random.delay_nanos(10, 2_000) };
+        self.after(wait, Event::Truncate { log, node });
+        self.nudge(log);
+    }
+
+    fn copied(&mut self, copy: NodeId) {
+        let content = self.disk.node(copy).content;
+        for placed in self.disk.content(content).lines.clone() {
+            self.oracle.stands(placed.line, content, placed.start);
+        }
+    }
+
+    pub fn finish_copytruncate(&mut self, log: usize, node: NodeId) {
+        if self.floors.is_unsure(self.disk.node(node).content) {
+            return;
+        }
+        self.note(format!("truncate {}", self.storm.logs[log].path));
+        self.disk.truncate(node);
+        self.excuse_what_is_gone();
+        self.nudge(log);
+    }
+
+    fn truncate(&mut self, log: usize) {
+        let Some(node) = self.disk.at(&self.storm.logs[log].path) else { return };
+        self.disk.truncate(node);
+        self.excuse_what_is_gone();
+        self.nudge(log);
+    }
+
+    fn delete(&mut self, log: usize) {
+        let path = self.storm.logs[log].path.clone();
+        if self.disk.at(&path).is_none() {
+            return;
+        }
+        let writer = std::mem::replace(&mut self.storm.logs[log].writer, Writer { node: None, rest: None });
+        self.disk.unlink(&path);
+        self.close(writer);
+        self.excuse_what_is_gone();
+        self.nudge(log);
+    }
+
+    /// As editors do: a new file with the same content takes the name.
+    fn replace_by_rename(&mut self, log: usize) {
+        let path = self.storm.logs[log].path.clone();
+        let Some(node) = self.disk.at(&path) else { return };
+        self.finish_rest(log);
+        let writer = std::mem::replace(&mut self.storm.logs[log].writer, Writer { node: None, rest: None });
+        let copy = self.disk.copy(node, &format!("{path}~"), self.scene.reuses_inodes);
+        self.copied(copy);
+        self.disk.rename(&format!("{path}~"), &path);
+        self.close(writer);
+        self.excuse_what_is_gone();
+        self.nudge(log);
+    }
+
+    fn remove_rotated(&mut self) {
+        let rotated: Vec<String> =
+            self.disk.names().map(|(path, _)| path.to_owned()).filter(|path| self.is_rotated(path)).collect();
+        if rotated.is_empty() {
+            return;
+        }
+        let path = self.random.pick(&rotated).clone();
+        self.note(format!("remove {path}"));
+        self.disk.unlink(&path);
+        self.excuse_what_is_gone();
+    }
+
+    fn is_rotated(&self, path: &str) -> bool {
+        !path.ends_with(".log") || path.contains("-copy")
+    }
+
+    fn deny_or_allow(&mut self, log: usize) {
+        if let Some(node) = self.disk.at(&self.storm.logs[log].path) {
+            let node = self.disk.node_mut(node);
+            node.denied = !node.denied;
+        }
+    }
+
+    /// A new edition of the rules is put in force; a daemon that is down will find it.
+    fn reload(&mut self) -> crate::invariants::Held {
+        self.storm.edition += 1;
+        if self.storm.wants_extra_since.is_none() && self.random.chance(30) {
+            self.storm.wants_extra_since = Some(self.clock);
+        }
+        let wants_extra = self.storm.wants_extra_since.is_some();
+        let edited = crate::scene::edited(&self.settings, self.storm.edition, wants_extra);
+        self.reload_with(edited)
+    }
+
+    /// A little traffic: what keeps failing is known by what succeeds meanwhile.
+    pub fn trickle(&mut self) {
+        if self.storm.trickles {
+            self.after(TRICKLE, Event::Trickle);
+            let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
+            self.write_draft(0, draft);
+        }
+    }
+
+    /// The storm is over: all writers end their lines, and say one more thing.
+    pub fn writers_finish(&mut self) {
+        for writer in std::mem::take(&mut self.storm.late) {
+            let Writer { node, rest } = writer;
+            if let (Some(node), Some(rest)) = (node, rest) {
+                self.write_rest(node, rest);
+            }
+            self.close(Writer { node, rest: None });
+        }
+        for (_, event) in self.take_events(|event| matches!(event, Event::Truncate { .. })) {
+            if let Event::Truncate { log, node } = event {
+                self.finish_copytruncate(log, node);
+            }
+        }
+        for log in 0..self.storm.logs.len() {
+            self.finish_rest(log);
+            let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
+            self.write_draft(log, draft);
+        }
+        let nodes: Vec<NodeId> = self.disk.names().map(|(_, node)| node).collect();
+        for node in nodes {
+            self.disk.node_mut(node).denied = false;
+        }
+        self.excuse_what_is_gone();
+    }
+}
