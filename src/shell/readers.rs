@@ -13,7 +13,7 @@ use std::{io, thread};
 use super::disk::{read_fully_at, words_of};
 use super::event::{Event, Reports, words_of_panic};
 use crate::agent::{Input, ReadOrder};
-use crate::mapping::{MapContext, ReadFault, ReadWindow, Scratch, map, map_last_line};
+use crate::mapping::{ReadFault, Scratch};
 use crate::model::{Guard, MappedChunk};
 
 /// A read of at most so many bytes is performed where it is asked for.
@@ -89,20 +89,7 @@ fn read_and_map(
         return Err(ReadFault::Shrunk { size: from - reach as u64 + filled as u64 });
     }
     let (before, bytes) = buffers.bytes[..filled].split_at(reach);
-    let window = ReadWindow { before, base: order.from, bytes };
-    let context = MapContext {
-        rules: &order.rules,
-        source: order.source,
-        stream_key: &order.stream_key,
-        path: &order.path,
-        captures: &order.captures,
-        expected: order.expected,
-        long_line: order.long_line,
-        polar_now: order.polar_now,
-        room: order.room,
-    };
-    let map = if order.last_line { map_last_line } else { map };
-    Ok((map(&context, window, &mut buffers.scratch)?, size))
+    Ok((order.map(before, bytes, &mut buffers.scratch)?, size))
 }
 
 /// Threads that read and map.

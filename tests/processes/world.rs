@@ -1,6 +1,6 @@
 //! One machine for one test: a sandbox, a folder for logs, a config, and the `floe` binary as real processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -145,11 +145,21 @@ metadata.n = "{{n | int}}"
 
     #[track_caller]
     pub fn wait_for_billed(&self, numbers: impl IntoIterator<Item = u64>) {
-        let expected: BTreeMap<u64, u64> = numbers.into_iter().map(|number| (number, 1)).collect();
-        self.wait(&format!("{} billed lines", expected.len()), || {
-            self.sandbox.events().len() >= expected.len()
-        });
-        assert_eq!(self.billed(), expected);
+        let expected: BTreeSet<u64> = numbers.into_iter().collect();
+        let count = expected.len();
+        self.wait(&format!("{count} billed lines"), || self.sandbox.events().len() >= count);
+        let billed = self.billed();
+        let missing: Vec<u64> = expected.iter().copied().filter(|number| !billed.contains_key(number)).collect();
+        let extra: Vec<u64> = billed
+            .iter()
+            .filter(|(number, times)| **times > 1 || !expected.contains(number))
+            .map(|(number, _)| *number)
+            .collect();
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "not billed: {missing:?}\nbilled twice, or not to be billed: {extra:?}\n{}",
+            self.notices()
+        );
     }
 
     /// Waits for a thing that another process does.
@@ -157,14 +167,18 @@ metadata.n = "{{n | int}}"
     pub fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
         let start = Instant::now();
         while !done() {
-            if start.elapsed() > PATIENCE {
-                let said = fs::read_to_string(self.path("said.log")).unwrap_or_default();
-                let lines: Vec<&str> = said.lines().filter(|line| line.contains("\"code\"")).collect();
-                let last = lines[lines.len().saturating_sub(40)..].join("\n");
-                panic!("waited in vain for {what}; the daemon said:\n{last}");
-            }
+            assert!(start.elapsed() < PATIENCE, "waited in vain for {what}\n{}", self.notices());
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// What the daemons of this world said to the operator, the last of it last.
+    pub fn notices(&self) -> String {
+        let said = fs::read_to_string(self.path("said.log")).unwrap_or_default();
+        let lines = said.lines().filter(|line| line.contains("\"code\"") || line.contains("floe runs"));
+        let lines: Vec<&str> = lines.collect();
+        let last = lines[lines.len().saturating_sub(60)..].join("\n");
+        format!("the daemon said:\n{last}")
     }
 
     /// The account of the state folder, and whether it is right.
