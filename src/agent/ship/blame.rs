@@ -2,19 +2,21 @@
 //!
 //! A parcel is at fault only when others pass while it fails; when nothing passes, Polar is. So a failure
 //! counts against a parcel only if another request, *sent since its failure before*, has passed: what was
-//! under way already says nothing about how things are now. A line that Polar names is believed once the
+//! under way already says nothing about how things are now. Where there is nothing else to send (a suspect
+//! holds the window of its stream), an event that Polar has taken goes again as a witness. A line that Polar names is believed once the
 //! others of its batch have succeeded without it.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::border::{Now, RequestId};
+use super::super::border::{Now, Outcome, RequestId};
 use super::super::notice::NoticeCode;
 use super::parcel::{self, Aside, Parcel, Suspicion};
 use super::{LEAST_MAX_BYTES, Ship, Verdict, condemned, say};
 use crate::model::{BilledLine, HeldLine, Quarantined};
-use crate::polar::answer::{NamedEvent, NamedFault};
+use crate::polar::answer::{Answer, NamedEvent, NamedFault};
 
 /// A parcel comes apart for 500s only after so many failures with successes of others between them.
 const ROUNDS_TO_SPLIT: u32 = 2;
@@ -164,6 +166,7 @@ impl Ship {
         suspicion.failures += u32::from(charge.by_chance);
         self.failures += u64::from(charge.by_chance);
         parcel.suspicion = Some(suspicion);
+        self.is_witnessed = false;
         if self.is_its_data(&parcel, suspicion, charge.by_chance) {
             self.blame(now, parcel, charge, verdicts);
             return;
@@ -178,9 +181,43 @@ impl Ship {
         self.try_again(now, parcel);
     }
 
+    /// The witness's body, if it is to go before this waiting parcel: a suspect that failed last, when there is
+    /// nothing else to send. Polar knows the event, so sending it again costs a request and bills nothing.
+    pub(super) fn witness_for(&mut self, waiting: usize) -> Option<Bytes> {
+        let suspicion = self.waiting[waiting].suspicion?;
+        let is_wanted = !self.is_witnessed
+            && self.waiting[waiting].failures > 0
+            && self.last_success < suspicion.since
+            && self.flying.is_empty()
+            && self.loads.is_empty()
+            && self.waiting.iter().all(|parcel| parcel.suspicion.is_some());
+        let body = is_wanted.then(|| self.witness.as_ref().map(|witness| witness.body.clone()))??;
+        self.is_witnessed = true;
+        Some(body)
+    }
+
+    pub(super) fn witness_answered(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        outcome: &Outcome,
+        verdicts: &mut Vec<Verdict>,
+    ) {
+        match outcome {
+            Outcome::Answer(Answer::Accepted { .. }) => self.passed(request, verdicts),
+            Outcome::Answer(Answer::Throttled { retry_after_seconds }) => {
+                self.close_for_rate_limit(now, *retry_after_seconds, verdicts);
+            }
+            _ => {
+                self.slow_down(now, request, "Polar takes nothing");
+            }
+        }
+    }
+
     /// A suspicion that begins now.
     fn suspicion(&self) -> Suspicion {
         Suspicion {
+            first: self.next_request,
             since: self.next_request,
             rounds: 0,
             failures: 0,
@@ -200,6 +237,10 @@ impl Ship {
         }
         if !by_chance {
             return suspicion.rounds > 0;
+        }
+        // The witness is no new event: that Polar takes new ones must have shown, too.
+        if self.last_taken < suspicion.first {
+            return false;
         }
         let chance = self.chance(suspicion);
         match splits {
@@ -251,7 +292,9 @@ impl Ship {
         for half in [&mut first, &mut second] {
             half.is_part = true;
             half.not_before = now.moment;
-            half.suspicion = Some(self.suspicion());
+            let suspicion = self.suspicion();
+            let first = parcel.suspicion.map_or(suspicion.first, |suspicion| suspicion.first);
+            half.suspicion = Some(Suspicion { first, ..suspicion });
         }
         first.aside = aside;
         self.waiting.push_front(second);

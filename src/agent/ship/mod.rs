@@ -68,7 +68,8 @@ pub(super) struct Delivered {
 
 #[derive(Debug)]
 struct Flight {
-    parcel: Parcel,
+    /// `None` for the witness.
+    parcel: Option<Parcel>,
     sent: Moment,
 }
 
@@ -95,8 +96,13 @@ pub(super) struct Ship {
     /// Requests with events that succeeded, and that failed by a 5xx or without an answer.
     successes: u64,
     failures: u64,
-    /// The youngest request that succeeded.
+    /// The youngest request that succeeded, and the youngest whose events were new.
     last_success: RequestId,
+    last_taken: RequestId,
+    /// An event that Polar has taken: what to compare a suspect with where there is nothing else to send.
+    witness: Option<Parcel>,
+    /// The witness was sent since a suspect failed.
+    is_witnessed: bool,
     /// Parcels that came apart since the last success, while it may have been Polar that failed.
     split_in_doubt: u32,
     /// What Polar has shown to take, where that is less than `batch_max_bytes`.
@@ -130,6 +136,9 @@ impl Ship {
             successes: 0,
             failures: 0,
             last_success: RequestId(0),
+            last_taken: RequestId(0),
+            witness: None,
+            is_witnessed: false,
             split_in_doubt: 0,
             most_bytes: usize::MAX,
             delivered,
@@ -228,10 +237,16 @@ impl Ship {
             return None;
         }
         self.budget.take(now.moment);
-        let parcel = self.waiting.remove(at).expect("the place was just found");
         let request = self.next_request;
         self.next_request = RequestId(request.0 + 1);
-        let body = parcel.body.clone();
+        let (parcel, body) = match self.witness_for(at) {
+            Some(body) => (None, body),
+            None => {
+                let parcel = self.waiting.remove(at).expect("the place was just found");
+                let body = parcel.body.clone();
+                (Some(parcel), body)
+            }
+        };
         self.flying.insert(request, Flight { parcel, sent: now.moment });
         Some((request, body))
     }
@@ -319,6 +334,10 @@ impl Ship {
             let changed = self.clock.heard(now, sent, date);
             verdicts.extend(changed.map(|ahead| Verdict::Say(clock_notice(ahead))));
         }
+        let Some(parcel) = parcel else {
+            self.witness_answered(now, request, &outcome, &mut verdicts);
+            return verdicts;
+        };
         match outcome {
             Outcome::Answer(Answer::Accepted { inserted, duplicates }) => {
                 let counted = inserted.saturating_add(duplicates);
@@ -364,14 +383,11 @@ impl Ship {
         duplicates: u64,
         verdicts: &mut Vec<Verdict>,
     ) {
-        self.successes += 1;
-        self.last_success = self.last_success.max(request);
+        self.passed(request, verdicts);
+        self.last_taken = self.last_taken.max(request);
         self.split_in_doubt = 0;
         self.width.widen();
-        let told = self.gate.passed(request);
-        if matches!(told, Some(NoticeCode::PolarRefuses | NoticeCode::PolarUnreachable)) {
-            verdicts.push(say(NoticeCode::PolarAccepts, "Polar takes events again".to_owned()));
-        }
+        self.witness = parcel.of(std::iter::once(0));
         self.delivered.inserted += inserted;
         self.delivered.duplicate += duplicates;
         if duplicates > 0 && parcel.fresh && !parcel.natural_ids && !parcel.maybe_sent {
@@ -394,11 +410,30 @@ impl Ship {
         }
     }
 
+    fn passed(&mut self, request: RequestId, verdicts: &mut Vec<Verdict>) {
+        self.successes += 1;
+        self.last_success = self.last_success.max(request);
+        let told = self.gate.passed(request);
+        if matches!(told, Some(NoticeCode::PolarRefuses | NoticeCode::PolarUnreachable)) {
+            verdicts.push(say(NoticeCode::PolarAccepts, "Polar takes events again".to_owned()));
+        }
+    }
+
     /// Nothing is wrong with the parcel: it keeps its turn.
     fn throttled(
         &mut self,
         now: Now,
         parcel: Parcel,
+        retry_after_seconds: Option<u64>,
+        verdicts: &mut Vec<Verdict>,
+    ) {
+        self.close_for_rate_limit(now, retry_after_seconds, verdicts);
+        self.waiting.push_front(parcel);
+    }
+
+    fn close_for_rate_limit(
+        &mut self,
+        now: Now,
         retry_after_seconds: Option<u64>,
         verdicts: &mut Vec<Verdict>,
     ) {
@@ -419,7 +454,6 @@ impl Ship {
                 ),
             }));
         }
-        self.waiting.push_front(parcel);
     }
 
     fn refused(

@@ -68,6 +68,8 @@ pub(super) struct Aside {
 /// What speaks for it that a parcel fails by its data's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspicion {
+    /// The next request when the suspicion began, with the parcel that this one came out of.
+    pub first: RequestId,
     /// The next request when it failed last (or was split off).
     pub since: RequestId,
     /// How often it failed after another request, sent since its failure before, had passed.

@@ -602,6 +602,17 @@ fn a_retry_is_not_starved_by_what_is_new() {
 }
 
 #[test]
+fn a_poison_that_nothing_follows_is_told_from_an_outage_by_a_witness() {
+    // All others of its time have passed, and nothing new comes: its stream's window is full.
+    let mut world = World::new(delivery(), Polar { poison: set([7]), ..Polar::default() });
+    world.load(1..=40);
+    world.run(HOUR);
+    world.check_home(&[(7, RefusedByPolar)]);
+    assert!(world.sent.len() < 100, "{} requests", world.sent.len());
+    assert_eq!(world.ship.delivered().duplicate_unexpected, 0);
+}
+
+#[test]
 fn poison_is_found_without_any_other_line_to_come() {
     for poison in [set([1, 2]), set([1, 3]), set([5, 6, 11])] {
         let mut world = World::new(delivery(), Polar { poison: poison.clone(), ..Polar::default() });
