@@ -22,7 +22,7 @@ fn killed_at_any_moment_every_line_is_billed_once() {
     let seeds: Vec<u64> = match number("FLOE_SEED") {
         Some(seed) => vec![seed],
         None => {
-            let first = std::process::id() as u64 * 1_000_000;
+            let first = u64::from(std::process::id()) * 1_000_000;
             (first..first + number("FLOE_ROUNDS").unwrap_or(ROUNDS)).collect()
         }
     };

@@ -298,7 +298,6 @@ impl Tail {
 
     /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took
     /// its end. Reading goes on from the last mark; what is read twice has the same ids.
-    #[expect(clippy::too_many_arguments, reason = "the answer to one question")]
     fn rolled_back(
         &mut self,
         id: StreamId,
