@@ -531,6 +531,8 @@ impl Tail {
             stream.size = size;
             stream.partial = 0;
         }
+        let has_shrunk = size < stream.size;
+        stream.size = size;
         if let Some(span) = chunk.span {
             stream.position = span.end;
             stream.guard = chunk.after;
@@ -561,6 +563,11 @@ impl Tail {
                 stream.partial = 0;
             }
         }
+        if has_shrunk {
+            // The bytes that it waits for are gone: a look tells what became of them.
+            self.look_soon(now);
+        }
+        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         let more = stream.again || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
         let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
         if more && long_partial {
