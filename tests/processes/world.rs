@@ -149,7 +149,8 @@ metadata.n = "{{n | int}}"
         let count = expected.len();
         self.wait(&format!("{count} billed lines"), || self.sandbox.events().len() >= count);
         let billed = self.billed();
-        let missing: Vec<u64> = expected.iter().copied().filter(|number| !billed.contains_key(number)).collect();
+        let missing: Vec<u64> =
+            expected.iter().copied().filter(|number| !billed.contains_key(number)).collect();
         let extra: Vec<u64> = billed
             .iter()
             .filter(|(number, times)| **times > 1 || !expected.contains(number))
