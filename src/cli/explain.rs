@@ -11,7 +11,6 @@ use owo_colors::OwoColorize as _;
 use super::check::{self, BAD_CONFIG};
 use super::pretty::pretty;
 use crate::config::Settings;
-use crate::config::settings::Captures;
 use crate::mapping::identity::{self, HEAD_BYTES};
 use crate::mapping::{ExplainedOutcome, Explanation, MapContext, Rules, Verdict, explain};
 use crate::model::{Offset, SourceIndex};
@@ -38,10 +37,7 @@ pub struct ExplainArguments {
 /// 0, whatever becomes of the lines; 64 where it is not clear which source is meant, 66 where a file cannot be read.
 #[must_use]
 pub fn run(arguments: &ExplainArguments, config: Option<PathBuf>) -> ExitCode {
-    let settings = match check::load(config) {
-        Ok(settings) => settings,
-        Err(()) => return ExitCode::from(BAD_CONFIG),
-    };
+    let Ok(settings) = check::load(config) else { return ExitCode::from(BAD_CONFIG) };
     let rules = Rules::compile(&settings);
     let mut out = anstream::AutoStream::auto(io::stdout().lock());
     for file in &arguments.files {
@@ -104,7 +100,7 @@ fn explain_file(
     let settings_of_source = &settings.sources[usize::from(source.0)];
     let key = stream_key(settings, source, &head);
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string();
-    let captures = settings_of_source.files.captures(&path).unwrap_or_else(Captures::new);
+    let captures = settings_of_source.files.captures(&path).unwrap_or_default();
     let context = MapContext {
         rules,
         source,
@@ -159,7 +155,7 @@ fn tell(out: &mut impl Write, line: &[u8], explanation: &Explanation) -> io::Res
             Verdict::Matched { .. } => writeln!(out, "  {} {name}  matches", "✓".green())?,
             Verdict::NotMatched { why } => writeln!(out, "  {} {name}  {why}", "✗".dimmed())?,
             Verdict::NotReached => {
-                writeln!(out, "  {} {}", "·".dimmed(), format!("{name}  not tried").dimmed())?
+                writeln!(out, "  {} {}", "·".dimmed(), format!("{name}  not tried").dimmed())?;
             }
         }
     }

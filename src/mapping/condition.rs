@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::expression;
-use super::found::{Found, read_decimal};
+use super::found::{Found, is_number, read_decimal};
 use super::scope::{Field, Scope};
 use crate::config::language::{Condition, Literal, Operand, Test};
 
@@ -44,7 +44,7 @@ fn equals(found: &Found<'_>, literal: &Literal) -> bool {
 
 /// `None`: the right side has no value, so nothing can be said; values of different kinds are not equal.
 fn compare(found: &Found<'_>, operand: &Operand<Field>, scope: &Scope<'_>) -> Option<Ordering> {
-    let right = operand_of(operand, scope)?;
+    let right = operand_of(operand, found, scope)?;
     if right == Found::Missing {
         return Some(Ordering::Less);
     }
@@ -53,13 +53,18 @@ fn compare(found: &Found<'_>, operand: &Operand<Field>, scope: &Scope<'_>) -> Op
 
 /// `None` where the two have no order.
 fn ordered(found: &Found<'_>, operand: &Operand<Field>, scope: &Scope<'_>) -> Option<Ordering> {
-    compare_found(found, &operand_of(operand, scope)?)
+    compare_found(found, &operand_of(operand, found, scope)?)
 }
 
-fn operand_of<'a>(operand: &'a Operand<Field>, scope: &Scope<'a>) -> Option<Found<'a>> {
+/// A number that the line has as text counts as one beside a number; a text of the config stays a text, because the
+/// literal test looks for it as such.
+fn operand_of<'a>(operand: &'a Operand<Field>, left: &Found<'_>, scope: &Scope<'a>) -> Option<Found<'a>> {
     match operand {
         Operand::Literal(literal) => Some(Found::of_literal(literal)),
-        Operand::Template(template) => expression::template(template, scope).ok(),
+        Operand::Template(template) => match (left, expression::template(template, scope).ok()?) {
+            (Found::Number(_), Found::Text(text)) if is_number(&text.text) => Some(Found::Number(text.text)),
+            (_, right) => Some(right),
+        },
     }
 }
 
@@ -69,11 +74,7 @@ fn compare_found(left: &Found<'_>, right: &Found<'_>) -> Option<Ordering> {
     match (left, right) {
         (Found::Bool(left), Found::Bool(right)) => Some(left.cmp(right)),
         (Found::Instant(left), Found::Instant(right)) => Some(left.cmp(right)),
-        (_, Found::Number(_) | Found::Decimal(_)) => {
-            let (left, right) = (number_of(left)?, number_of(right)?);
-            Some(left.cmp(&right))
-        }
-        (Found::Decimal(_), Found::Text(_)) => {
+        (_, Found::Number(_) | Found::Decimal(_)) | (Found::Decimal(_), Found::Text(_)) => {
             let (left, right) = (number_of(left)?, number_of(right)?);
             Some(left.cmp(&right))
         }
@@ -97,5 +98,83 @@ fn text_of<'a>(found: &'a Found<'_>) -> Option<&'a str> {
         Found::Text(text) => Some(&text.text),
         Found::Number(source) => Some(source),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::language::{parse_path, parse_template};
+    use crate::config::settings::Captures;
+    use crate::mapping::fields::Slots;
+    use crate::mapping::scope::{Record, Tries};
+
+    const LINE: &str =
+        r#"{"n":9,"q":"9","ten":"10","big":10,"f":200.0,"t":"b","e":"","null":null,"yes":true,"o":{}}"#;
+
+    fn text(text: &str) -> Operand {
+        Operand::Literal(Literal::Text(text.to_owned()))
+    }
+
+    fn number(number: i64) -> Operand {
+        Operand::Literal(Literal::Number(number.into()))
+    }
+
+    fn field(field: &str) -> Operand {
+        Operand::Template(parse_template(field).unwrap())
+    }
+
+    #[track_caller]
+    fn check(path: &str, test: Test, wanted: bool) {
+        let said = format!("{path} {test:?}");
+        let mut tries = Tries::default();
+        let condition = Condition::Tests { path: parse_path(path).unwrap(), tests: vec![test] };
+        let resolved = condition.resolve(&mut tries);
+        let mut slots = Slots::default();
+        tries.line.read(LINE, &mut slots).unwrap();
+        let line = Record { text: LINE, slots: &slots, origin: 0, replaced: &[] };
+        let scope = Scope { line, item: None, captures: &Captures::new(), source: "app" };
+        assert_eq!(holds(&resolved, &scope), wanted, "{said}");
+    }
+
+    #[test]
+    fn numbers_compare_as_numbers_and_texts_as_texts() {
+        check("n", Test::Eq(number(9)), true);
+        check("q", Test::Eq(number(9)), true);
+        check("f", Test::Eq(number(200)), true);
+        check("f", Test::Eq(text("200")), false);
+        check("f", Test::Eq(text("200.0")), true);
+        check("n", Test::Lt(number(10)), true);
+        check("q", Test::Lt(number(10)), true);
+        check("t", Test::Lt(number(10)), false);
+        check("t", Test::Gt(text("a")), true);
+        check("n", Test::Le(field("{ten}")), true);
+        check("n", Test::Lt(field("{big}")), true);
+        check("q", Test::Lt(field("{ten | int}")), true);
+        check("big", Test::Eq(field("{ten}")), true);
+        check("n", Test::Ne(number(9)), false);
+        check("t", Test::Ne(number(9)), true);
+        check("yes", Test::Eq(Operand::Literal(Literal::Bool(true))), true);
+        check("yes", Test::Eq(text("true")), false);
+        check("n", Test::In(vec![Literal::Text("8".to_owned()), Literal::Number(9.into())]), true);
+    }
+
+    #[test]
+    fn on_a_missing_field_only_the_negative_tests_hold() {
+        for path in ["nope", "null", "n.x"] {
+            check(path, Test::Ne(number(1)), true);
+            check(path, Test::NotIn(vec![Literal::Number(1.into())]), true);
+            check(path, Test::Exists(false), true);
+            check(path, Test::Exists(true), false);
+            check(path, Test::Eq(field("{nope}")), false);
+            check(path, Test::Lt(number(1)), false);
+            check(path, Test::Prefix(String::new()), false);
+        }
+        check("e", Test::Exists(true), true);
+        check("o", Test::Exists(true), true);
+        check("n", Test::Eq(field("{nope}")), false);
+        check("n", Test::Ne(field("{nope}")), true);
+        check("n", Test::Ge(field("{nope}")), false);
+        check("n", Test::Ge(field("{nope | default(0)}")), true);
     }
 }

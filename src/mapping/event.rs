@@ -94,7 +94,7 @@ impl<'s> EventWriter<'_, 's> {
     where
         's: 'v,
     {
-        expression::value(value, self.scope).map_err(|bad| refuse(reason, field, bad))
+        expression::value(value, self.scope).map_err(|bad| refuse(reason, field, &bad))
     }
 
     /// The text of a field that may be missing; an empty one is.
@@ -108,7 +108,7 @@ impl<'s> EventWriter<'_, 's> {
         's: 'v,
     {
         let text =
-            self.evaluate(value, field, reason)?.into_text().map_err(|bad| refuse(reason, field, bad))?;
+            self.evaluate(value, field, reason)?.into_text().map_err(|bad| refuse(reason, field, &bad))?;
         Ok(text.filter(|text| !text.text.is_empty()))
     }
 
@@ -233,7 +233,7 @@ impl<'s> EventWriter<'_, 's> {
         let mut first = true;
         for (key, value) in &template.metadata {
             let found = expression::value(value, self.scope)
-                .map_err(|bad| refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), bad))?;
+                .map_err(|bad| refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), &bad))?;
             if found.is_missing_or_empty() {
                 continue;
             }
@@ -273,7 +273,7 @@ impl<'s> EventWriter<'_, 's> {
             Found::Number(source) => {
                 if !is_finite(&source) {
                     let bad = Bad(format!("is {}, which is too large", super::found::shortened(&source)));
-                    return Err(refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), bad));
+                    return Err(refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), &bad));
                 }
                 self.out.extend_from_slice(source.as_bytes());
             }
@@ -286,7 +286,7 @@ impl<'s> EventWriter<'_, 's> {
             }
             Found::Missing | Found::Composite(_) => {
                 let bad = Bad(format!("is {}: name a field inside it", found.kind()));
-                return Err(refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), bad));
+                return Err(refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), &bad));
             }
         }
         Ok(())
@@ -322,9 +322,9 @@ impl<'s> EventWriter<'_, 's> {
                 }
                 continue;
             }
-            let number = found.to_number().map_err(|bad| refuse(reason, field, bad))?.unwrap_or_default();
+            let number = found.to_number().map_err(|bad| refuse(reason, field, &bad))?.unwrap_or_default();
             if !number.is_integer() {
-                return Err(refuse(reason, field, Bad(format!("is {number}, not a whole number"))));
+                return Err(refuse(reason, field, &Bad(format!("is {number}, not a whole number"))));
             }
             self.out.extend_from_slice(key.as_bytes());
             self.number(number);
@@ -348,9 +348,9 @@ impl<'s> EventWriter<'_, 's> {
             return Err(Refusal { reason, detail: "_cost.amount is missing or empty".to_owned() });
         }
         let amount =
-            found.to_number().map_err(|bad| refuse(reason, "_cost.amount", bad))?.unwrap_or_default();
+            found.to_number().map_err(|bad| refuse(reason, "_cost.amount", &bad))?.unwrap_or_default();
         let amount = amount.normalize();
-        let bad = |why: String| refuse(reason, "_cost.amount", Bad(format!("is {amount}, {why}")));
+        let bad = |why: String| refuse(reason, "_cost.amount", &Bad(format!("is {amount}, {why}")));
         if amount.scale() > limits::COST_MAX_DECIMALS {
             let most = limits::COST_MAX_DECIMALS;
             return Err(bad(format!("which has more than {most} decimals: `| round({most})`?")));
@@ -377,7 +377,7 @@ impl<'s> EventWriter<'_, 's> {
     }
 }
 
-fn refuse(reason: Quarantined, field: &str, bad: Bad) -> Refusal {
+fn refuse(reason: Quarantined, field: &str, bad: &Bad) -> Refusal {
     Refusal { reason, detail: format!("{field} {}", bad.0) }
 }
 

@@ -78,8 +78,8 @@ fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Eval
         Pipe::Default(_) => Ok(found),
         Pipe::Str => of_text(found, |text| Ok(Some(text))),
         Pipe::Int => int(found),
-        Pipe::Decimal => number(found, Ok),
-        Pipe::Bool => bool(found),
+        Pipe::Decimal => number(&found, Ok),
+        Pipe::Bool => bool(&found),
         Pipe::Lower => of_text(found, |text| Ok(Some(text.to_lowercase().into()))),
         Pipe::Upper => of_text(found, |text| Ok(Some(text.to_uppercase().into()))),
         Pipe::Trim => of_text(found, |text| Ok(Some(text.trim().to_owned().into()))),
@@ -94,9 +94,9 @@ fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Eval
             a.checked_div(b).ok_or_else(too_large)
         }),
         Pipe::Round(places) => {
-            number(found, |n| Ok(n.round_dp_with_strategy(*places, RoundingStrategy::MidpointNearestEven)))
+            number(&found, |n| Ok(n.round_dp_with_strategy(*places, RoundingStrategy::MidpointNearestEven)))
         }
-        Pipe::Max0 => number(found, |n| Ok(n.max(Decimal::ZERO))),
+        Pipe::Max0 => number(&found, |n| Ok(n.max(Decimal::ZERO))),
         Pipe::Timestamp { format, zone } => {
             let Some(text) = found.into_text()? else { return Ok(Found::Missing) };
             match instant::read_format(&text.text, format, zone.as_ref()) {
@@ -149,7 +149,7 @@ fn of_text<'a>(
 }
 
 /// An empty text is no number and no fault: like a missing one.
-fn number<'a>(found: Found<'a>, change: impl FnOnce(Decimal) -> Result<Decimal, Bad>) -> Evaluated<'a> {
+fn number<'a>(found: &Found<'_>, change: impl FnOnce(Decimal) -> Result<Decimal, Bad>) -> Evaluated<'a> {
     if found.is_missing_or_empty() {
         return Ok(Found::Missing);
     }
@@ -168,7 +168,7 @@ fn arithmetic<'a>(
         return Ok(Found::Missing);
     }
     let Some(by) = by.to_number()? else { return Ok(Found::Missing) };
-    number(found, |number| compute(number, by))
+    number(&found, |number| compute(number, by))
 }
 
 fn int(found: Found<'_>) -> Evaluated<'_> {
@@ -178,7 +178,7 @@ fn int(found: Found<'_>) -> Evaluated<'_> {
     {
         return Ok(found);
     }
-    number(found, |number| {
+    number(&found, |number| {
         if number.is_integer() {
             return Ok(number);
         }
@@ -186,8 +186,8 @@ fn int(found: Found<'_>) -> Evaluated<'_> {
     })
 }
 
-fn bool(found: Found<'_>) -> Evaluated<'_> {
-    let says = match &found {
+fn bool<'a>(found: &Found<'_>) -> Evaluated<'a> {
+    let says = match found {
         Found::Bool(says) => Some(*says),
         Found::Text(text) if text.text.is_empty() => return Ok(Found::Missing),
         Found::Text(text) if text.text.eq_ignore_ascii_case("true") || text.text == "1" => Some(true),

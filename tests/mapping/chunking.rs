@@ -104,10 +104,10 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         2 => "[ -~]{0,60}".prop_map(String::into_bytes),
         1 => prop::collection::vec(any::<u8>(), 0..40),
         1 => Just(b" \t\r".to_vec()),
-        1 => (0_usize..3000, 0..4).prop_map(|(length, kind)| {
+        1 => (0_usize..3000, 0_usize..4).prop_map(|(length, kind)| {
             let mut line = vec![b'x'; length];
             let at = length / 2;
-            let text: &[u8] = [&b""[..], b"usage.done", b"us\\u0061ge", b"call"][kind as usize];
+            let text: &[u8] = [&b""[..], b"usage.done", b"us\\u0061ge", b"call"][kind];
             line.splice(at..at, text.iter().copied());
             line
         }),

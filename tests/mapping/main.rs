@@ -1,5 +1,7 @@
 //! Lines in, events out: the pure core on real-looking and on hostile bytes.
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
 mod chunking;
 mod golden;
 mod outcomes;

@@ -75,7 +75,7 @@ fn every_line_has_a_fate_and_a_reason() {
     check("", Fate::Ignored(Ignored::Empty), "");
     check(" \t\r", Fate::Ignored(Ignored::Empty), "");
     check("usage is not JSON", Q(R::InvalidJson), "expected value");
-    check(&usage(r#","units":1"#).replace("}", "} x"), Q(R::InvalidJson), "trailing");
+    check(&usage(r#","units":1"#).replace('}', "} x"), Q(R::InvalidJson), "trailing");
     check(&usage(r#","units":1"#).replace("usage", "us\\u0061ge"), Billed, "");
     check(r#"{"event":"usage","units":1}"#, Q(R::MissingCustomer), "external_customer_id is missing");
     check(r#"{"event":"usage","units":1,"org":""}"#, Q(R::MissingCustomer), "missing or empty");

@@ -1,5 +1,7 @@
 //! `docs/reasons.md` says what the program says.
 
+use std::fmt::Write as _;
+
 use floe::model::{Ignored, Quarantined};
 
 fn document() -> String {
@@ -9,14 +11,14 @@ fn document() -> String {
          ## Ignored\n\nAn ignored line costs nobody anything.\n\n| code | meaning |\n|---|---|\n",
     );
     for reason in Ignored::ALL {
-        text.push_str(&format!("| `{reason}` | {} |\n", reason.meaning()));
+        writeln!(text, "| `{reason}` | {} |", reason.meaning()).unwrap();
     }
     text.push_str(
         "\n## Quarantined\n\nA rule wants the line, but it cannot be billed. It is kept with its place and its text: `floe quarantine list`.\n\n\
          | code | meaning |\n|---|---|\n",
     );
     for reason in Quarantined::ALL {
-        text.push_str(&format!("| `{reason}` | {} |\n", reason.meaning()));
+        writeln!(text, "| `{reason}` | {} |", reason.meaning()).unwrap();
     }
     text
 }

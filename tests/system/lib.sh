@@ -57,7 +57,7 @@ wait_for() {
 start_sandbox() {
     "$FLOE" sandbox --store "$WORK/events" >"$WORK/sandbox.out" 2>"$WORK/sandbox.log" &
     STARTED+=("$!")
-    wait_for 10 grep -q '^token: ' "$WORK/sandbox.out" || fail "the sandbox did not start"
+    wait_for 10 grep -qs '^token: ' "$WORK/sandbox.out" || fail "the sandbox did not start"
     URL="$(head -n 1 "$WORK/sandbox.out")"
     POLAR_ACCESS_TOKEN="$(sed -n 's/^token: //p' "$WORK/sandbox.out")"
     export POLAR_ACCESS_TOKEN
@@ -108,7 +108,7 @@ expect_numbers() {
     local found
     found="$(grep -o '"n": *[0-9]*' "$WORK/events" | grep -o '[0-9]*' | sort -n)"
     diff <(seq "$1" "$2") <(printf '%s\n' "$found") >"$WORK/difference" ||
-        { head -n 20 "$WORK/difference"; fail "the numbers are not $1 to $2, each once"; }
+        { grep "^[0-9]" "$WORK/difference" | head -n 20; fail "the numbers are not $1 to $2, each once"; }
 }
 
 # The rule that bills each numbered line of `write_lines`.

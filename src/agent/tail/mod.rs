@@ -84,8 +84,16 @@ struct ReadUnderWay {
 
 #[derive(Debug)]
 enum Asking {
-    Candidate { key: CandidateKey, at: Vec<Offset>, against: Option<StreamId> },
-    Verify { stream: StreamId, at: Vec<Offset> },
+    /// `against`: with where its reading stood, and the guard there, when it was asked.
+    Candidate {
+        key: CandidateKey,
+        at: Vec<Offset>,
+        against: Option<(StreamId, Offset, Guard)>,
+    },
+    Verify {
+        stream: StreamId,
+        at: Vec<Offset>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

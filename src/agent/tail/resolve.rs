@@ -8,7 +8,7 @@ use super::follow::foreign_line;
 use super::stream::{Handle, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, guard_at};
 use crate::agent::books::{Books, Standing};
-use crate::agent::border::{Against, AskId, Asked, DiskFault, Effect, Now};
+use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now};
 use crate::agent::checkpoint::FloorRecord;
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
@@ -36,6 +36,29 @@ enum Finding {
     Ask { at: Vec<Offset>, against: Option<StreamId> },
     /// It cannot be told yet; `rival` is whom it may be.
     Wait { rival: StreamId },
+}
+
+/// Whether the two files differ because the rival is not what it was any more: the candidate still holds, up
+/// to `position`, what was read of the rival, or at least the rival's first line. A log that was copied and
+/// truncated may be written anew before anybody looks; then its copy is the stream, and not another file.
+fn rival_was_rewritten(
+    asked: &Asked,
+    at: &[Offset],
+    agreement: Agreement,
+    position: Offset,
+    guard: Guard,
+) -> bool {
+    let first_line = memchr::memchr(b'\n', &asked.head).unwrap_or_default() as u64;
+    let holds_what_was_read = told_by_offset(at, asked).get(&position) == Some(&Some(guard));
+    agreement.differs
+        && (agreement.until.0 < first_line || (agreement.until < position && holds_what_was_read))
+}
+
+/// Whether no more of a stream was read than its first line, which other files begin with, too. Of nothing
+/// nothing was billed, so a stream that was not read at all may be found anywhere.
+fn is_weak_evidence(marks: &[(Offset, Guard)], position: Offset) -> bool {
+    let first_line_end = marks.first().map_or(position, |(offset, _)| *offset);
+    position > Offset::ZERO && position <= first_line_end
 }
 
 impl Tail {
@@ -100,7 +123,13 @@ impl Tail {
         candidate.step = Step::Asking(ask);
         let from = against.and_then(|stream| candidate.agreed.get(&stream).copied()).unwrap_or(Offset::ZERO);
         let path = candidate.path.to_string();
-        self.asking.insert(ask, Asking::Candidate { key: key.clone(), at: at.clone(), against });
+        let mut at = at;
+        let left = against.map(|stream| {
+            let rival = &self.streams[&stream];
+            at.push(rival.position);
+            (stream, rival.position, rival.guard)
+        });
+        self.asking.insert(ask, Asking::Candidate { key: key.clone(), at: at.clone(), against: left });
         let against = against.map(|stream| Against { stream, from, limit: COMPARE_BYTES });
         out.push(Effect::Ask { ask, path, file: key.1, at, against });
     }
@@ -129,7 +158,7 @@ impl Tail {
         key: &CandidateKey,
         ask: AskId,
         at: &[Offset],
-        against: Option<StreamId>,
+        against: Option<(StreamId, Offset, Guard)>,
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -162,8 +191,10 @@ impl Tail {
             }
         };
         candidate.size = asked.size;
-        let mut in_vain = against;
-        if let (Some(stream), Some(agreement)) = (against, asked.agreement) {
+        let mut in_vain = against.map(|(stream, ..)| stream);
+        if let (Some((stream, position, guard)), Some(agreement)) = (against, asked.agreement)
+            && !rival_was_rewritten(&asked, at, agreement, position, guard)
+        {
             let before = candidate.agreed.get(&stream).copied().unwrap_or(Offset::ZERO);
             candidate.compared(stream, agreement);
             if agreement.differs || agreement.until > before {
@@ -241,12 +272,18 @@ impl Tail {
     }
 
     /// Weighs the candidate against every stream with an equal print.
+    ///
+    /// Of the lost streams whose content it holds it is the one that was read furthest: a stream of which
+    /// only the first line was read is like every file that begins so. While it may be a copy of a file that
+    /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let mut same: Option<(Offset, StreamId)> = None;
-        let mut undecided: Option<StreamId> = None;
-        let mut questions: BTreeSet<Offset> = BTreeSet::new();
+        let mut waits_for: Option<StreamId> = None;
+        // The largest live file of which the candidate may be a copy, or which may be the start of it.
+        let mut live: Option<(u64, StreamId)> = None;
         let mut compare: Option<StreamId> = None;
+        let mut questions: BTreeSet<Offset> = BTreeSet::new();
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
         for id in rivals {
@@ -255,9 +292,9 @@ impl Tail {
                 continue;
             }
             match rival.place {
-                Place::Expected { .. } | Place::Verifying { .. } => undecided = Some(id),
+                Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
-                Place::Nowhere { .. } => {
+                Place::Nowhere { not, given_up, .. } => {
                     let standing = books.standing(id);
                     let tales = tell_tales(&standing.marks, rival.position, rival.guard);
                     let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
@@ -265,21 +302,25 @@ impl Tail {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
                         continue;
                     }
+                    // A copy of a truncated file is never where the file itself is.
+                    let in_its_place = not.is_some() && candidate.path == rival.path;
+                    let is_weak = is_weak_evidence(&standing.marks, rival.position);
                     match judge(&tales, &facts.told, rival.position) {
-                        Judgement::Same => same = same.max(Some((rival.position, id))),
                         Judgement::Other => distinct.push(id),
-                        Judgement::Unknown => undecided = Some(id),
+                        _ if is_weak && (given_up || in_its_place) => distinct.push(id),
+                        Judgement::Same => same = same.max(Some((rival.position, id))),
+                        Judgement::Unknown if given_up && same.is_some() => {}
+                        Judgement::Unknown => waits_for = Some(id),
                     }
                 }
-                Place::At { handle: Handle::Open, .. } => {
+                Place::At { handle, .. } => {
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let both = facts.asked.size.min(rival.size);
-                    if agreed.0 < both && facts.in_vain != Some(id) {
+                    if handle == Handle::Open && agreed.0 < both && facts.in_vain != Some(id) {
                         compare = Some(id);
                     }
-                    undecided = Some(id);
+                    live = live.max(Some((rival.size, id)));
                 }
-                Place::At { .. } => undecided = Some(id),
             }
         }
         let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
@@ -288,13 +329,18 @@ impl Tail {
             questions.extend(facts.told.keys());
             return Finding::Ask { at: questions.into_iter().collect(), against: None };
         }
-        if let Some((_, stream)) = same {
+        if let Some(rival) = waits_for {
+            return Finding::Wait { rival };
+        }
+        if let Some((position, stream)) = same
+            && live.is_none_or(|(size, _)| position.0 > size)
+        {
             return Finding::Is(stream);
         }
         if let Some(stream) = compare {
             return Finding::Ask { at: facts.told.keys().copied().collect(), against: Some(stream) };
         }
-        undecided.map_or(Finding::New, |rival| Finding::Wait { rival })
+        live.map_or(Finding::New, |(_, rival)| Finding::Wait { rival })
     }
 
     fn hold(&mut self, key: &CandidateKey, print: Print, rival: StreamId, out: &mut Outbox) {
