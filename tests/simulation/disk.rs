@@ -30,6 +30,8 @@ pub struct Content {
     pub bytes: Vec<u8>,
     /// In the order of their places.
     pub lines: Vec<Placed>,
+    /// The inode and the path under which it was first written.
+    born: (u64, String),
 }
 
 #[derive(Debug)]
@@ -90,6 +92,11 @@ impl Disk {
         self.bytes(node).len() as u64
     }
 
+    pub fn birth_of(&self, content: ContentId) -> (u64, &str) {
+        let (inode, path) = &self.contents[content.0].born;
+        (*inode, path)
+    }
+
     /// Paths under which the content can be opened now.
     pub fn paths_of(&self, content: ContentId) -> impl Iterator<Item = &str> {
         self.names
@@ -106,7 +113,7 @@ impl Disk {
             self.last_inode
         });
         let node = NodeId(self.nodes.len());
-        let content = self.new_content(Content::default());
+        let content = self.new_content(inode, path);
         self.nodes.push(Node {
             key: FileKey { device: DEVICE, inode },
             content,
@@ -135,16 +142,18 @@ impl Disk {
     }
 
     pub fn truncate(&mut self, node: NodeId) {
-        let content = self.new_content(Content::default());
-        self.nodes[node.0].content = content;
+        let born = &self.contents[self.nodes[node.0].content.0].born;
+        let (inode, path) = (born.0, born.1.clone());
+        self.nodes[node.0].content = self.new_content(inode, &path);
     }
 
     /// `cp from to`: a new inode with the same bytes.
     pub fn copy(&mut self, from: NodeId, to: &str, reuse: bool) -> NodeId {
         let copy = self.create(to, reuse);
-        let content = self.content(self.node(from).content).clone();
-        let own = self.node(copy).content;
-        self.contents[own.0] = content;
+        let Content { bytes, lines, .. } = self.content(self.node(from).content).clone();
+        let own = &mut self.contents[self.nodes[copy.0].content.0];
+        own.bytes = bytes;
+        own.lines = lines;
         copy
     }
 
@@ -190,8 +199,8 @@ impl Disk {
         }
     }
 
-    fn new_content(&mut self, content: Content) -> ContentId {
-        self.contents.push(content);
+    fn new_content(&mut self, inode: u64, path: &str) -> ContentId {
+        self.contents.push(Content { born: (inode, path.to_owned()), ..Content::default() });
         ContentId(self.contents.len() - 1)
     }
 }

@@ -126,7 +126,8 @@ const EARLY_TRIES: u32 = 5;
 pub fn ids_stay(simulation: &mut Simulation, sent: &[SentEvent]) -> Held {
     for event in sent {
         if let Some(former) = simulation.oracle.sent(event) {
-            let lines: Vec<_> = event.key.iter().flat_map(|key| simulation.oracle.billings(key)).collect();
+            let lines = event.key.iter().flat_map(|key| simulation.oracle.billings(key));
+            let lines: Vec<String> = lines.map(|(line, _)| whereabouts(simulation, line)).collect();
             let details = format!("{:?} was {former} and is {}: {lines:?}", event.key, event.external_id);
             return violated(Invariant::IdsStay, details);
         }
@@ -214,17 +215,30 @@ pub fn sound_is_billed(simulation: &Simulation, letter: &Letter) -> Held {
 
 /// Whether a part of the line stands alone: for ever, or for long in a file that is not at its path any more.
 fn is_in_pieces(simulation: &Simulation, line: &Line) -> bool {
-    let is_left = |content| !simulation.disk.paths_of(content).any(|path| simulation.storm.matches(path));
+    let is_left =
+        |(content, _)| !simulation.disk.paths_of(content).any(|path| simulation.storm.matches(path));
     line.cut || (line.standing == Standing::Begun && line.begun_in.is_some_and(is_left))
+}
+
+/// A line with the paths that lead to it, and those that did.
+fn whereabouts(simulation: &Simulation, line: &Line) -> String {
+    let places: Vec<String> = line
+        .places
+        .iter()
+        .map(|(content, start, _)| {
+            let paths: Vec<&str> = simulation.disk.paths_of(*content).collect();
+            let (inode, born) = simulation.disk.birth_of(*content);
+            format!("{start} in {paths:?} (inode {inode}, made at {born})")
+        })
+        .collect();
+    format!("at {} {line:?}", places.join(" and "))
 }
 
 pub fn not_home(simulation: &Simulation) -> Violation {
     let mut details = format!("{} lines are owed", simulation.oracle.owed_count());
     if let Some(id) = simulation.oracle.owed().next() {
-        let line = simulation.oracle.line(id);
-        let paths: Vec<&str> =
-            line.places.iter().flat_map(|(content, ..)| simulation.disk.paths_of(*content)).collect();
-        details = format!("{details}, the first is {} in {paths:?}: {line:?}", id.0);
+        let line = whereabouts(simulation, simulation.oracle.line(id));
+        details = format!("{details}, the first is {}: {line}", id.0);
     }
     if let Some(process) = &simulation.process {
         let status = process.agent.status();

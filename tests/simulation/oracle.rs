@@ -94,7 +94,7 @@ pub struct Line {
     /// A part of it stands alone somewhere, so a letter for that part is right.
     pub cut: bool,
     /// Where its first part stands, while the rest is not written.
-    pub begun_in: Option<ContentId>,
+    pub begun_in: Option<(ContentId, u64)>,
     /// Where it stands whole.
     pub places: Vec<(ContentId, u64, u64)>,
 }
@@ -177,8 +177,8 @@ impl Oracle {
     }
 
     /// The first part of the line stands in this content.
-    pub fn begun(&mut self, line: LineId, content: ContentId) {
-        self.lines[line.0].begun_in = Some(content);
+    pub fn begun(&mut self, line: LineId, content: ContentId, start: u64) {
+        self.lines[line.0].begun_in = Some((content, start));
     }
 
     /// The line stands whole in this content.
@@ -281,7 +281,8 @@ impl Oracle {
         }
         let fits = |line: &&(LineId, &Line)| {
             line.1.expected.allows_letter(letter.reason)
-                && line.1.places.iter().any(|(_, start, _)| *start == letter.offset)
+                && (line.1.places.iter().any(|(_, start, _)| *start == letter.offset)
+                    || line.1.begun_in.is_some_and(|(_, start)| start == letter.offset))
         };
         let waits = |line: &(LineId, &Line)| line.1.standing == Standing::Owed;
         let found: Vec<(LineId, &Line)> = self.lines().filter(|line| fits(&line)).collect();

@@ -146,7 +146,7 @@ impl Simulation {
 
     pub fn bend_clock(&self, now: Timestamp) -> Timestamp {
         if self.plant == Some(Plant::ClockAhead) {
-            now.checked_add(SignedDuration::from_hours(1)).expect("the year is near 2026")
+            now.saturating_add(SignedDuration::from_hours(1)).expect("a plain duration")
         } else {
             now
         }

@@ -15,7 +15,7 @@ use floe::agent::{
 };
 use floe::config::Settings;
 use floe::mapping::identity::HEAD_BYTES;
-use floe::mapping::{MapContext, ReadFault, ReadWindow, Rules, map, map_last_line};
+use floe::mapping::{ReadFault, Rules};
 use floe::model::{FileKey, Guard, MappedChunk, Offset, SourceIndex, StreamId};
 use floe::polar::answer::{AnswerHead, read_answer};
 
@@ -426,25 +426,10 @@ impl Simulation {
         let from = usize::try_from(order.from.0).expect("virtual files fit in memory");
         let Some(wanted) = bytes.get(from..) else { return Err(ReadFault::Shrunk { size }) };
         let wanted = &wanted[..wanted.len().min(order.limit as usize)];
-        let context = MapContext {
-            rules: &order.rules,
-            source: order.source,
-            stream_key: &order.stream_key,
-            path: &order.path,
-            captures: &order.captures,
-            expected: order.expected,
-            long_line: order.long_line,
-            polar_now: self.bend_clock(order.polar_now),
-            room: order.room,
-        };
+        let order = ReadOrder { polar_now: self.bend_clock(order.polar_now), ..order.clone() };
         let before = &bytes[from.saturating_sub(Guard::REACH)..from];
-        let window = ReadWindow { before, base: order.from, bytes: wanted };
         let scratch = &mut self.process.as_mut().expect("jobs belong to a process").scratch;
-        let chunk = if order.last_line {
-            map_last_line(&context, window, scratch)
-        } else {
-            map(&context, window, scratch)
-        };
+        let chunk = order.map(before, wanted, scratch);
         chunk.map(|chunk| self.bend_chunk(chunk))
     }
 

@@ -37,7 +37,7 @@ const DAWN: i64 = 1_790_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// How long it may take, in virtual time, until all is home once the storm is over.
-const HOMECOMING: u64 = 6 * 3600 * SECOND;
+const HOMECOMING: u64 = 2 * 3600 * SECOND;
 
 /// Ticks without a step of the clock: more of them are a busy loop.
 const MOST_TICKS_IN_VAIN: u32 = 100;

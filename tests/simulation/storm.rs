@@ -311,7 +311,7 @@ impl Simulation {
         let at = 1 + self.random.place(bytes.len() - 1);
         let start = self.disk.size(node);
         let content = self.disk.append(node, &bytes[..at]);
-        self.oracle.begun(line, content);
+        self.oracle.begun(line, content, start);
         let rest = Rest { line, bytes: bytes[at..].to_vec(), content, start, begun: self.clock };
         self.storm.logs[log].writer.rest = Some(rest);
         self.nudge(log);

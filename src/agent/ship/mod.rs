@@ -68,7 +68,8 @@ pub(super) struct Delivered {
 
 #[derive(Debug)]
 struct Flight {
-    parcel: Parcel,
+    /// `None`: the witness.
+    parcel: Option<Parcel>,
     sent: Moment,
 }
 
@@ -97,6 +98,10 @@ pub(super) struct Ship {
     failures: u64,
     /// Parcels that came apart since the last success, while it may have been Polar that failed.
     split_in_doubt: u32,
+    /// A request with the events of one line, which Polar has.
+    witness: Option<Bytes>,
+    witness_due: bool,
+    successes_at_call: u64,
     delivered: Delivered,
     flushing: bool,
 }
@@ -124,6 +129,9 @@ impl Ship {
             successes: 0,
             failures: 0,
             split_in_doubt: 0,
+            witness: None,
+            witness_due: false,
+            successes_at_call: 0,
             delivered,
             flushing: false,
         }
@@ -216,12 +224,49 @@ impl Ship {
             return None;
         }
         self.budget.take(now.moment);
-        let parcel = self.waiting.remove(at).expect("the place was just found");
         let request = RequestId(self.next_request);
         self.next_request += 1;
+        if let Some(body) = self.witness.clone().filter(|_| self.witness_due && self.is_suspect(at)) {
+            self.witness_due = false;
+            self.flying.insert(request, Flight { parcel: None, sent: now.moment });
+            return Some((request, body));
+        }
+        let parcel = self.waiting.remove(at).expect("the place was just found");
         let body = parcel.body.clone();
-        self.flying.insert(request, Flight { parcel, sent: now.moment });
+        self.flying.insert(request, Flight { parcel: Some(parcel), sent: now.moment });
         Some((request, body))
+    }
+
+    fn is_suspect(&self, waiting: usize) -> bool {
+        self.waiting[waiting].suspicion.is_some()
+    }
+
+    /// One line that fails proves nothing while nothing else is sent. Where no other has succeeded since such
+    /// a line failed last, one that Polar has already is sent again: that costs a request and bills nothing.
+    fn call_witness(&mut self) {
+        self.witness_due = self.successes == self.successes_at_call;
+        self.successes_at_call = self.successes;
+    }
+
+    /// Only whether Polar takes events is learned from the answer.
+    fn witness_answered(&mut self, now: Now, outcome: Outcome, verdicts: &mut Vec<Verdict>) {
+        let why = match outcome {
+            Outcome::Answer(Answer::Accepted { .. }) => {
+                self.successes += 1;
+                self.split_in_doubt = 0;
+                self.open_gate(verdicts);
+                return;
+            }
+            Outcome::Answer(Answer::Throttled { retry_after_seconds }) => {
+                let wait = retry_after_seconds.unwrap_or(RATE_WINDOW.as_secs());
+                self.wait_as_told(now.moment, wait);
+                return;
+            }
+            Outcome::Answer(_) => "Polar does not take what it has taken before".to_owned(),
+            Outcome::NoAnswer { what } => what,
+        };
+        self.failures += 1;
+        self.gate = self.gate.after_failure(now.moment, &mut self.jitter, why, false);
     }
 
     /// When [`Ship::next_post`] is worth asking again, if no input comes before.
@@ -305,6 +350,10 @@ impl Ship {
             let changed = self.clock.heard(now, sent, date);
             verdicts.extend(changed.map(|ahead| Verdict::Say(clock_notice(ahead))));
         }
+        let Some(parcel) = parcel else {
+            self.witness_answered(now, outcome, &mut verdicts);
+            return verdicts;
+        };
         match outcome {
             Outcome::Answer(Answer::Accepted { inserted, duplicates }) => {
                 if inserted + duplicates == u64::from(parcel.events()) {
@@ -340,6 +389,10 @@ impl Ship {
     fn accepted(&mut self, parcel: Parcel, inserted: u64, duplicates: u64, verdicts: &mut Vec<Verdict>) {
         self.successes += 1;
         self.split_in_doubt = 0;
+        self.witness_due = false;
+        if self.witness.is_none() {
+            self.witness = parcel.of(std::iter::once(0)).map(|one| one.body);
+        }
         self.width.widen();
         self.open_gate(verdicts);
         self.delivered.inserted += inserted;
@@ -359,7 +412,7 @@ impl Ship {
             let lines = u32::try_from(run.len()).expect("a parcel has few lines");
             verdicts.push(Verdict::Billed { chunk: run[0].id.chunk, lines });
         }
-        for Aside { id, events, detail } in parcel.aside {
+        for Aside { id, events, detail, .. } in parcel.aside {
             verdicts.push(condemned(id, Quarantined::RefusedByPolar, detail, events));
         }
     }
@@ -448,6 +501,9 @@ impl Ship {
             });
             suspicion.failures += 1;
             let suspicion = *suspicion;
+            if suspicion.failures >= FAILURES_TO_SPLIT {
+                self.call_witness();
+            }
             if self.is_its_data(suspicion, parcel.lines.len()) {
                 self.blame(now, parcel, "Polar answers 500 to this event each time", verdicts);
                 return;
@@ -514,7 +570,7 @@ impl Ship {
     }
 
     fn condemn_aside(&mut self, aside: Vec<Aside>, verdicts: &mut Vec<Verdict>) {
-        for Aside { id, events, detail } in aside {
+        for Aside { id, events, detail, .. } in aside {
             verdicts.push(condemned(id, Quarantined::RefusedByPolar, detail, events));
         }
     }
@@ -557,6 +613,8 @@ impl Ship {
             failures_before: self.failures,
         });
         suspicion.failures += 1;
+        let suspicion = *suspicion;
+        self.call_witness();
         suspicion.failures >= 2 && self.successes > suspicion.successes_before
     }
 
@@ -589,7 +647,10 @@ impl Ship {
                     verdicts.push(condemned(id, Quarantined::UnknownMember, detail, events));
                 }
                 NamedFault::FutureTimestamp => verdicts.extend(self.hold_again(now, &parcel, *line)),
-                NamedFault::Other(why) => aside.push(Aside { id, events, detail: why.clone() }),
+                NamedFault::Other(why) => {
+                    let count = parcel.count_of(*line);
+                    aside.push(Aside { id, events, count, detail: why.clone() });
+                }
             }
         }
         match parcel.of((0..parcel.lines.len()).filter(|line| !faults.contains_key(line))) {
@@ -602,11 +663,10 @@ impl Ship {
         }
     }
 
-    /// No line is left that could vouch for those set aside: they go again by themselves.
+    /// No line is left that could vouch for those set aside, now or on an earlier try: they go again by
+    /// themselves.
     fn try_aside_again(&mut self, now: Now, parcel: &Parcel, aside: &[Aside]) {
-        let lines = (0..parcel.lines.len())
-            .filter(|line| aside.iter().any(|aside| aside.id == parcel.lines[*line].id));
-        if let Some(mut again) = parcel.of(lines) {
+        if let Some(mut again) = parcel.of_aside(aside) {
             again.failures = 1;
             self.try_again(now, again);
         }
@@ -662,8 +722,7 @@ impl Ship {
         }
         let soon = polar_now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
         let due = due.max(soon);
-        let before = line.checked_sub(1).map_or(0, |before| parcel.lines[before].events_end);
-        let count = u16::try_from(parcel.lines[line].events_end - before).expect("a line has few events");
+        let count = u16::try_from(parcel.count_of(line)).expect("a line has few events");
         let mut body = events.to_vec();
         body.push(b',');
         let billed = BilledLine { at: 0, len: 0, body_end: 0, events: count, rule: 0 };

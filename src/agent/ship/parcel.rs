@@ -59,6 +59,8 @@ pub(super) struct ParcelLine {
 pub(super) struct Aside {
     pub id: LineId,
     pub events: Bytes,
+    /// How many events these are.
+    pub count: u32,
     pub detail: String,
 }
 
@@ -113,15 +115,32 @@ impl Parcel {
     pub(super) fn of(&self, wanted: impl Iterator<Item = usize>) -> Option<Self> {
         let mut packing = Packing::default();
         for index in wanted {
-            let before = index.checked_sub(1).map_or(0, |before| self.lines[before].events_end);
-            let line = self.lines[index];
-            packing.add(line.id, &self.events_of(index), false, line.events_end - before);
+            packing.add(self.lines[index].id, &self.events_of(index), false, self.count_of(index));
         }
+        self.inherit(packing)
+    }
+
+    /// A parcel of lines that were set aside from this one and those before it.
+    pub(super) fn of_aside(&self, aside: &[Aside]) -> Option<Self> {
+        let mut packing = Packing::default();
+        for Aside { id, events, count, .. } in aside {
+            packing.add(*id, events, false, *count);
+        }
+        self.inherit(packing)
+    }
+
+    fn inherit(&self, packing: Packing) -> Option<Self> {
         let mut parcel = packing.seal()?;
         parcel.fresh = self.fresh;
         parcel.natural_ids = self.natural_ids;
         parcel.maybe_sent = self.maybe_sent;
         Some(parcel)
+    }
+
+    /// How many events the line has.
+    pub(super) fn count_of(&self, index: usize) -> u32 {
+        let before = index.checked_sub(1).map_or(0, |before| self.lines[before].events_end);
+        self.lines[index].events_end - before
     }
 
     /// Two parcels of half the lines each. Only for more than one line.

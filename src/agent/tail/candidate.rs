@@ -113,6 +113,14 @@ impl Candidate {
         }
     }
 
+    /// Forgets what was found out: other bytes may stand there now. An answer that is still under way is not
+    /// taken any more.
+    pub(super) fn begin_again(&mut self) {
+        self.step = Step::New;
+        self.distinct_from.clear();
+        self.agreed.clear();
+    }
+
     /// Whether the rival stood at this candidate's path and was renamed away: then it is another file,
     /// whatever it says.
     pub(super) fn took_the_place_of(&self, rival: &Stream) -> bool {

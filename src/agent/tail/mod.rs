@@ -684,8 +684,29 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) {
-        let vanished: Vec<CandidateKey> =
-            self.candidates.keys().filter(|key| !seen.contains_key(*key)).cloned().collect();
+        let mut vanished: Vec<CandidateKey> = Vec::new();
+        let mut moved: Vec<(CandidateKey, Arc<str>, Arc<Captures>)> = Vec::new();
+        for (key, candidate) in &self.candidates {
+            let Some(sightings) = seen.get(key) else {
+                vanished.push(key.clone());
+                continue;
+            };
+            if sightings.iter().any(|sighting| *sighting.path == *candidate.path) {
+                continue;
+            }
+            // An inode that is known only by a name of no concern was given to another file.
+            let source = self.index_of(&key.0).expect("a candidate is of a source that is known");
+            match self.place_of(source, sightings) {
+                Some((path, captures, _)) => moved.push((key.clone(), path, captures)),
+                None => vanished.push(key.clone()),
+            }
+        }
+        for (key, path, captures) in moved {
+            let candidate = self.candidates.get_mut(&key).expect("it was just listed");
+            candidate.path = path;
+            candidate.captures = captures;
+            candidate.begin_again();
+        }
         for key in vanished {
             let candidate = self.candidates.remove(&key).expect("it was just listed");
             let is_copy = matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. });
@@ -699,20 +720,22 @@ impl Tail {
         for (key, candidate) in &mut self.candidates {
             let Some(sightings) = seen.get(key) else { continue };
             let size = sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0);
+            if size < candidate.size {
+                candidate.begin_again();
+            }
             if size != candidate.size {
                 candidate.size = size;
                 if candidate.step == Step::Young {
                     candidate.step = Step::New;
                 }
             }
-            if !sightings.iter().any(|sighting| *sighting.path == *candidate.path)
-                && let Some(sighting) = sightings.first()
-            {
-                candidate.path = Arc::from(sighting.path.as_str());
-            }
         }
         for (source, files) in &mut self.strangers {
-            files.retain(|file| seen.contains_key(&(Arc::clone(source), *file)));
+            // What stood at a path of the source since is ours, wherever it goes: the inode was used again.
+            files.retain(|file| {
+                let sightings = seen.get(&(Arc::clone(source), *file));
+                sightings.is_some_and(|sightings| sightings.iter().all(|sighting| sighting.matched.is_none()))
+            });
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidate::{Judgement, Step, judge, marks_of_head, tell_tales, told_by_offset};
+use super::candidate::{Candidate, Judgement, Step, judge, marks_of_head, tell_tales, told_by_offset};
 use super::follow::foreign_line;
 use super::stream::{Handle, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, guard_at};
@@ -30,6 +30,8 @@ struct Facts<'a> {
 enum Finding {
     /// It is this stream.
     Is(StreamId),
+    /// This stream's file is wholly the beginning of it: the stream goes on there.
+    Continues(StreamId),
     /// It is none that is known.
     New,
     /// Another question may tell.
@@ -59,6 +61,11 @@ fn rival_was_rewritten(
 fn is_weak_evidence(marks: &[(Offset, Guard)], position: Offset) -> bool {
     let first_line_end = marks.first().map_or(position, |(offset, _)| *offset);
     position > Offset::ZERO && position <= first_line_end
+}
+
+/// Whether some place after the first line is there, too. The first mark stands behind the first line.
+fn agrees_beyond_first_line(tales: &[(Offset, Guard)], told: &BTreeMap<Offset, Option<Guard>>) -> bool {
+    tales.iter().skip(1).any(|(offset, guard)| told.get(offset) == Some(&Some(*guard)))
 }
 
 impl Tail {
@@ -211,6 +218,7 @@ impl Tail {
         let facts = Facts { asked: &asked, print, told: told_by_offset(at, &asked), in_vain };
         match self.find(key, &facts, books) {
             Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
+            Finding::Continues(stream) => self.move_on(key, stream, asked.size, now, out),
             Finding::New if self.candidates[key].adopt_only => {
                 self.candidates.remove(key);
                 self.strangers.entry(Arc::clone(&key.0)).or_default().insert(key.1);
@@ -283,6 +291,7 @@ impl Tail {
         // The largest live file of which the candidate may be a copy, or which may be the start of it.
         let mut live: Option<(u64, StreamId)> = None;
         let mut compare: Option<StreamId> = None;
+        let mut outgrown: Option<(u64, StreamId)> = None;
         let mut questions: BTreeSet<Offset> = BTreeSet::new();
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
@@ -309,15 +318,26 @@ impl Tail {
                         Judgement::Other => distinct.push(id),
                         _ if is_weak && (given_up || in_its_place) => distinct.push(id),
                         Judgement::Same => same = same.max(Some((rival.position, id))),
+                        // Shorter than what was read of a stream that is long gone, and like it in no more than
+                        // the first line: another file that begins so.
+                        Judgement::Unknown if given_up && !agrees_beyond_first_line(&tales, &facts.told) => {
+                            distinct.push(id);
+                        }
                         Judgement::Unknown if given_up && same.is_some() => {}
                         Judgement::Unknown => waits_for = Some(id),
                     }
                 }
+                // A stranger is only searched for what is lost.
+                Place::At { .. } if candidate.adopt_only => {}
                 Place::At { handle, .. } => {
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let both = facts.asked.size.min(rival.size);
-                    if handle == Handle::Open && agreed.0 < both && facts.in_vain != Some(id) {
+                    let open = handle == Handle::Open;
+                    if open && agreed.0 < both && facts.in_vain != Some(id) {
                         compare = Some(id);
+                    }
+                    if open && agreed.0 >= rival.size && facts.asked.size > rival.size {
+                        outgrown = outgrown.max(Some((rival.size, id)));
                     }
                     live = live.max(Some((rival.size, id)));
                 }
@@ -340,7 +360,48 @@ impl Tail {
         if let Some(stream) = compare {
             return Finding::Ask { at: facts.told.keys().copied().collect(), against: Some(stream) };
         }
+        // Only the longest of those that it may be a copy of tells whether it goes on from there.
+        if let Some((size, stream)) = outgrown
+            && live.is_none_or(|(longest, _)| longest == size)
+        {
+            return Finding::Continues(stream);
+        }
         live.map_or(Finding::New, |(_, rival)| Finding::Wait { rival })
+    }
+
+    /// The stream goes on in the candidate, of which its own file is wholly the beginning; that one is the
+    /// copy, then, and held until they differ.
+    fn move_on(&mut self, key: &CandidateKey, id: StreamId, size: u64, now: Now, out: &mut Outbox) {
+        let candidate = self.candidates.remove(key).expect("a candidate that goes on is known");
+        let stream = self.streams.get_mut(&id).expect("a stream that goes on is known");
+        let Place::At { file, handle, .. } = stream.place else { return };
+        if handle != Handle::Closed {
+            out.push(Effect::Close(id));
+        }
+        out.say(
+            NoticeCode::IdentityResolved,
+            format!("{:?} is the beginning of {:?}, which is read on", stream.path, candidate.path),
+        );
+        Self::drop_read(&mut self.reads, &mut self.reserved, stream);
+        let before = std::mem::replace(&mut stream.path, Arc::clone(&candidate.path));
+        stream.first_path = candidate.path;
+        let left = Candidate {
+            path: Arc::clone(&before),
+            captures: std::mem::replace(&mut stream.captures, candidate.captures),
+            size: stream.size,
+            step: Step::New,
+            adopt_only: false,
+            initial: false,
+            floor: None,
+            distinct_from: BTreeSet::new(),
+            agreed: [(id, Offset(stream.size))].into(),
+            said: true,
+        };
+        self.by_file.remove(&(Arc::clone(&key.0), file));
+        self.by_path.remove(&(before, id));
+        self.candidates.insert((Arc::clone(&key.0), file), left);
+        self.resolve_wanted = true;
+        self.settle_at(id, key.1, size, now, out);
     }
 
     fn hold(&mut self, key: &CandidateKey, print: Print, rival: StreamId, out: &mut Outbox) {
@@ -483,7 +544,7 @@ impl Tail {
     fn admit_after_floor(
         &mut self,
         key: &CandidateKey,
-        mut candidate: super::Candidate,
+        mut candidate: Candidate,
         floor: Option<FloorRecord>,
         facts: &Facts<'_>,
         out: &mut Outbox,
