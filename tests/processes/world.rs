@@ -170,7 +170,8 @@ metadata.n = "{{n | int}}"
         assert!(self.awaits(done), "waited in vain for {what}\n{}", self.notices());
     }
 
-    fn awaits(&self, mut done: impl FnMut() -> bool) -> bool {
+    /// Whether the thing was done before the patience was over.
+    pub fn awaits(&self, mut done: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
         while !done() && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));
