@@ -13,7 +13,7 @@ use std::time::Duration;
 use floe::sandbox::SandboxOptions;
 use serde_json::json;
 
-use crate::world::{World, exists, line, noise};
+use crate::world::{World, line, noise};
 
 const ROUNDS: u64 = 20;
 
@@ -45,7 +45,10 @@ fn round(seed: u64) {
     let world = World::with_sandbox(SandboxOptions { faults, seed, ..SandboxOptions::default() });
     // What was rotated before Floe first looked is not its own, so its first look comes before the first line.
     let floe = world.start();
-    world.wait("the first checkpoint", || exists(&world.path("state/checkpoint.json")));
+    let checkpoint = world.path("state/checkpoint.json");
+    world.wait("the first look", || {
+        fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains("\"app\""))
+    });
     floe.kill();
     let done = AtomicBool::new(false);
     let written = thread::scope(|scope| {
