@@ -3,7 +3,7 @@
 //! A stream is tiled by chunks. Only a wholly settled head chunk moves the frontier, and the account moves
 //! with it, so what a checkpoint says of both is one statement.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::config::Settings;
@@ -42,7 +42,7 @@ struct OpenChunk {
     settings: Arc<Settings>,
     /// Bytes of the memory budget.
     charge: u64,
-    condemned: Vec<u32>,
+    condemned: BTreeSet<u32>,
 }
 
 /// What the ledger knows of one stream.
@@ -181,7 +181,7 @@ impl Books {
             values_not_utf8: entry.values_not_utf8,
             settings: entry.settings,
             charge: entry.charge,
-            condemned: Vec::new(),
+            condemned: BTreeSet::new(),
         });
         let number = ledger.first + ledger.chain.len() as u64 - 1;
         self.advance(stream);
@@ -204,7 +204,7 @@ impl Books {
         open.tally.add(Fate::Quarantined(reason), 1, bytes);
         open.owed = open.owed.checked_sub(1).expect("each line is settled once");
         open.letters_owed += 1;
-        open.condemned.push(line.line);
+        open.condemned.insert(line.line);
     }
 
     /// One batch of letters of the chunk is durable.
@@ -316,7 +316,7 @@ fn enter(account: &mut SourceAccount, chunk: &OpenChunk) {
     account.values_not_utf8 += chunk.values_not_utf8;
     let mut last: Option<(u16, u64)> = None;
     for (index, line) in chunk.lines.iter().enumerate() {
-        if !chunk.condemned.is_empty() && chunk.condemned.contains(&(index as u32)) {
+        if chunk.condemned.contains(&(index as u32)) {
             continue;
         }
         account.events += u64::from(line.events);

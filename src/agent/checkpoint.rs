@@ -220,3 +220,49 @@ fn account_of(record: &AccountRecord) -> SourceAccount {
         billed_by_rule: record.billed_by_rule.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Ignored, Quarantined};
+
+    fn checkpoint() -> Checkpoint {
+        let mut account = SourceAccount { read_bytes: 60, events: 3, ..SourceAccount::default() };
+        account.settled.add(Fate::Billed, 3, 30);
+        account.settled.add(Fate::Ignored(Ignored::NoRule), 1, 20);
+        account.settled.add(Fate::Quarantined(Quarantined::BadCost), 1, 10);
+        account
+            .missed
+            .push(Missed { path: "/a".to_owned(), span: Span { start: Offset(1), end: Offset(5) } });
+        let mut checkpoint = Checkpoint { version: VERSION, sequence: 9, ..Checkpoint::default() };
+        checkpoint.set_accounts(&BTreeMap::from([(Arc::from("app"), account)]));
+        checkpoint
+    }
+
+    #[test]
+    fn what_is_sealed_is_read_back() {
+        let read = Checkpoint::read(&seal(&checkpoint())).unwrap();
+        assert_eq!(read, checkpoint());
+        let accounts = read.source_accounts();
+        assert!(accounts["app"].adds_up());
+        let mut again = Checkpoint::default();
+        again.set_accounts(&accounts);
+        assert_eq!(again.accounts, read.accounts);
+    }
+
+    #[test]
+    fn no_damage_goes_unseen() {
+        let whole = seal(&checkpoint());
+        for at in 0..whole.len() {
+            assert_eq!(Checkpoint::read(&whole[..at]), Err(Damage::Checksum), "cut at {at}");
+            let mut altered = whole.clone();
+            altered[at] ^= 1;
+            assert_eq!(Checkpoint::read(&altered), Err(Damage::Checksum), "altered at {at}");
+        }
+        assert_eq!(Checkpoint::read(&vec![0; whole.len()]), Err(Damage::Checksum), "zeroed");
+        let newer = Checkpoint { version: VERSION + 1, ..checkpoint() };
+        assert_eq!(Checkpoint::read(&seal(&newer)), Err(Damage::Version(VERSION + 1)));
+        let other = seal(&serde_json::json!({ "version": VERSION, "unknown": 1 }));
+        assert!(matches!(Checkpoint::read(&other), Err(Damage::Content(_))));
+    }
+}

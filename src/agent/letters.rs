@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::books::ChunkId;
 use super::border::{DiskFault, LettersId, Now};
@@ -39,21 +41,35 @@ pub(super) struct Condemned<'a> {
 }
 
 impl Condemned<'_> {
-    /// The letter as a JSON line. The line's text is not at hand any more; the events that were made of it are.
+    /// The letter as a JSON line. The line's text is not at hand any more; the events that were made of it
+    /// are, word for word: a number must not lose its last digit on the way to a retry.
     pub(super) fn letter(&self) -> Bytes {
-        let events = [b"[", self.events, b"]"].concat();
-        let events: serde_json::Value = serde_json::from_slice(&events).unwrap_or_default();
-        let letter = serde_json::json!({
-            "reason": self.reason.code(),
-            "source": self.source,
-            "path": self.path,
-            "offset": self.span.start.0,
-            "length": self.span.len(),
-            "rule": self.rule,
-            "detail": self.detail,
-            "events": events,
-        });
-        Bytes::from(format!("{letter}\n"))
+        #[derive(Serialize)]
+        struct Letter<'a> {
+            reason: &'static str,
+            source: &'a str,
+            path: &'a str,
+            offset: u64,
+            length: u64,
+            rule: &'a str,
+            detail: &'a str,
+            events: &'a RawValue,
+        }
+        let events = format!("[{}]", String::from_utf8_lossy(self.events));
+        let events: &RawValue = serde_json::from_str(&events).expect("mapping writes events as JSON");
+        let letter = Letter {
+            reason: self.reason.code(),
+            source: self.source,
+            path: self.path,
+            offset: self.span.start.0,
+            length: self.span.len(),
+            rule: self.rule,
+            detail: self.detail,
+            events,
+        };
+        let mut line = serde_json::to_vec(&letter).expect("plain records are always JSON");
+        line.push(b'\n');
+        line.into()
     }
 }
 
@@ -137,4 +153,70 @@ fn blocked_notice(fault: &DiskFault) -> Notice {
         ),
     };
     Notice { code: NoticeCode::QuarantineBlocked, message, hint: Some(hint.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Offset, StreamId};
+
+    const CHUNK: ChunkId = ChunkId { stream: StreamId(1), number: 0 };
+
+    fn now(ms: u64) -> Now {
+        Now { moment: Moment::from_nanos(ms * 1_000_000), wall: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn a_letter_keeps_the_events_word_for_word() {
+        let letter = Condemned {
+            reason: Quarantined::RefusedByPolar,
+            source: "app",
+            path: "/var/log/\"app\".log",
+            span: Span { start: Offset(7), end: Offset(20) },
+            rule: "r",
+            detail: "why",
+            events: br#"{"z":0.1000000000000000055511,"a":"\ud800"},{"n":1e999}"#,
+        };
+        let expected = concat!(
+            r#"{"reason":"refused_by_polar","source":"app","path":"/var/log/\"app\".log","offset":7,"length":13,"#,
+            r#""rule":"r","detail":"why","events":[{"z":0.1000000000000000055511,"a":"\ud800"},{"n":1e999}]}"#,
+            "\n"
+        );
+        assert_eq!(std::str::from_utf8(&letter.letter()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_full_quarantine_is_told_once_and_tried_again() {
+        let mut letters = Letters::default();
+        letters.push(CHUNK, Bytes::from_static(b"{}\n"));
+        for try_at in [0, 5_000, 10_000] {
+            let (id, text) = letters.next_write(now(try_at)).expect("it is time");
+            assert_eq!(&text[..], b"{}\n");
+            assert!(letters.deadline().is_none(), "the answer comes first");
+            let (chunks, notice) = letters.written(id, &Err(DiskFault::Full), now(try_at));
+            assert_eq!((chunks.len(), notice.is_some()), (0, try_at == 0));
+            assert!(letters.is_blocked() && letters.next_write(now(try_at + 4_999)).is_none());
+        }
+        let (id, _) = letters.next_write(now(15_000)).expect("it is time");
+        let (chunks, notice) = letters.written(id, &Ok(()), now(15_000));
+        assert_eq!(
+            (chunks, notice.map(|notice| notice.code)),
+            (vec![CHUNK], Some(NoticeCode::QuarantineUnblocked))
+        );
+        assert!(letters.are_home() && !letters.is_blocked());
+    }
+
+    #[test]
+    fn letters_are_written_in_order_and_a_giant_goes_alone() {
+        let mut letters = Letters::default();
+        for size in [10, 2 * MOST_AT_ONCE, 20, 30] {
+            letters.push(CHUNK, Bytes::from(vec![b'x'; size]));
+        }
+        for expected in [10, 2 * MOST_AT_ONCE, 50] {
+            let (id, text) = letters.next_write(now(0)).unwrap();
+            assert_eq!(text.len(), expected);
+            letters.written(id, &Ok(()), now(0));
+        }
+        assert!(letters.are_home());
+    }
 }

@@ -319,7 +319,7 @@ impl Agent {
         while let Some((request, body)) = self.ship.next_post(now) {
             self.out.push(Effect::Post { request, body });
         }
-        self.out.effects.extend(self.ship.held_notice().map(Effect::Tell));
+        self.out.effects.extend(self.ship.held_notice(now).map(Effect::Tell));
         self.say_quarantined();
         self.save_if_due();
         self.stop_if_home();

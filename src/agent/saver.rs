@@ -85,3 +85,51 @@ impl Saver {
         (self.saving.is_none() && self.saved != Some(changes)).then(|| self.ready_at(urgent))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(ms: u64) -> Now {
+        Now { moment: Moment::from_nanos(ms * 1_000_000), wall: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn a_change_is_saved_at_most_once_a_second_or_soon_when_it_is_urgent() {
+        let mut saver = Saver::new(7);
+        let (save, sequence) = saver.begin(1, false, now(100)).expect("nothing is saved yet");
+        assert_eq!(sequence, 8);
+        assert!(saver.begin(2, true, now(2_000)).is_none(), "one at a time");
+        assert!(saver.ended(save, &Ok(()), now(120)).is_none());
+        assert!(saver.is_saved(1) && !saver.is_saved(2));
+        assert!(saver.begin(1, true, now(5_000)).is_none(), "it is saved");
+        assert_eq!(saver.deadline(1, true), None);
+        assert!(saver.begin(2, false, now(1_099)).is_none());
+        assert!(saver.begin(2, true, now(109)).is_none());
+        assert_eq!(saver.deadline(2, false), Some(now(1_100).moment));
+        assert_eq!(saver.deadline(2, true), Some(now(110).moment));
+        assert!(saver.begin(2, true, now(110)).is_some());
+    }
+
+    #[test]
+    fn a_disk_that_says_no_is_told_once_and_asked_again() {
+        let mut saver = Saver::new(0);
+        let mut said = Vec::new();
+        for (at, result) in [(0, Err(DiskFault::Full)), (1_000, Err(DiskFault::Denied)), (2_000, Ok(()))] {
+            let (save, _) = saver.begin(1, true, now(at)).expect("it is time");
+            said.push(saver.ended(save, &result, now(at)).map(|notice| notice.code));
+            assert!(saver.begin(1, true, now(at + 999)).is_none());
+        }
+        assert_eq!(said, [Some(NoticeCode::CheckpointUnsaved), None, Some(NoticeCode::CheckpointSaved)]);
+        assert!(saver.is_saved(1));
+    }
+
+    #[test]
+    fn what_changed_while_a_save_was_under_way_is_not_saved() {
+        let mut saver = Saver::new(0);
+        let (save, _) = saver.begin(1, false, now(0)).unwrap();
+        assert!(saver.ended(SaveId(1), &Ok(()), now(1)).is_none(), "the floors' answer is another part's");
+        saver.ended(save, &Ok(()), now(1));
+        assert!(!saver.is_saved(2));
+    }
+}

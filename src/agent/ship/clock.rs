@@ -67,17 +67,18 @@ impl PolarClock {
         }
         self.samples.push_back(sample);
         let (lower, upper) = self.bounds(now.moment)?;
-        let ahead = if now.wall > upper {
-            now.wall.as_second() - upper.as_second()
+        let outside = if now.wall > upper {
+            now.wall.duration_since(upper)
         } else if now.wall < lower {
-            now.wall.as_second() - lower.as_second()
+            now.wall.duration_since(lower)
         } else {
-            0
+            SignedDuration::ZERO
         };
-        let differs = ahead.abs() >= 1;
+        // The bounds move by up to a second, so what was said holds until the clock is well within them.
+        let differs = if self.differs { !outside.is_zero() } else { outside.as_secs() != 0 };
         let changed = differs != self.differs;
         self.differs = differs;
-        changed.then_some(ahead)
+        changed.then_some(outside.as_secs())
     }
 
     /// Polar has called a timestamp future that this clock had not.
@@ -133,6 +134,24 @@ mod tests {
         let mut clock = PolarClock::default();
         assert_eq!(heard(&mut clock, 1000, "2026-11-20T11:00:00.700Z", "2026-11-20T10:00:00Z"), Some(3599));
         assert_eq!(clock.now(now(1500, "2026-11-20T11:00:01.2Z")).to_string(), "2026-11-20T10:00:00.5Z");
+    }
+
+    #[test]
+    fn a_difference_is_said_when_it_comes_and_when_it_goes() {
+        let table = [
+            ("10:00:02.000", "10:00:00", None, "within the second of the header"),
+            ("10:00:02.600", "10:00:01", None, "outside by less than a second"),
+            ("10:00:05.400", "10:00:02", Some(2), "more than a second ahead"),
+            ("10:00:06.400", "10:00:03", None, "still ahead"),
+            ("10:00:05.500", "10:00:04", None, "outside by half a second"),
+            ("10:00:05.500", "10:00:05", Some(0), "within"),
+            ("09:00:00.000", "10:00:06", Some(-3606), "behind"),
+        ];
+        let mut clock = PolarClock::default();
+        for (index, (wall, date, expected, what)) in table.into_iter().enumerate() {
+            let (wall, date) = (format!("2026-11-20T{wall}Z"), format!("2026-11-20T{date}Z"));
+            assert_eq!(heard(&mut clock, 1000 + 1000 * index as u64, &wall, &date), expected, "{what}");
+        }
     }
 
     #[test]

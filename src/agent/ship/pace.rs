@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
+use crate::agent::border::RequestId;
+use crate::agent::notice::NoticeCode;
 use crate::model::Moment;
 
 /// The first wait after a failure; each further one may be twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// No wait is longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A wait of a 429 without `Retry-After`: Polar's window.
 pub(super) const RATE_WINDOW: Duration = Duration::from_secs(60);
@@ -25,7 +27,7 @@ impl Jitter {
         Self(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -130,44 +132,83 @@ impl Width {
     }
 }
 
-/// Whether sending is open, and if not, why and until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Gate {
-    Open,
-    /// Polar said when to come again.
-    Waiting {
-        until: Moment,
-    },
-    /// Everything fails, or Polar refuses us: one probe at a time.
-    Probing {
-        next: Moment,
-        failures: u32,
-        why: String,
-        refused: bool,
-    },
+/// Whether sending is open; while it is closed, one request at a time feels its way.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    closed: Option<Closed>,
+}
+
+/// Why the gate is closed, and until when.
+#[derive(Debug)]
+pub(super) struct Closed {
+    /// The first request that was not sent yet when the gate closed. Answers to those before it say nothing
+    /// about how things are now.
+    since: RequestId,
+    opens: Moment,
+    /// Failures in a row of requests sent since then; the failure that closed it is the first.
+    failures: u32,
+    why: String,
+    /// What the operator was told last.
+    told: Option<(NoticeCode, String)>,
 }
 
 impl Gate {
-    /// The next probe's time after one more failure.
-    pub(super) fn after_failure(&self, now: Moment, jitter: &mut Jitter, why: String, refused: bool) -> Self {
-        let failures = match self {
-            Self::Probing { failures, .. } => failures.saturating_add(1),
-            Self::Open | Self::Waiting { .. } => 1,
-        };
-        Self::Probing { next: now + jitter.backoff(failures, LONGEST_WAIT), failures, why, refused }
+    /// Closes the gate if it is open; `next` is the next request to be sent.
+    pub(super) fn close(&mut self, next: RequestId, why: &str) -> &mut Closed {
+        let closed = self.closed.get_or_insert_with(|| Closed {
+            since: next,
+            opens: Moment::START,
+            failures: 0,
+            why: String::new(),
+            told: None,
+        });
+        why.clone_into(&mut closed.why);
+        closed
+    }
+
+    /// A request succeeded: opens the gate if it was sent since the gate closed. Gives what the operator was
+    /// told meanwhile.
+    pub(super) fn passed(&mut self, request: RequestId) -> Option<NoticeCode> {
+        let closed = self.closed.take_if(|closed| request >= closed.since)?;
+        closed.told.map(|(code, _)| code)
     }
 
     pub(super) fn opens_at(&self) -> Moment {
-        match self {
-            Self::Open => Moment::START,
-            Self::Waiting { until } => *until,
-            Self::Probing { next, .. } => *next,
+        self.closed.as_ref().map_or(Moment::START, |closed| closed.opens)
+    }
+
+    /// Why at most one request may be under way.
+    pub(super) fn why(&self) -> Option<&str> {
+        self.closed.as_ref().map(|closed| closed.why.as_str())
+    }
+}
+
+impl Closed {
+    /// Counts a failure and puts the next probe off. Requests that were under way when the gate closed fail
+    /// for the same cause: they count as one.
+    pub(super) fn count_failure(&mut self, now: Moment, request: RequestId, jitter: &mut Jitter) {
+        if self.failures == 0 || request >= self.since {
+            self.failures += 1;
+            self.put_off(now + jitter.backoff(self.failures, LONGEST_WAIT));
         }
     }
 
-    /// Whether at most one request may be under way.
-    pub(super) fn is_narrow(&self) -> bool {
-        !matches!(self, Self::Open)
+    pub(super) fn put_off(&mut self, until: Moment) {
+        self.opens = self.opens.max(until);
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// What the operator was told last since the gate closed.
+    pub(super) fn told(&self) -> Option<(NoticeCode, &str)> {
+        self.told.as_ref().map(|(code, why)| (*code, why.as_str()))
+    }
+
+    /// Notes that the operator is told why the gate is closed.
+    pub(super) fn tell(&mut self, code: NoticeCode) {
+        self.told = Some((code, self.why.clone()));
     }
 }
 
@@ -199,7 +240,7 @@ mod tests {
                 let within = sent[index..].iter().take_while(|moment| **moment < end).count();
                 assert!(within <= per_minute as usize + 1, "{within} of {per_minute} from {start:?}");
             }
-            assert!(sent.len() as u32 >= per_minute * 4, "{} of {per_minute}", sent.len());
+            assert!(sent.len() as u32 >= (per_minute - 1).max(1) * 4, "{} of {per_minute}", sent.len());
         }
     }
 

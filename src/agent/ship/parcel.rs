@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::agent::books::{ChunkId, LineId};
+use crate::agent::border::RequestId;
 use crate::model::{BilledLine, Moment};
 use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
 
@@ -59,16 +60,23 @@ pub(super) struct ParcelLine {
 pub(super) struct Aside {
     pub id: LineId,
     pub events: Bytes,
-    /// How many events these are.
+    /// How many events that are.
     pub count: u32,
     pub detail: String,
 }
 
-/// Failures of a parcel that may be its data's fault.
+/// What speaks for it that a parcel fails by its data's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspicion {
+    /// The next request when the suspicion began, with the parcel that this one came out of.
+    pub first: RequestId,
+    /// The next request when it failed last (or was split off).
+    pub since: RequestId,
+    /// How often it failed after another request, sent since its failure before, had passed.
+    pub rounds: u32,
+    /// Failures among those that [`Suspicion::failures_before`] counts.
     pub failures: u32,
-    /// Successes and failures of all other parcels when this one failed first.
+    /// Successes and failures of all parcels when this one failed first.
     pub successes_before: u64,
     pub failures_before: u64,
 }
@@ -85,6 +93,8 @@ pub(super) struct Parcel {
     pub failures: u32,
     pub not_before: Moment,
     pub suspicion: Option<Suspicion>,
+    /// It came out of a larger one, and that was told.
+    pub is_part: bool,
     pub aside: Vec<Aside>,
 }
 
@@ -117,30 +127,36 @@ impl Parcel {
         for index in wanted {
             packing.add(self.lines[index].id, &self.events_of(index), false, self.count_of(index));
         }
-        self.inherit(packing)
+        self.heir(packing)
     }
 
-    /// A parcel of lines that were set aside from this one and those before it.
+    /// A parcel of lines that were set aside from this one; `None` for none.
     pub(super) fn of_aside(&self, aside: &[Aside]) -> Option<Self> {
         let mut packing = Packing::default();
-        for Aside { id, events, count, .. } in aside {
-            packing.add(*id, events, false, *count);
-        }
-        self.inherit(packing)
+        aside.iter().for_each(|aside| packing.add(aside.id, &aside.events, false, aside.count));
+        self.heir(packing)
     }
 
-    fn inherit(&self, packing: Packing) -> Option<Self> {
-        let mut parcel = packing.seal()?;
-        parcel.fresh = self.fresh;
-        parcel.natural_ids = self.natural_ids;
-        parcel.maybe_sent = self.maybe_sent;
-        Some(parcel)
+    fn heir(&self, packing: Packing) -> Option<Self> {
+        let parcel = packing.seal()?;
+        Some(Self {
+            fresh: self.fresh,
+            natural_ids: self.natural_ids,
+            maybe_sent: self.maybe_sent,
+            is_part: self.is_part,
+            ..parcel
+        })
     }
 
-    /// How many events the line has.
+    /// Events of the line.
     pub(super) fn count_of(&self, index: usize) -> u32 {
         let before = index.checked_sub(1).map_or(0, |before| self.lines[before].events_end);
         self.lines[index].events_end - before
+    }
+
+    /// Bytes of the events, with a comma after each.
+    pub(super) fn event_bytes(&self) -> usize {
+        self.body.len() + 1 - BODY_PREFIX.len() - BODY_SUFFIX.len()
     }
 
     /// Two parcels of half the lines each. Only for more than one line.
@@ -203,6 +219,7 @@ impl Packing {
             failures: 0,
             not_before: Moment::START,
             suspicion: None,
+            is_part: false,
             aside: Vec::new(),
         })
     }
