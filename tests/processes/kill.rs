@@ -23,7 +23,7 @@ fn killed_at_any_moment_every_line_is_billed_once() {
     let seeds: Vec<u64> = match number("FLOE_SEED") {
         Some(seed) => vec![seed],
         None => {
-            let first = std::process::id() as u64 * 1_000_000;
+            let first = u64::from(std::process::id()) * 1_000_000;
             (first..first + number("FLOE_ROUNDS").unwrap_or(ROUNDS)).collect()
         }
     };
@@ -69,7 +69,7 @@ fn round(seed: u64) {
     world.wait_for_billed(written.billable.iter().copied());
     // What a killed process sent last is billed, but not in the account until it is read again.
     let expected = json!({ "lines": written.lines, "bytes": written.bytes });
-    let caught_up = world.awaits(|| world.account().0["sources"]["app"]["read"] == expected);
+    let caught_up = World::awaits(|| world.account().0["sources"]["app"]["read"] == expected);
     floe.stop();
     let (account, right) = world.account();
     assert!(right && caught_up, "{expected} was written; {account:#}\n{}", world.notices());

@@ -148,7 +148,7 @@ metadata.n = "{{n | int}}"
         let expected: BTreeSet<u64> = numbers.into_iter().collect();
         let count = expected.len();
         // Too few are told below, with their numbers.
-        self.awaits(|| self.sandbox.events().len() >= count);
+        Self::awaits(|| self.sandbox.events().len() >= count);
         let billed = self.billed();
         let missing: Vec<u64> =
             expected.iter().copied().filter(|number| !billed.contains_key(number)).collect();
@@ -167,11 +167,11 @@ metadata.n = "{{n | int}}"
     /// Waits for a thing that another process does.
     #[track_caller]
     pub fn wait(&self, what: &str, done: impl FnMut() -> bool) {
-        assert!(self.awaits(done), "waited in vain for {what}\n{}", self.notices());
+        assert!(Self::awaits(done), "waited in vain for {what}\n{}", self.notices());
     }
 
     /// Whether the thing was done before the patience was over.
-    pub fn awaits(&self, mut done: impl FnMut() -> bool) -> bool {
+    pub fn awaits(mut done: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
         while !done() && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));
