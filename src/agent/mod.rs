@@ -126,7 +126,9 @@ impl Agent {
             }
             Input::Opened { stream, result } => self.tail.opened(stream, &result, now, &mut self.out),
             Input::Mapped { read, result, size } => {
-                if let Some(arrived) = self.tail.mapped(read, result, size, now, &mut self.out) {
+                if let Some(arrived) =
+                    self.tail.mapped(read, result, size, now, &mut self.books, &mut self.out)
+                {
                     self.enter(arrived);
                 }
             }
