@@ -318,6 +318,7 @@ impl Agent {
         if let Some((letters, text)) = self.letters.next_write(now) {
             self.out.push(Effect::Quarantine { letters, text });
         }
+        self.ship.set_awaited(self.tail.is_starved());
         while let Some((request, body)) = self.ship.next_post(now) {
             self.out.push(Effect::Post { request, body });
         }

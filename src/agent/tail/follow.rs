@@ -297,7 +297,6 @@ impl Tail {
 
     /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took
     /// its end. Reading goes on from the last mark; what is read twice has the same ids.
-    #[expect(clippy::too_many_arguments, reason = "the answer to one question")]
     fn rolled_back(
         &mut self,
         id: StreamId,
@@ -453,6 +452,12 @@ impl Tail {
             return Some(self.order(id, room, now, polar_now));
         }
         None
+    }
+
+    /// After [`Tail::next_read`]: whether there is something to read, and a window or the memory forbids it
+    /// until something is settled.
+    pub(in crate::agent) fn is_starved(&self) -> bool {
+        self.reads.is_empty() && !(self.stalled.is_empty() && self.ready.is_empty())
     }
 
     fn order(&mut self, id: StreamId, room: u64, now: Now, polar_now: jiff::Timestamp) -> ReadOrder {
