@@ -195,6 +195,8 @@ impl Oracle {
         };
         if entry.standing == Standing::Owed {
             self.owed.insert(line);
+            // Another line with the same natural id may be there already.
+            self.settle(line);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use floe::agent::checkpoint::Floors;
 use floe::agent::{Agent, RequestId};
 use floe::mapping::Scratch;
-use floe::model::{StreamId, Tally};
+use floe::model::{FileKey, StreamId, Tally};
 
 use crate::disk::{ContentId, Disk, NodeId};
 
@@ -16,6 +16,8 @@ pub struct Process {
     pub agent: Agent,
     /// It began without a checkpoint.
     pub fresh: bool,
+    /// Keys of rotated files that its checkpoint takes for strangers.
+    pub strangers: BTreeSet<FileKey>,
     pub floors: Floors,
     pub has_looked: bool,
     pub handles: BTreeMap<StreamId, NodeId>,
@@ -40,12 +42,20 @@ pub struct Reach {
 }
 
 impl Process {
-    pub fn new(number: u32, started: u64, agent: Agent, fresh: bool, floors: Floors) -> Self {
+    pub fn new(
+        number: u32,
+        started: u64,
+        agent: Agent,
+        fresh: bool,
+        strangers: BTreeSet<FileKey>,
+        floors: Floors,
+    ) -> Self {
         Self {
             number,
             started,
             agent,
             fresh,
+            strangers,
             floors,
             has_looked: false,
             handles: BTreeMap::new(),

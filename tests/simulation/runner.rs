@@ -21,6 +21,9 @@ pub fn play(seed: u64, plant: Option<Plant>, told: bool) -> Result<Ending, Viola
             .unwrap_or("a panic without words");
         Err(Violation { invariant: Invariant::AgentAgrees, details: details.to_owned() })
     });
+    if told && let (Err(_), Some(process)) = (&ended, &simulation.process) {
+        println!("{:?}", process.agent);
+    }
     ended.map_err(|violation| {
         let steps: Vec<&str> = simulation.history.recent().collect();
         let details = format!("{}\nthe last steps:\n  {}", violation.details, steps.join("\n  "));
@@ -70,7 +73,7 @@ pub fn play_all(seeds: Range<u64>) -> u64 {
 }
 
 /// After so many broken histories the run ends.
-const MOST_TOLD: usize = 10;
+const MOST_TOLD: usize = 20;
 
 fn seeds_of(broken: &[(u64, Violation)]) -> Vec<u64> {
     broken.iter().map(|(seed, _)| *seed).collect()

@@ -3,6 +3,7 @@
 //! A read sees the bytes that stand there when it is answered, or sometimes those of when it was asked; a save
 //! that a crash interrupts leaves the old checkpoint, the new one, or a torn one and the one before.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -312,15 +313,18 @@ impl Simulation {
         if std::mem::replace(&mut process.has_looked, true) {
             return;
         }
+        let process = self.process.as_ref().expect("just seen");
+        let rotated = self.disk.names().filter(|(path, _)| !self.storm.matches(path)).map(|(_, node)| node);
+        // A checkpoint knows strangers by their inodes. One that was used again since it was saved belongs to
+        // a file that Floe cannot tell from the stranger.
+        let is_stranger =
+            |node: &NodeId| process.fresh || process.strangers.contains(&self.disk.node(*node).key);
+        let strangers: BTreeSet<NodeId> = rotated.filter(is_stranger).collect();
         if process.fresh {
-            self.storm.strangers = self
-                .disk
-                .names()
-                .filter(|(path, _)| !self.storm.matches(path))
-                .map(|(_, node)| node)
-                .collect();
-            self.excuse_what_is_gone();
+            self.storm.strangers.clear();
         }
+        self.storm.strangers.extend(strangers);
+        self.excuse_what_is_gone();
         self.floors_begin();
     }
 

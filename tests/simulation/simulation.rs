@@ -168,6 +168,7 @@ impl Simulation {
             }
             self.step()?;
         }
+        self.storm.trickles = false;
         self.drain_and_stop()?;
         invariants::everything_came_home(self)?;
         Ok(Ending { hash: self.history.hash(), steps: self.steps })
@@ -279,12 +280,15 @@ impl Simulation {
             checkpoint.as_ref().map(|checkpoint| checkpoint.sequence)
         ));
         let fresh = checkpoint.is_none();
+        let strangers =
+            checkpoint.iter().flat_map(|checkpoint| checkpoint.strangers.values().flatten()).copied();
+        let strangers = strangers.collect();
         let rules = Arc::new(Rules::compile(&self.settings));
         let restored = Restored { checkpoint, checkpoint_lost, floors: floors.clone() };
         let seed = self.random.next();
         let now = Now { moment: Moment::START, wall: self.host_now() };
         let agent = Agent::new(self.believed_settings(), rules, restored, now, seed);
-        self.process = Some(Process::new(self.processes, self.clock, agent, fresh, floors));
+        self.process = Some(Process::new(self.processes, self.clock, agent, fresh, strangers, floors));
         self.carry_out()
     }
 

@@ -568,7 +568,9 @@ impl Tail {
         match source.floors {
             FloorState::Set | FloorState::Saving(_) => return,
             FloorState::Again { at } if now.moment < at => return,
-            FloorState::Again { .. } | FloorState::Unset => {}
+            // What was written since the first look is ours, whatever the disk says meanwhile.
+            FloorState::Again { .. } => return self.save_floors_of(index, out),
+            FloorState::Unset => {}
         }
         let id = Arc::clone(&source.id);
         let of_source = || seen.iter().filter(|((source, _), _)| *source == id);
@@ -597,6 +599,10 @@ impl Tail {
             .collect();
         books.account(&id).skipped_bytes = records.iter().map(|record| record.floor.0).sum();
         self.floors.sources.insert(id.to_string(), records);
+        self.save_floors_of(index, out);
+    }
+
+    fn save_floors_of(&mut self, index: usize, out: &mut Outbox) {
         let save = SaveId(self.new_id());
         self.sources[index].floors = FloorState::Saving(save);
         out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
