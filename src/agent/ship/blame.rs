@@ -3,8 +3,8 @@
 //! A parcel is at fault only when others pass while it fails; when nothing passes, Polar is. So a failure
 //! counts against a parcel only if another request, *sent since its failure before*, has passed: what was
 //! under way already says nothing about how things are now. Where there is nothing else to send (a suspect
-//! holds the window of its stream), an event that Polar has taken goes again as a witness. A line that Polar names is believed once the
-//! others of its batch have succeeded without it.
+//! holds the window of its stream), an event that Polar has taken goes again as a witness. A line that Polar
+//! names is believed once the others of its batch have succeeded without it.
 
 use std::collections::BTreeMap;
 
