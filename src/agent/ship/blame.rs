@@ -3,8 +3,8 @@
 //! A parcel is at fault only when others pass while it fails; when nothing passes, Polar is. So a failure
 //! counts against a parcel only if another request, *sent since its failure before*, has passed: what was
 //! under way already says nothing about how things are now. Where there is nothing else to send (a suspect
-//! holds the window of its stream), an event that Polar has taken goes again as a witness. A line that Polar names is believed once the
-//! others of its batch have succeeded without it.
+//! holds the window of its stream), an event that Polar has taken goes again as a witness. A line that Polar
+//! names is believed once the others of its batch have succeeded without it.
 
 use std::collections::BTreeMap;
 
@@ -158,13 +158,14 @@ impl Ship {
         charge: Charge,
         verdicts: &mut Vec<Verdict>,
     ) {
+        if charge.by_chance {
+            self.count_first_failure(&parcel);
+        }
         parcel.failures += 1;
         let mut suspicion = parcel.suspicion.unwrap_or_else(|| self.suspicion());
         let others_pass = self.last_success >= suspicion.since;
         suspicion.since = self.next_request;
         suspicion.rounds += u32::from(others_pass);
-        suspicion.failures += u32::from(charge.by_chance);
-        self.failures += u64::from(charge.by_chance);
         parcel.suspicion = Some(suspicion);
         self.is_witnessed = false;
         if self.is_its_data(&parcel, suspicion, charge.by_chance) {
@@ -204,11 +205,15 @@ impl Ship {
         verdicts: &mut Vec<Verdict>,
     ) {
         match outcome {
-            Outcome::Answer(Answer::Accepted { .. }) => self.passed(request, verdicts),
+            Outcome::Answer(Answer::Accepted { .. }) => {
+                self.successes += 1;
+                self.passed(request, verdicts);
+            }
             Outcome::Answer(Answer::Throttled { retry_after_seconds }) => {
                 self.close_for_rate_limit(now, *retry_after_seconds, verdicts);
             }
             _ => {
+                self.failures += 1;
                 self.slow_down(now, request, "Polar takes nothing");
             }
         }
@@ -220,7 +225,6 @@ impl Ship {
             first: self.next_request,
             since: self.next_request,
             rounds: 0,
-            failures: 0,
             successes_before: self.successes,
             failures_before: self.failures,
         }
@@ -243,18 +247,15 @@ impl Ship {
             return false;
         }
         let chance = self.chance(suspicion);
-        match splits {
-            true => suspicion.rounds >= ROUNDS_TO_SPLIT && chance < CHANCE_TO_SPLIT,
-            false => chance < CHANCE_TO_CONDEMN,
-        }
+        let is_enough = if splits { CHANCE_TO_SPLIT } else { CHANCE_TO_CONDEMN };
+        suspicion.rounds >= ROUNDS_TO_SPLIT && chance < is_enough
     }
 
-    /// How likely a parcel without a fault fails so often, given how the others fare.
+    /// How likely a parcel without a fault fails so often, given how others fare at their first try.
     fn chance(&self, suspicion: Suspicion) -> f64 {
         let passed = (self.successes - suspicion.successes_before) as f64;
-        let all_failed = (self.failures - suspicion.failures_before) as f64;
-        let others_failed = (all_failed - f64::from(suspicion.failures)).max(0.0);
-        let rate = (others_failed + 1.0) / (others_failed + passed + 2.0);
+        let failed = (self.failures - suspicion.failures_before) as f64;
+        let rate = (failed + 1.0) / (failed + passed + 2.0);
         rate.powi(i32::try_from(suspicion.rounds).unwrap_or(i32::MAX))
     }
 

@@ -93,7 +93,8 @@ pub(super) struct Ship {
     budget: Budget,
     width: Width,
     gate: Gate,
-    /// Requests with events that succeeded, and that failed by a 5xx or without an answer.
+    /// How Polar fares: whole parcels that succeeded at their first try, and that failed then by a 5xx or
+    /// without an answer. What is tried again, or came out of a split, is no fair sample. The witness counts.
     successes: u64,
     failures: u64,
     /// The youngest request that succeeded, and the youngest whose events were new.
@@ -383,6 +384,9 @@ impl Ship {
         duplicates: u64,
         verdicts: &mut Vec<Verdict>,
     ) {
+        if parcel.failures == 0 && !parcel.is_part {
+            self.successes += 1;
+        }
         self.passed(request, verdicts);
         self.last_taken = self.last_taken.max(request);
         self.split_in_doubt = 0;
@@ -411,7 +415,6 @@ impl Ship {
     }
 
     fn passed(&mut self, request: RequestId, verdicts: &mut Vec<Verdict>) {
-        self.successes += 1;
         self.last_success = self.last_success.max(request);
         let told = self.gate.passed(request);
         if matches!(told, Some(NoticeCode::PolarRefuses | NoticeCode::PolarUnreachable)) {
@@ -492,12 +495,18 @@ impl Ship {
         why: &str,
         verdicts: &mut Vec<Verdict>,
     ) {
+        self.count_first_failure(&parcel);
         parcel.maybe_sent = true;
         parcel.failures += 1;
-        self.failures += 1;
         let failures = self.slow_down(now, request, why);
         self.say_unreachable(failures, why, verdicts);
         self.try_again(now, parcel);
+    }
+
+    fn count_first_failure(&mut self, parcel: &Parcel) {
+        if parcel.failures == 0 && !parcel.is_part {
+            self.failures += 1;
+        }
     }
 
     /// A failure that may be everybody's: the gate closes. Returns how many there were in a row.

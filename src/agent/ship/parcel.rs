@@ -74,9 +74,7 @@ pub(super) struct Suspicion {
     pub since: RequestId,
     /// How often it failed after another request, sent since its failure before, had passed.
     pub rounds: u32,
-    /// Failures among those that [`Suspicion::failures_before`] counts.
-    pub failures: u32,
-    /// Successes and failures of all parcels when this one failed first.
+    /// Successes and failures that the ship had counted when the suspicion began.
     pub successes_before: u64,
     pub failures_before: u64,
 }
