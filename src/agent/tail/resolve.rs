@@ -447,6 +447,8 @@ impl Tail {
         if given_up {
             books.found_again(&stream.source, stream.position);
         }
+        // What the head of the lost file said beyond need not come true in a file that is shorter.
+        books.forget_marks_beyond(id, stream.position);
         stream.path = candidate.path;
         if is_matched {
             // It lives on at a path of its own: it was not rotated away.
