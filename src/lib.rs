@@ -3,6 +3,9 @@
 //! `ARCHITECTURE.md` has the picture. Imports go one way, in the order of the modules below; a test in
 //! `tests/architecture` keeps it so.
 
+// A guarantee is said with `expect`; what is not guaranteed is returned.
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod model;
 pub mod polar;
 pub mod config;

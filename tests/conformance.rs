@@ -124,7 +124,7 @@ fn send(step: &Step, sandbox: &SandboxHandle) -> Received {
         (None, None) => Vec::new(),
     };
     let mut request = format!("{} {} HTTP/1.1\r\n", step.method, filled(&step.path, sandbox));
-    let mut header = |name: &str, value: &str| request.push_str(&format!("{name}: {value}\r\n"));
+    let mut header = |name: &str, value: &str| request.extend([name, ": ", value, "\r\n"]);
     header("Host", &sandbox.address().to_string());
     header("Connection", "close");
     let overridden = |name: &str| step.headers.keys().any(|key| key.eq_ignore_ascii_case(name));

@@ -126,7 +126,9 @@ impl Agent {
             }
             Input::Opened { stream, result } => self.tail.opened(stream, &result, now, &mut self.out),
             Input::Mapped { read, result, size } => {
-                if let Some(arrived) = self.tail.mapped(read, result, size, now, &mut self.out) {
+                if let Some(arrived) =
+                    self.tail.mapped(read, result, size, now, &mut self.books, &mut self.out)
+                {
                     self.enter(arrived);
                 }
             }
@@ -316,6 +318,7 @@ impl Agent {
         if let Some((letters, text)) = self.letters.next_write(now) {
             self.out.push(Effect::Quarantine { letters, text });
         }
+        self.ship.set_awaited(self.tail.is_starved());
         while let Some((request, body)) = self.ship.next_post(now) {
             self.out.push(Effect::Post { request, body });
         }

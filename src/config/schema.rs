@@ -114,7 +114,7 @@ fn limits() -> Value {
         &[],
         &json!({
             "memory": described("size", "Mapped but unsettled bytes in memory, at least 2MiB. Default: 4MiB."),
-            "window": described("size", "How far a file is read ahead of what is settled. Default: 2MiB."),
+            "window": described("size", "How far a file is read ahead of what is settled. Default: 64MiB."),
             "quarantine_max_bytes": described("size", "Room for lines that could not be billed. Default: 256MiB."),
             "quarantine_malformed_max_bytes": described("size", "The part of it for malformed and over-long lines. Default: 16MiB."),
             "mapping_threads": described("count", "Threads that map lines, 1 to 64. Default: 1."),

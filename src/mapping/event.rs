@@ -14,6 +14,9 @@ use crate::config::language::{Cost, Customer, EventTemplate, Llm, Value};
 use crate::model::Quarantined;
 use crate::polar::limits;
 
+/// Whole numbers of so many digits are taken as they stand.
+const MOST_PLAIN_DIGITS: usize = 18;
+
 /// What a written event has that its line must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Written {
@@ -127,11 +130,17 @@ impl<'s> EventWriter<'_, 's> {
     }
 
     fn text(&mut self, text: &Text<'_>, field: impl std::fmt::Display) -> Result<(), Refusal> {
+        self.written.replaced += u32::from(text.replaced);
+        if is_plain(&text.text) {
+            self.out.push(b'"');
+            self.out.extend_from_slice(text.text.as_bytes());
+            self.out.push(b'"');
+            return Ok(());
+        }
         if memchr::memchr(0, text.text.as_bytes()).is_some() {
             let detail = format!("{field} holds a NUL character");
             return Err(Refusal { reason: Quarantined::Nul, detail });
         }
-        self.written.replaced += u32::from(text.replaced);
         write_text(self.out, &text.text);
         Ok(())
     }
@@ -271,7 +280,9 @@ impl<'s> EventWriter<'_, 's> {
                 self.text(&text, format_args!("metadata.{key}"))?;
             }
             Found::Number(source) => {
-                if !is_finite(&source) {
+                // Only many digits or an exponent can make a number too large.
+                let short = source.len() <= MOST_PLAIN_DIGITS && !source.contains(['e', 'E']);
+                if !short && !is_finite(&source) {
                     let bad = Bad(format!("is {}, which is too large", super::found::shortened(&source)));
                     return Err(refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), &bad));
                 }
@@ -294,7 +305,8 @@ impl<'s> EventWriter<'_, 's> {
 
     fn number(&mut self, number: Decimal) {
         use std::io::Write as _;
-        write!(self.out, "{}", number.normalize()).expect("writing to memory does not fail");
+        let number = number.normalize();
+        write!(self.out, "{number}").expect("writing to memory does not fail");
     }
 
     fn llm(&mut self, llm: &Llm<Field>) -> Result<(), Refusal> {
@@ -320,6 +332,14 @@ impl<'s> EventWriter<'_, 's> {
                 if required {
                     return Err(Refusal { reason, detail: format!("{field} is missing or empty") });
                 }
+                continue;
+            }
+            if let Found::Number(source) = &found
+                && source.bytes().all(|byte| byte.is_ascii_digit())
+                && source.len() <= MOST_PLAIN_DIGITS
+            {
+                self.out.extend_from_slice(key.as_bytes());
+                self.out.extend_from_slice(source.as_bytes());
                 continue;
             }
             let number = found.to_number().map_err(|bad| refuse(reason, field, &bad))?.unwrap_or_default();
@@ -384,6 +404,12 @@ fn refuse(reason: Quarantined, field: &str, bad: &Bad) -> Refusal {
 /// Whether `text` has at most `most` characters.
 fn fits(text: &str, most: usize) -> bool {
     text.len() <= most || text.chars().nth(most).is_none()
+}
+
+/// Whether no character needs an escape. It does not stop at the first that does: so the compiler takes many at once.
+fn is_plain(text: &str) -> bool {
+    let special = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    text.bytes().fold(0, |any, byte| any | special(byte)) == 0
 }
 
 /// Writes a JSON string.

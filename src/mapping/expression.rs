@@ -84,10 +84,10 @@ fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Eval
         Pipe::Upper => of_text(found, |text| Ok(Some(text.to_uppercase().into()))),
         Pipe::Trim => of_text(found, |text| Ok(Some(text.trim().to_owned().into()))),
         Pipe::Truncate(length) => of_text(found, |text| Ok(Some(truncate(text, *length)))),
-        Pipe::Add(by) => arithmetic(found, by, scope, |a, b| a.checked_add(b).ok_or_else(too_large)),
-        Pipe::Sub(by) => arithmetic(found, by, scope, |a, b| a.checked_sub(b).ok_or_else(too_large)),
-        Pipe::Mul(by) => arithmetic(found, by, scope, |a, b| a.checked_mul(b).ok_or_else(too_large)),
-        Pipe::Div(by) => arithmetic(found, by, scope, |a, b| {
+        Pipe::Add(by) => arithmetic(&found, by, scope, |a, b| a.checked_add(b).ok_or_else(too_large)),
+        Pipe::Sub(by) => arithmetic(&found, by, scope, |a, b| a.checked_sub(b).ok_or_else(too_large)),
+        Pipe::Mul(by) => arithmetic(&found, by, scope, |a, b| a.checked_mul(b).ok_or_else(too_large)),
+        Pipe::Div(by) => arithmetic(&found, by, scope, |a, b| {
             if b.is_zero() {
                 return Err(Bad("is divided by 0".to_owned()));
             }
@@ -158,7 +158,7 @@ fn number<'a>(found: &Found<'_>, change: impl FnOnce(Decimal) -> Result<Decimal,
 }
 
 fn arithmetic<'a>(
-    found: Found<'a>,
+    found: &Found<'_>,
     by: &'a Argument<Field>,
     scope: &Scope<'a>,
     compute: impl FnOnce(Decimal, Decimal) -> Result<Decimal, Bad>,
@@ -168,7 +168,7 @@ fn arithmetic<'a>(
         return Ok(Found::Missing);
     }
     let Some(by) = by.to_number()? else { return Ok(Found::Missing) };
-    number(&found, |number| compute(number, by))
+    number(found, |number| compute(number, by))
 }
 
 fn int(found: Found<'_>) -> Evaluated<'_> {

@@ -97,26 +97,27 @@ pub(super) fn of_epoch(number: Decimal, unit: Unit) -> Option<Timestamp> {
 /// Writes RFC 3339.
 pub(super) fn write(out: &mut Vec<u8>, instant: Timestamp) {
     let civil = Offset::UTC.to_datetime(instant);
-    let mut digits = |number: i32, width: u32, before: &[u8]| {
-        out.extend_from_slice(before);
-        for place in (0..width).rev() {
-            let digit = number / 10_i32.pow(place) % 10;
-            out.push(b'0' + u8::try_from(digit).expect("a digit is below 10"));
-        }
-    };
-    digits(i32::from(civil.year()), 4, b"");
-    digits(i32::from(civil.month()), 2, b"-");
-    digits(i32::from(civil.day()), 2, b"-");
-    digits(i32::from(civil.hour()), 2, b"T");
-    digits(i32::from(civil.minute()), 2, b":");
-    digits(i32::from(civil.second()), 2, b":");
-    if civil.subsec_nanosecond() > 0 {
-        digits(civil.subsec_nanosecond(), 9, b".");
-        while out.last() == Some(&b'0') {
-            out.pop();
-        }
-    }
+    let mut text = *b"0000-00-00T00:00:00.000000000";
+    fill(&mut text[0..4], civil.year().unsigned_abs().into());
+    fill(&mut text[5..7], civil.month().unsigned_abs().into());
+    fill(&mut text[8..10], civil.day().unsigned_abs().into());
+    fill(&mut text[11..13], civil.hour().unsigned_abs().into());
+    fill(&mut text[14..16], civil.minute().unsigned_abs().into());
+    fill(&mut text[17..19], civil.second().unsigned_abs().into());
+    fill(&mut text[20..29], civil.subsec_nanosecond().unsigned_abs());
+    let zeros = text[20..].iter().rev().take_while(|digit| **digit == b'0').count();
+    // Without decimals the point goes too.
+    let end = if zeros == 9 { 19 } else { text.len() - zeros };
+    out.extend_from_slice(&text[..end]);
     out.push(b'Z');
+}
+
+/// Writes the number's last digits into all of `place`.
+fn fill(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).expect("a digit is below 10");
+        number /= 10;
+    }
 }
 
 pub(super) fn to_text(instant: Timestamp) -> String {

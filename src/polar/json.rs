@@ -121,11 +121,10 @@ impl<'a> Json<'a> {
     /// Appends it as compact JSON.
     pub fn write(&self, out: &mut String) {
         match self {
-            Json::Null => out.push_str("null"),
+            // The last two are unreachable in an answer: what holds these is answered with a 500.
+            Json::Null | Json::NotFinite(_) | Json::Broken(_) => out.push_str("null"),
             Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Json::Number(text) => out.push_str(text),
-            // Unreachable in an answer: what holds these is answered with a 500.
-            Json::NotFinite(_) | Json::Broken(_) => out.push_str("null"),
             Json::String(text) => write_string(text, out),
             Json::Array(items) => {
                 out.push('[');

@@ -290,7 +290,8 @@ mod tests {
         check_agreement(b"abcdef", b"abcd", 100, (4, false));
         check_agreement(b"abcdef", b"abcXef", 100, (3, true));
         check_agreement(b"abcdef", b"abcXef", 1, (3, false));
-        check_agreement(&[7; 200_000], &[7; 200_000], u64::MAX, (200_000, false));
+        let long = vec![7; 200_000];
+        check_agreement(&long, &long, u64::MAX, (200_000, false));
     }
 
     #[test]

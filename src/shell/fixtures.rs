@@ -20,7 +20,7 @@ pub fn settings(state_dir: &Path) -> Settings {
             batch_max_wait: Duration::from_secs(1),
             concurrency: 4,
             requests_per_minute: 300,
-            max_future: Duration::from_secs(600),
+            max_future: Duration::from_mins(10),
         },
         limits: LimitSettings {
             memory: 4 << 20,

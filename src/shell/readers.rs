@@ -78,8 +78,10 @@ fn read_and_map(
         return Err(ReadFault::Shrunk { size });
     }
     let reach = usize::try_from(from).unwrap_or(usize::MAX).min(Guard::REACH);
-    // What is beyond the size is not there; asking for no more keeps a small read in small memory.
-    let wanted = usize::try_from((size - from).min(u64::from(order.limit))).expect("a limit fits in memory");
+    // What is beyond the size is most likely not there, and asking for no more keeps a small read in small memory.
+    // Only where the end of the file means something must it be the end when the bytes were read.
+    let there = if order.last_line { u64::MAX } else { size - from };
+    let wanted = usize::try_from(there.min(u64::from(order.limit))).expect("a limit fits in memory");
     let total = reach + wanted;
     if buffers.bytes.len() < total {
         buffers.bytes.resize(total, 0);
@@ -136,6 +138,103 @@ fn work(queue: &Mutex<Receiver<Job>>, reports: &Reports) {
                 )));
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::agent::ReadId;
+    use crate::config::Settings;
+    use crate::mapping::{Rules, identity};
+    use crate::model::{Offset, SourceIndex, Stop, StreamId};
+
+    const LINE: &[u8] = b"{\"who\":\"a\",\"n\":1}\n";
+
+    fn order(from: u64, head: &[u8], expected: Guard) -> ReadOrder {
+        let settings = Settings::from_toml(
+            "version = 1\nstate_dir = \"/nowhere\"\n[[sources]]\nid = \"app\"\ninclude = [\"/logs/*.log\"]\n\
+             format = \"json\"\n[[rules]]\nid = \"use\"\nwhen = { who = \"a\" }\n[rules.event]\nname = \"use\"\n\
+             external_customer_id = \"{who}\"\n",
+        )
+        .map_err(|faults| faults.render(false))
+        .unwrap();
+        let rules = Arc::new(Rules::compile(&settings));
+        ReadOrder {
+            read: ReadId(1),
+            stream: StreamId(1),
+            from: Offset(from),
+            print: identity::print_of_head(head, settings.sources[0].format).unwrap(),
+            limit: 1 << 20,
+            room: 1 << 20,
+            expected: Some(expected),
+            long_line: None,
+            last_line: false,
+            rules,
+            source: SourceIndex(0),
+            stream_key: [0; 32],
+            path: "/logs/app.log".into(),
+            captures: Arc::default(),
+            polar_now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn file_with(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_read_in_the_middle_of_a_file_sees_the_bytes_before() {
+        let content = LINE.repeat(10);
+        let from = LINE.len() * 5;
+        let order = order(from as u64, LINE, Guard::at_end_of(&content[..from]));
+        let (result, size) = perform_read(&file_with(&content), &order, &mut Buffers::default());
+        let chunk = result.unwrap();
+        assert_eq!(
+            (chunk.lines.len(), chunk.stop, size),
+            (5, Stop::BytesEnd { partial: 0 }, content.len() as u64)
+        );
+    }
+
+    #[test]
+    fn buffers_keep_nothing_of_the_read_before() {
+        let mut buffers = Buffers::default();
+        let order = order(0, LINE, Guard::NOTHING);
+        for lines in [10, 2, 5] {
+            let (result, _) = perform_read(&file_with(&LINE.repeat(lines)), &order, &mut buffers);
+            assert_eq!(result.unwrap().lines.len(), lines);
+        }
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_or_another_one_is_told() {
+        let shrunk = order(100, LINE, Guard::NOTHING);
+        let (result, size) = perform_read(&file_with(LINE), &shrunk, &mut Buffers::default());
+        assert_eq!((result, size), (Err(ReadFault::Shrunk { size: LINE.len() as u64 }), 0));
+        let from_start = order(0, LINE, Guard::NOTHING);
+        let (result, _) =
+            perform_read(&file_with(b"{\"who\":\"b\"}\n"), &from_start, &mut Buffers::default());
+        assert_eq!(result, Err(ReadFault::GuardDiffers));
+    }
+
+    #[tokio::test]
+    async fn the_pool_answers_what_it_is_asked() {
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let pool = Pool::start(2, &Reports::new(sender)).unwrap();
+        let file = Arc::new(file_with(&LINE.repeat(1000)));
+        for (file, lines) in [(Some(file), Ok(1000)), (None, Err(ReadFault::Gone))] {
+            pool.perform(Job { file, order: Box::new(order(0, LINE, Guard::NOTHING)) });
+            let Some(Event::Input(Input::Mapped { result, .. })) = events.recv().await else {
+                panic!("an answer was due")
+            };
+            assert_eq!(result.map(|chunk| chunk.lines.len()), lines);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | the checkpoint is of a newer release | refuse: what it says must not be guessed |
 //! | the floors of `read_from = "end"` are lost | refuse until told: old lines would be billed |
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -251,7 +252,7 @@ fn read_checkpoint(
 /// Shadow mode billed nobody: the places in the files go on, the account begins anew.
 fn without_accounts(checkpoint: Checkpoint) -> Checkpoint {
     Checkpoint {
-        accounts: Default::default(),
+        accounts: BTreeMap::default(),
         events_inserted: 0,
         events_duplicate: 0,
         events_duplicate_unexpected: 0,

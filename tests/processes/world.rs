@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long something may take that takes a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct World {
     pub folder: tempfile::TempDir,
@@ -147,7 +147,8 @@ metadata.n = "{{n | int}}"
     pub fn wait_for_billed(&self, numbers: impl IntoIterator<Item = u64>) {
         let expected: BTreeSet<u64> = numbers.into_iter().collect();
         let count = expected.len();
-        self.wait(&format!("{count} billed lines"), || self.sandbox.events().len() >= count);
+        // Too few are told below, with their numbers.
+        Self::awaits(|| self.sandbox.events().len() >= count);
         let billed = self.billed();
         let missing: Vec<u64> =
             expected.iter().copied().filter(|number| !billed.contains_key(number)).collect();
@@ -165,12 +166,17 @@ metadata.n = "{{n | int}}"
 
     /// Waits for a thing that another process does.
     #[track_caller]
-    pub fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
+    pub fn wait(&self, what: &str, done: impl FnMut() -> bool) {
+        assert!(Self::awaits(done), "waited in vain for {what}\n{}", self.notices());
+    }
+
+    /// Whether the thing was done before the patience was over.
+    pub fn awaits(mut done: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
-        while !done() {
-            assert!(start.elapsed() < PATIENCE, "waited in vain for {what}\n{}", self.notices());
+        while !done() && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));
         }
+        done()
     }
 
     /// What the daemons of this world said to the operator, the last of it last.

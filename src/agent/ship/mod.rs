@@ -109,6 +109,8 @@ pub(super) struct Ship {
     most_bytes: usize,
     delivered: Delivered,
     flushing: bool,
+    /// Reading waits for what is loaded here.
+    awaited: bool,
 }
 
 impl Ship {
@@ -141,6 +143,7 @@ impl Ship {
             most_bytes: usize::MAX,
             delivered,
             flushing: false,
+            awaited: false,
         }
     }
 
@@ -149,6 +152,12 @@ impl Ship {
         self.width.set(delivery.concurrency);
         self.most_bytes = usize::MAX;
         self.delivery = delivery;
+    }
+
+    /// Says whether reading can only go on when something is settled. Then waiting for a batch to fill would be
+    /// waiting for lines that cannot come: a window of lines that are hardly ever billed fills no batch.
+    pub(super) fn set_awaited(&mut self, awaited: bool) {
+        self.awaited = awaited;
     }
 
     /// From now on nothing waits for a batch to fill.
@@ -291,7 +300,8 @@ impl Ship {
             let Some(front) = self.loads.front() else { return };
             let full = self.loaded_events >= u64::from(max_events) || self.loaded_bytes >= max_bytes;
             let ripe = now >= front.since + self.delivery.batch_max_wait;
-            if !(full || ripe || self.flushing) {
+            let awaited = self.awaited && self.waiting.is_empty() && self.flying.is_empty();
+            if !(full || ripe || awaited || self.flushing) {
                 return;
             }
             let Some(mut parcel) = parcel::pack(&mut self.loads, max_events, max_bytes) else { return };

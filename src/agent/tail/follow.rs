@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::candidate::{Candidate, Judgement, Step, judge, tell_tales, told_by_offset};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, source_index};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, miss, source_index};
 use crate::agent::books::{Books, Standing};
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting};
 use crate::agent::notice::NoticeCode;
@@ -13,7 +13,7 @@ use crate::agent::words;
 use crate::config::Settings;
 use crate::mapping::{ReadFault, identity};
 use crate::model::chunk::LongLine;
-use crate::model::{FileKey, Guard, MappedChunk, Moment, Offset, Print, Stop, StreamId};
+use crate::model::{FileKey, Guard, MappedChunk, Moment, Offset, Print, Span, Stop, StreamId};
 
 /// Output that one read may make, at most.
 const MOST_ROOM: u64 = 256 * 1024;
@@ -98,7 +98,7 @@ impl Tail {
             self.rename(id, path, out);
         }
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
-        if size < stream.position.0.max(stream.inside.map_or(0, |line| line.searched.0)) {
+        if size < stream.read_from().0 || (size < stream.size && stream.position == Offset::ZERO) {
             self.truncated(id, size, now, out);
             return;
         }
@@ -106,9 +106,8 @@ impl Tail {
             stream.size = size;
             stream.last_growth = now.moment;
         } else if size < stream.size {
-            // Shorter, but not below what was read: the unterminated line was taken back.
-            stream.size = size;
-            stream.partial = stream.partial.min(size - stream.position.0);
+            // Reading tells whether what was read of it is still there.
+            self.make_ready(id);
         }
         let stream = &self.streams[&id];
         let unopened = matches!(stream.place, Place::At { handle: Handle::Closed, .. });
@@ -298,7 +297,6 @@ impl Tail {
 
     /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took
     /// its end. Reading goes on from the last mark; what is read twice has the same ids.
-    #[expect(clippy::too_many_arguments, reason = "the answer to one question")]
     fn rolled_back(
         &mut self,
         id: StreamId,
@@ -456,6 +454,12 @@ impl Tail {
         None
     }
 
+    /// After [`Tail::next_read`]: whether there is something to read, and a window or the memory forbids it
+    /// until something is settled.
+    pub(in crate::agent) fn is_starved(&self) -> bool {
+        self.reads.is_empty() && !(self.stalled.is_empty() && self.ready.is_empty())
+    }
+
     fn order(&mut self, id: StreamId, room: u64, now: Now, polar_now: jiff::Timestamp) -> ReadOrder {
         let read = ReadId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is read is known");
@@ -500,6 +504,7 @@ impl Tail {
         result: Result<MappedChunk, ReadFault>,
         size: u64,
         now: Now,
+        books: &mut Books,
         out: &mut Outbox,
     ) -> Option<Arrived> {
         let ReadUnderWay { stream: id, room, settings } = self.reads.remove(&read)?;
@@ -516,9 +521,20 @@ impl Tail {
         if std::mem::take(&mut stream.unreadable) {
             out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
         }
+        if size < stream.size && stream.position == Offset::ZERO {
+            self.truncated(id, size, now, out);
+            return None;
+        }
+        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         if size > stream.size {
             stream.size = size;
             stream.last_growth = now.moment;
+        } else if size < stream.size {
+            // What was read is still there, but what stood behind it was taken back.
+            let span = Span { start: Offset(size.max(stream.position.0)), end: Offset(stream.size) };
+            miss(books, out, &stream.source, &stream.path, span, "became shorter before it was read");
+            stream.size = size;
+            stream.partial = 0;
         }
         let has_shrunk = size < stream.size;
         stream.size = size;

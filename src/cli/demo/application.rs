@@ -76,6 +76,11 @@ impl Application {
         Ok(self.written)
     }
 
+    fn model(&mut self) -> &'static str {
+        let place = usize::try_from(self.dice.below(MODELS.len() as u64));
+        MODELS[place.expect("the place is one of a few")]
+    }
+
     fn rotated(&self, number: u64) -> PathBuf {
         self.path.with_extension(format!("log.{number}"))
     }
@@ -119,7 +124,7 @@ impl Application {
             self.written.billable += 1;
             self.written.tokens += total;
         }
-        let (org, model) = (self.dice.below(40), MODELS[usize::from(self.dice.below(4) as u8)]);
+        let (org, model) = (self.dice.below(40), self.model());
         let (nano_dollars, latency) = (prompt * 150 + completion * 600, 80 + self.dice.below(3000));
         writeln!(
             text,

@@ -45,7 +45,7 @@ pub(super) fn delivery(report: &Report, node: Option<&Node>) -> DeliverySettings
 pub(super) fn limits(report: &Report, node: Option<&Node>) -> LimitSettings {
     let mut settings = LimitSettings {
         memory: 4 * MIB,
-        window: 2 * MIB,
+        window: 64 * MIB,
         quarantine_max_bytes: 256 * MIB,
         quarantine_malformed_max_bytes: 16 * MIB,
         mapping_threads: 1,
