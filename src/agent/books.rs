@@ -136,6 +136,13 @@ impl Books {
         assert!(before.is_none(), "a stream has one ledger");
     }
 
+    /// Forgets the marks beyond `known`: other bytes may come to stand there.
+    pub(super) fn forget_marks_beyond(&mut self, stream: StreamId, known: Offset) {
+        let ledger = self.ledgers.get_mut(&stream).expect("a stream has a ledger until it is forgotten");
+        ledger.marks.retain(|(offset, _)| *offset <= known);
+        self.changes += 1;
+    }
+
     /// Forgets a stream that owes nothing.
     pub(super) fn close(&mut self, stream: StreamId) {
         let ledger = self.ledgers.remove(&stream).expect("a stream has a ledger until it is forgotten");

@@ -95,9 +95,19 @@ pub struct FloorRecord {
     pub file: FileKey,
     /// `None` while the file had no whole first line.
     pub print: Option<String>,
+    /// Of the bytes before `floor`, learned with the print: another file at the same inode has others there.
+    pub guard: Option<Guard>,
     pub floor: Offset,
     /// True when the floor stood inside a line.
     pub inside_line: bool,
+}
+
+impl FloorRecord {
+    /// Whether a file with this print, and these bytes before the floor, is the one whose floor this is.
+    pub(super) fn is_of(&self, print: &str, before: Option<Guard>) -> bool {
+        self.print.as_deref() == Some(print)
+            && (before.is_none() || self.guard.is_none() || self.guard == before)
+    }
 }
 
 /// Why bytes are no checkpoint.

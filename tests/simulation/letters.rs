@@ -35,5 +35,7 @@ fn read_one(line: &str) -> Result<Letter, String> {
 fn number_in(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("\"n\":").or_else(|| line.split_once("\\\"n\\\":"))?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    (!digits.is_empty()).then_some(digits)
+    // A number that a cut goes through is another one.
+    let is_whole = rest[digits.len()..].starts_with([',', '}']);
+    (!digits.is_empty() && is_whole).then_some(digits)
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use floe::agent::{
-    Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Outcome, ReadOrder, RequestId,
-    SaveId, Sighting,
+    Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Notice, NoticeCode, Outcome,
+    ReadOrder, RequestId, SaveId, Sighting,
 };
 use floe::config::Settings;
 use floe::mapping::identity::HEAD_BYTES;
@@ -85,7 +85,7 @@ impl Simulation {
             Effect::Quarantine { letters, text } => return self.begin_quarantine(letters, text),
             Effect::Save { save, checkpoint } => return self.begin_save(save, checkpoint),
             Effect::SaveFloors { save, floors } => self.begin_in_order(Job::SaveFloors { save, floors }),
-            Effect::Tell(notice) => self.note(format!("tell {} {}", notice.code.code(), notice.message)),
+            Effect::Tell(notice) => self.told(&notice),
             Effect::Stop => {
                 self.note("stop");
                 self.process_ends();
@@ -96,6 +96,17 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+
+    /// With the checkpoint lost, files that begin alike are held until the operator decides.
+    fn told(&mut self, notice: &Notice) {
+        self.note(format!("tell {} {}", notice.code.code(), notice.message));
+        let is_for_ever = notice.message.contains("the checkpoint that told them apart is lost");
+        if notice.code == NoticeCode::IdentityAmbiguous && is_for_ever {
+            let path = notice.message.split('"').nth(1).expect("a notice about a file names it");
+            self.storm.held.extend(self.disk.at(path));
+            self.excuse_what_is_gone();
+        }
     }
 
     fn begin(&mut self, job: Job) {

@@ -123,6 +123,8 @@ pub struct Storm {
     wants_extra_since: Option<u64>,
     /// Rotated files that stood there when a daemon without a checkpoint first looked.
     pub strangers: BTreeSet<NodeId>,
+    /// Files that the operator was told are held for ever.
+    pub held: BTreeSet<NodeId>,
     patterns: Vec<regex::Regex>,
 }
 
@@ -156,6 +158,7 @@ impl Storm {
             trickles: false,
             wants_extra_since: None,
             strangers: BTreeSet::new(),
+            held: BTreeSet::new(),
             patterns,
         };
         for at in 0..scene.settings.sources.len() {
@@ -179,7 +182,8 @@ impl Storm {
     /// Whether Floe must find what stands at this path: a file of a source, or a sibling that was rotated
     /// while Floe was in charge.
     pub fn is_findable(&self, disk: &Disk, path: &str) -> bool {
-        self.matches(path) || disk.at(path).is_some_and(|node| !self.strangers.contains(&node))
+        let Some(node) = disk.at(path) else { return false };
+        !self.held.contains(&node) && (self.matches(path) || !self.strangers.contains(&node))
     }
 }
 

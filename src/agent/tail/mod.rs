@@ -593,6 +593,7 @@ impl Tail {
             .map(|((_, file), sightings)| FloorRecord {
                 file: *file,
                 print: None,
+                guard: None,
                 floor: Offset(sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)),
                 inside_line: false,
             })

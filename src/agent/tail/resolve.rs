@@ -439,13 +439,21 @@ impl Tail {
         out: &mut Outbox,
     ) {
         let candidate = self.candidates.remove(key).expect("a candidate that is adopted is known");
+        let source = self.index_of(&key.0).expect("a candidate is of a source that is known");
+        let is_matched = self.settings.sources[source].files.captures(&candidate.path).is_some();
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         let given_up = matches!(stream.place, Place::Nowhere { given_up: true, .. });
         out.say(NoticeCode::IdentityResolved, format!("{:?} is what was {:?}", candidate.path, stream.path));
         if given_up {
             books.found_again(&stream.source, stream.position);
         }
+        // What the head of the lost file said beyond need not come true in a file that is shorter.
+        books.forget_marks_beyond(id, stream.position);
         stream.path = candidate.path;
+        if is_matched {
+            // It lives on at a path of its own: it was not rotated away.
+            stream.first_path = Arc::clone(&stream.path);
+        }
         stream.fresh_from = stream.fresh_from.max(size);
         let size = size.max(stream.position.0);
         self.settle_at(id, key.1, size, now, out);
@@ -526,19 +534,21 @@ impl Tail {
         let by_file = records.iter_mut().find(|record| {
             known.is_some_and(|known| known.file == record.file && known.floor == record.floor)
         });
+        let guard_at = |floor: &Offset| facts.told.get(floor).copied().flatten();
         if let Some(record) = by_file {
-            let same = record.print.as_ref().is_none_or(|known| *known == print);
-            if same && record.print.is_none() {
+            if record.print.is_none() {
                 record.print = Some(print);
+                record.guard = guard_at(&record.floor);
                 self.floors_dirty = true;
                 return Some(record.clone());
             }
+            let same = record.is_of(&print, guard_at(&record.floor));
             return same.then(|| record.clone());
         }
         if !self.ordinals_lost {
             return None;
         }
-        records.iter().find(|record| record.print.as_ref() == Some(&print)).cloned()
+        records.iter().find(|record| record.is_of(&print, guard_at(&record.floor))).cloned()
     }
 
     fn admit_after_floor(
