@@ -316,6 +316,7 @@ impl Simulation {
         self.polar.mood = Mood::Well;
         self.polar.requests_per_minute = 5_000;
         self.scene.astray = 0;
+        self.host_ahead = SignedDuration::ZERO;
         self.writers_finish();
         self.after(SECOND, Event::Start);
     }

@@ -116,6 +116,7 @@ pub struct Storm {
     /// Writers that still write to a renamed file.
     late: Vec<Writer>,
     copies: u64,
+    poisons_left: u32,
     edition: u64,
     /// A line is written every few seconds.
     pub trickles: bool,
@@ -132,6 +133,9 @@ pub struct Storm {
 const GENERATIONS: u64 = 4;
 
 const MOST_LOGS: usize = 6;
+
+/// Lines that get their batch a 500 each time, in one history.
+const MOST_POISONS: u32 = 4;
 
 const TRICKLE: u64 = 5_000_000_000;
 
@@ -154,6 +158,7 @@ impl Storm {
             logs: Vec::new(),
             late: Vec::new(),
             copies: 0,
+            poisons_left: MOST_POISONS,
             edition: 0,
             trickles: false,
             wants_extra_since: None,
@@ -285,6 +290,13 @@ impl Simulation {
                 break;
             }
             drawn -= weight;
+        }
+        // Each of them takes many requests until it is known for what it is.
+        if kind == Kind::PoisonFailing {
+            self.storm.poisons_left = self.storm.poisons_left.saturating_sub(1);
+            if self.storm.poisons_left == 0 {
+                kind = Kind::Use;
+            }
         }
         lines::draft(kind, self.oracle.next_number(), self.clocks(), &mut self.random)
     }
