@@ -94,7 +94,8 @@ impl Agent {
         }
         let tail =
             Tail::new(Arc::clone(&settings), rules, checkpoint, checkpoint_lost, floors, &mut books, now);
-        let ship = Ship::new(settings.delivery.clone(), delivered.unwrap_or_default(), now.moment, seed);
+        let mut ship = Ship::new(settings.delivery.clone(), delivered.unwrap_or_default(), now.moment, seed);
+        ship.greet();
         let mut agent = Self {
             settings,
             books,
@@ -309,8 +310,8 @@ impl Agent {
         self.tail.retry_due(now, &mut self.out);
         self.tail.resolve_if_wanted(now, &mut self.out);
         self.tail.save_floors_if_changed(&mut self.out);
-        if !self.letters.is_blocked() {
-            let polar_now = self.ship.future_begins(now);
+        if !self.letters.is_blocked() && self.ship.is_greeted() {
+            let polar_now = self.ship.polar_now(now);
             while let Some(order) = self.tail.next_read(now, polar_now, &self.books) {
                 self.out.push(Effect::Read(Box::new(order)));
             }

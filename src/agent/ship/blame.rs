@@ -310,7 +310,7 @@ impl Ship {
         let polar_now = self.clock.now(now);
         let due = parcel::latest_timestamp(&events).unwrap_or(polar_now);
         let max_future = SignedDuration::try_from(self.delivery.max_future).unwrap_or(SignedDuration::MAX);
-        if self.clock.is_known() && due.duration_since(polar_now) > max_future {
+        if due.duration_since(polar_now) > max_future {
             let detail = format!("its timestamp {due} is too far in the future of Polar's clock");
             return Some(condemned(id, Quarantined::FutureTimestamp, detail, events));
         }

@@ -81,14 +81,19 @@ impl PolarClock {
         changed.then_some(outside.as_secs())
     }
 
-    /// Polar has called a timestamp future that this clock had not.
+    /// Polar has called a timestamp future that this clock had not. Whatever was heard before its answer is
+    /// disproved: its clock may have been set back by less than the bounds would show.
     pub(super) fn was_early(&mut self, now: Moment) {
         self.strict_until = Some(now + STRICT);
+        self.samples.drain(..self.samples.len().saturating_sub(1));
     }
 
-    /// Whether Polar has told what its clock says.
-    pub(super) fn is_known(&self) -> bool {
-        !self.samples.is_empty()
+    /// Polar has answered without a `Date`: the host's clock must do until one comes.
+    pub(super) fn assume(&mut self, now: Now) {
+        if self.samples.is_empty() {
+            let date = now.wall;
+            self.samples.push_back(Sample { at: now.moment, date, round_trip: Duration::ZERO });
+        }
     }
 
     /// A time that Polar's clock has reached, as far as can be known.

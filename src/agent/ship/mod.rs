@@ -23,6 +23,7 @@ use super::notice::{Notice, NoticeCode};
 use crate::config::settings::DeliverySettings;
 use crate::model::{BilledLine, HeldLine, Moment, Quarantined};
 use crate::polar::answer::Answer;
+use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
 
 use clock::PolarClock;
 use pace::{Budget, Gate, Jitter, LONGEST_WAIT, RATE_WINDOW, Width};
@@ -112,6 +113,8 @@ pub(super) struct Ship {
     flushing: bool,
     /// Reading waits for what is loaded here.
     awaited: bool,
+    /// Polar's clock is to be asked for before any line is mapped.
+    greeting: bool,
 }
 
 impl Ship {
@@ -145,6 +148,7 @@ impl Ship {
             delivered,
             flushing: false,
             awaited: false,
+            greeting: false,
         }
     }
 
@@ -176,13 +180,23 @@ impl Ship {
 
     /// Whether nothing waits or flies, but for lines of the future.
     pub(super) fn is_home(&self) -> bool {
-        self.loads.is_empty() && self.waiting.is_empty() && self.flying.is_empty()
+        let flies = self.flying.values().any(|flight| flight.parcel.is_some());
+        self.loads.is_empty() && self.waiting.is_empty() && !flies
     }
 
-    /// The time after which an event is future. Until Polar has told its clock nothing is: the host's clock
-    /// may be hours off, and must not cost data. Polar is asked, and answers which events are.
-    pub(super) fn future_begins(&self, now: Now) -> Timestamp {
-        if self.clock.is_known() { self.clock.now(now) } else { Timestamp::MAX }
+    /// From now on nothing is sent but an empty request, until an answer has told Polar's clock: what is
+    /// future cannot be known before, and the host's clock may be hours off.
+    pub(super) fn greet(&mut self) {
+        self.greeting = true;
+    }
+
+    /// Whether Polar's clock is known, so that lines can be mapped.
+    pub(super) fn is_greeted(&self) -> bool {
+        !self.greeting
+    }
+
+    pub(super) fn polar_now(&self, now: Now) -> Timestamp {
+        self.clock.now(now)
     }
 
     /// Why nothing is sent, in words.
@@ -231,6 +245,9 @@ impl Ship {
 
     /// Moves what is due, packs what is ripe and gives the next request that may go now.
     pub(super) fn next_post(&mut self, now: Now) -> Option<(RequestId, Bytes)> {
+        if self.greeting {
+            return self.next_greeting(now.moment);
+        }
         self.release_due(now);
         self.pack_ripe(now.moment);
         let at = self.next_waiting()?;
@@ -252,8 +269,28 @@ impl Ship {
         Some((request, body))
     }
 
+    fn next_greeting(&mut self, now: Moment) -> Option<(RequestId, Bytes)> {
+        if self.greeting_at(now)? > now {
+            return None;
+        }
+        self.budget.take(now);
+        let request = self.next_request;
+        self.next_request = RequestId(request.0 + 1);
+        self.flying.insert(request, Flight { parcel: None, sent: now });
+        Some((request, Bytes::from([BODY_PREFIX, BODY_SUFFIX].concat())))
+    }
+
+    fn greeting_at(&mut self, now: Moment) -> Option<Moment> {
+        let opens = self.gate.opens_at();
+        let ready = if opens > now { opens } else { self.budget.ready_at(now) };
+        self.flying.is_empty().then_some(ready)
+    }
+
     /// When [`Ship::next_post`] is worth asking again, if no input comes before.
     pub(super) fn deadline(&mut self, now: Now) -> Option<Moment> {
+        if self.greeting {
+            return self.greeting_at(now.moment);
+        }
         let due = self.held.keys().next().map(|(due, _)| {
             let wait = due.duration_since(self.clock.now(now)).max(SignedDuration::from_millis(1));
             now.moment + Duration::try_from(wait).unwrap_or(Duration::from_millis(1))
@@ -336,7 +373,11 @@ impl Ship {
             verdicts.extend(changed.map(|ahead| Verdict::Say(clock_notice(ahead))));
         }
         let Some(parcel) = parcel else {
-            self.witness_answered(now, request, &outcome, &mut verdicts);
+            if std::mem::take(&mut self.greeting) {
+                self.greeted(now, request, &outcome, &mut verdicts);
+            } else {
+                self.witness_answered(now, request, &outcome, &mut verdicts);
+            }
             return verdicts;
         };
         match outcome {
@@ -459,6 +500,34 @@ impl Ship {
         }
     }
 
+    /// The answer to a request without events: whatever it says, Polar's clock comes with it.
+    fn greeted(&mut self, now: Now, request: RequestId, outcome: &Outcome, verdicts: &mut Vec<Verdict>) {
+        match outcome {
+            Outcome::NoAnswer { what } => {
+                self.greeting = true;
+                let failures = self.slow_down(now, request, what);
+                self.say_unreachable(failures, what, verdicts);
+                return;
+            }
+            Outcome::Answer(Answer::Refused(refusal)) => {
+                let why = format!("Polar refuses the batches: {refusal}");
+                self.close_for_refusal(now, request, &why, verdicts);
+            }
+            Outcome::Answer(Answer::Throttled { retry_after_seconds }) => {
+                self.close_for_rate_limit(now, *retry_after_seconds, verdicts);
+            }
+            Outcome::Answer(Answer::Failed { status, .. }) => {
+                let why = format!("Polar answers {status}");
+                let failures = self.slow_down(now, request, &why);
+                self.say_unreachable(failures, &why, verdicts);
+            }
+            Outcome::Answer(Answer::Accepted { .. } | Answer::TooLarge | Answer::Invalid { .. }) => {
+                self.passed(request, verdicts);
+            }
+        }
+        self.clock.assume(now);
+    }
+
     fn refused(
         &mut self,
         now: Now,
@@ -467,6 +536,12 @@ impl Ship {
         why: &str,
         verdicts: &mut Vec<Verdict>,
     ) {
+        self.close_for_refusal(now, request, why, verdicts);
+        parcel.not_before = self.gate.opens_at();
+        self.waiting.push_front(parcel);
+    }
+
+    fn close_for_refusal(&mut self, now: Now, request: RequestId, why: &str, verdicts: &mut Vec<Verdict>) {
         self.width.narrow();
         let closed = self.gate.close(self.next_request, why);
         closed.count_failure(now.moment, request, &mut self.jitter);
@@ -482,8 +557,6 @@ impl Ship {
                 ),
             }));
         }
-        parcel.not_before = self.gate.opens_at();
-        self.waiting.push_front(parcel);
     }
 
     /// No answer, or one that says that Polar failed. The try may have been committed.
