@@ -20,6 +20,8 @@ pub struct Process {
     pub strangers: BTreeSet<FileKey>,
     pub floors: Floors,
     pub has_looked: bool,
+    /// A look is under way that a reload made worthless.
+    pub looks_in_vain: bool,
     pub handles: BTreeMap<StreamId, NodeId>,
     pub reached: BTreeMap<ContentId, Reach>,
     pub requests: BTreeSet<RequestId>,
@@ -58,6 +60,7 @@ impl Process {
             strangers,
             floors,
             has_looked: false,
+            looks_in_vain: false,
             handles: BTreeMap::new(),
             reached: BTreeMap::new(),
             requests: BTreeSet::new(),

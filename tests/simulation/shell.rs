@@ -321,7 +321,7 @@ impl Simulation {
     /// `read_from = "end"` begins.
     fn first_look(&mut self) {
         let process = self.process.as_mut().expect("a look belongs to a process");
-        if std::mem::replace(&mut process.has_looked, true) {
+        if std::mem::take(&mut process.looks_in_vain) || std::mem::replace(&mut process.has_looked, true) {
             return;
         }
         let process = self.process.as_ref().expect("just seen");
@@ -521,6 +521,10 @@ impl Simulation {
     }
 
     pub fn reload_with(&mut self, settings: Settings) -> Held {
+        let is_looking = self.any_event(|event| matches!(event, Event::Job { job: Job::Look, .. }));
+        if let Some(process) = &mut self.process {
+            process.looks_in_vain = is_looking;
+        }
         self.settings = Arc::new(settings);
         let rules = Arc::new(Rules::compile(&self.settings));
         let settings = self.believed_settings();

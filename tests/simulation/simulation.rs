@@ -233,6 +233,10 @@ impl Simulation {
         keys.into_iter().filter_map(|key| Some((key.0, self.events.remove(&key)?))).collect()
     }
 
+    pub fn any_event(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.events.values().any(wanted)
+    }
+
     pub fn note(&mut self, what: impl Into<String>) {
         self.history.note(self.clock, what.into());
     }

@@ -71,6 +71,11 @@ fn agrees_beyond_first_line(tales: &[(Offset, Guard)], told: &BTreeMap<Offset, O
 impl Tail {
     /// Asks about every candidate that has something to ask.
     pub(super) fn resolve_all(&mut self, now: Now, out: &mut Outbox) {
+        if self.ordinals_lost {
+            let sources: BTreeSet<Arc<str>> =
+                self.candidates.keys().map(|(source, _)| Arc::clone(source)).collect();
+            sources.iter().for_each(|source| self.release_unlike(source, out));
+        }
         let due: Vec<CandidateKey> = self
             .candidates
             .iter()
@@ -236,26 +241,28 @@ impl Tail {
         }
         let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
         candidate.step = Step::Stuck { print };
-        let initial = |(of, _): &&CandidateKey| of == &key.0;
-        let pending = self.candidates.iter().filter(|(other, _)| initial(other)).any(|(_, candidate)| {
-            candidate.initial && matches!(candidate.step, Step::New | Step::Asking(_) | Step::Denied { .. })
-        });
-        if pending {
-            return true;
+        self.release_unlike(&key.0, out);
+        self.candidates[key].step != Step::New
+    }
+
+    /// Of the files that wait because the ordinals are lost, those go on whose print no other has. That can be
+    /// told once no answer about a file of the source is due any more; a look asks again.
+    fn release_unlike(&mut self, source: &Arc<str>, out: &mut Outbox) {
+        let is_due = |step: Step| matches!(step, Step::New | Step::Asking(_) | Step::Denied { .. });
+        let of_source = || self.candidates.iter().filter(|((of, _), _)| of == source);
+        if of_source().any(|(_, candidate)| candidate.initial && is_due(candidate.step)) {
+            return;
         }
-        // All prints of the source are known: who is alone with its print goes on.
         let mut by_print: BTreeMap<Print, Vec<CandidateKey>> = BTreeMap::new();
-        for (other, candidate) in &self.candidates {
-            if let Step::Stuck { print } = candidate.step
-                && other.0 == key.0
-            {
-                by_print.entry(print).or_default().push(other.clone());
+        for (key, candidate) in of_source() {
+            if let Step::Stuck { print } = candidate.step {
+                by_print.entry(print).or_default().push(key.clone());
             }
         }
         for keys in by_print.into_values() {
             let alone = keys.len() == 1;
-            for other in keys {
-                let candidate = self.candidates.get_mut(&other).expect("the candidate was just listed");
+            for key in keys {
+                let candidate = self.candidates.get_mut(&key).expect("the candidate was just listed");
                 if alone {
                     candidate.initial = false;
                     candidate.step = Step::New;
@@ -271,12 +278,6 @@ impl Tail {
                 }
             }
         }
-        let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
-        if candidate.step == Step::New {
-            candidate.initial = false;
-            return false;
-        }
-        true
     }
 
     /// Weighs the candidate against every stream with an equal print.
