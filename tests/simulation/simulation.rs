@@ -263,7 +263,7 @@ impl Simulation {
     }
 
     /// The daemon begins with what the state folder holds.
-    fn start(&mut self) -> Held {
+    pub fn start(&mut self) -> Held {
         if self.process.is_some() {
             return Ok(());
         }
