@@ -213,9 +213,6 @@ fn read(body: &[u8]) -> Receipt {
         receipt.faults.push("the body has no list of events".to_owned());
         return receipt;
     };
-    if events.is_empty() {
-        receipt.faults.push("a request without events".to_owned());
-    }
     if body.len() > 10_485_760 {
         receipt.faults.push("a body over 10 MiB".to_owned());
     }
