@@ -14,8 +14,8 @@ pub struct Process {
     /// When it began.
     pub started: u64,
     pub agent: Agent,
-    /// It began without a checkpoint.
-    pub fresh: bool,
+    /// Ids of the sources that its checkpoint has looked at.
+    pub known_sources: BTreeSet<String>,
     /// Keys of rotated files that its checkpoint takes for strangers.
     pub strangers: BTreeSet<FileKey>,
     pub floors: Floors,
@@ -46,7 +46,7 @@ impl Process {
         number: u32,
         started: u64,
         agent: Agent,
-        fresh: bool,
+        known_sources: BTreeSet<String>,
         strangers: BTreeSet<FileKey>,
         floors: Floors,
     ) -> Self {
@@ -54,7 +54,7 @@ impl Process {
             number,
             started,
             agent,
-            fresh,
+            known_sources,
             strangers,
             floors,
             has_looked: false,

@@ -325,13 +325,19 @@ impl Simulation {
             return;
         }
         let process = self.process.as_ref().expect("just seen");
-        let rotated = self.disk.names().filter(|(path, _)| !self.storm.matches(path)).map(|(_, node)| node);
+        let is_unknown = |path: &str| {
+            let of_path =
+                self.settings.sources.iter().find(|source| source.files.captures(unrotated(path)).is_some());
+            of_path.is_some_and(|source| !process.known_sources.contains(&source.id))
+        };
         // A checkpoint knows strangers by their inodes. One that was used again since it was saved belongs to
         // a file that Floe cannot tell from the stranger.
-        let is_stranger =
-            |node: &NodeId| process.fresh || process.strangers.contains(&self.disk.node(*node).key);
-        let strangers: BTreeSet<NodeId> = rotated.filter(is_stranger).collect();
-        if process.fresh {
+        let rotated = self.disk.names().filter(|(path, _)| !self.storm.matches(path));
+        let strangers: BTreeSet<NodeId> = rotated
+            .filter(|(path, node)| is_unknown(path) || process.strangers.contains(&self.disk.node(*node).key))
+            .map(|(_, node)| node)
+            .collect();
+        if process.known_sources.is_empty() {
             self.storm.strangers.clear();
         }
         self.storm.strangers.extend(strangers);
@@ -552,6 +558,11 @@ impl Simulation {
             self.state.previous = None;
         }
     }
+}
+
+/// `/var/log/app/app0.log.2` → `/var/log/app/app0.log`.
+fn unrotated(path: &str) -> &str {
+    path.find(".log").map_or(path, |at| &path[..at + ".log".len()])
 }
 
 fn refused(is_refused: bool) -> Result<(), DiskFault> {

@@ -279,7 +279,7 @@ impl Simulation {
             self.processes,
             checkpoint.as_ref().map(|checkpoint| checkpoint.sequence)
         ));
-        let fresh = checkpoint.is_none();
+        let known = checkpoint.iter().flat_map(|checkpoint| checkpoint.accounts.keys()).cloned().collect();
         let strangers =
             checkpoint.iter().flat_map(|checkpoint| checkpoint.strangers.values().flatten()).copied();
         let strangers = strangers.collect();
@@ -288,7 +288,7 @@ impl Simulation {
         let seed = self.random.next();
         let now = Now { moment: Moment::START, wall: self.host_now() };
         let agent = Agent::new(self.believed_settings(), rules, restored, now, seed);
-        self.process = Some(Process::new(self.processes, self.clock, agent, fresh, strangers, floors));
+        self.process = Some(Process::new(self.processes, self.clock, agent, known, strangers, floors));
         self.carry_out()
     }
 
