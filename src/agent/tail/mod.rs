@@ -748,15 +748,19 @@ impl Tail {
 
     /// Lost streams: what they lack is said to be missed once they were looked for in vain.
     fn age_lost(&mut self, now: Now, books: &mut Books, out: &mut Outbox) {
-        let undecided: BTreeSet<Arc<str>> =
-            self.candidates.keys().map(|(source, _)| Arc::clone(source)).collect();
+        let undecided: BTreeSet<Arc<str>> = self
+            .candidates
+            .iter()
+            .filter(|(_, candidate)| candidate.is_unseen())
+            .map(|((source, _), _)| Arc::clone(source))
+            .collect();
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut hopeless: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             *looks += 1;
             let waited = *looks > SEARCH_LOOKS && now.moment.since(*since) >= SEARCH_TIME;
-            let hopeful = undecided.contains(&stream.source) && now.moment.since(*since) < 10 * SEARCH_TIME;
+            let hopeful = undecided.contains(&stream.source);
             if !*given_up && waited && !hopeful {
                 *given_up = true;
                 hopeless.push(*id);

@@ -287,6 +287,7 @@ impl Tail {
     /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
+        let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
         let mut same: Option<(Offset, StreamId)> = None;
         let mut waits_for: Option<StreamId> = None;
         // The largest live file of which the candidate may be a copy, or which may be the start of it.
@@ -315,13 +316,15 @@ impl Tail {
                     // A copy of a truncated file is never where the file itself is.
                     let in_its_place = not.is_some() && candidate.path == rival.path;
                     let is_weak = is_weak_evidence(&standing.marks, rival.position);
+                    // A first line that only one file ever began with is as good as a name.
+                    let too_weak = given_up && begins_like_others;
                     match judge(&tales, &facts.told, rival.position) {
                         Judgement::Other => distinct.push(id),
-                        _ if is_weak && (given_up || in_its_place) => distinct.push(id),
+                        _ if is_weak && (too_weak || in_its_place) => distinct.push(id),
                         Judgement::Same => same = same.max(Some((rival.position, id))),
                         // Shorter than what was read of a stream that is long gone, and like it in no more than
                         // the first line: another file that begins so.
-                        Judgement::Unknown if given_up && !agrees_beyond_first_line(&tales, &facts.told) => {
+                        Judgement::Unknown if too_weak && !agrees_beyond_first_line(&tales, &facts.told) => {
                             distinct.push(id);
                         }
                         Judgement::Unknown if given_up && same.is_some() => {}
