@@ -62,9 +62,17 @@ impl Tail {
                 continue;
             }
             match stream.place {
-                Place::At { file, absent_since, .. } => {
+                Place::At { file, handle, absent_since } => {
                     match seen.get(&(Arc::clone(&stream.source), file)) {
                         Some(sightings) => self.seen_again(id, now, sightings, out),
+                        // No path leads to it, and it is not open: nobody can read it any more.
+                        None if handle == Handle::Closed => {
+                            let (source, path) = (Arc::clone(&stream.source), Arc::clone(&stream.path));
+                            self.by_file.remove(&(source, file));
+                            self.by_path.remove(&(path, id));
+                            self.lose(id, None, now);
+                            continue;
+                        }
                         None => {
                             let stream = self.streams.get_mut(&id).expect("the stream was just seen");
                             let since = absent_since.unwrap_or(now.moment);

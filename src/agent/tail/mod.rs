@@ -751,6 +751,7 @@ impl Tail {
         let undecided: BTreeSet<Arc<str>> =
             self.candidates.keys().map(|(source, _)| Arc::clone(source)).collect();
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
+        let mut hopeless: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             *looks += 1;
@@ -758,6 +759,7 @@ impl Tail {
             let hopeful = undecided.contains(&stream.source) && now.moment.since(*since) < 10 * SEARCH_TIME;
             if !*given_up && waited && !hopeful {
                 *given_up = true;
+                hopeless.push(*id);
                 self.changes += 1;
                 if stream.size > stream.position.0 {
                     let span = Span { start: stream.position, end: Offset(stream.size) };
@@ -768,6 +770,7 @@ impl Tail {
                 remembered.entry(Arc::clone(&stream.source)).or_default().push(*id);
             }
         }
+        hopeless.into_iter().for_each(|id| self.wake_held(id));
         for ids in remembered.into_values() {
             let surplus = ids.len().saturating_sub(MOST_REMEMBERED);
             for id in ids.into_iter().take(surplus) {
