@@ -31,6 +31,8 @@ pub struct Process {
     pub early: BTreeMap<String, u32>,
     /// Saves, and letters, are done one after the other: when the last one will be.
     pub disk_busy_until: u64,
+    /// It has heard what Polar's clock says.
+    pub knows_the_time: bool,
     pub draining: bool,
     pub scratch: Scratch,
 }
@@ -67,6 +69,7 @@ impl Process {
             sent_at: VecDeque::new(),
             early: BTreeMap::new(),
             disk_busy_until: 0,
+            knows_the_time: false,
             draining: false,
             scratch: Scratch::default(),
         }

@@ -267,6 +267,7 @@ impl Simulation {
                 self.note(format!("answered {} {outcome:?}", request.0));
                 let process = self.process.as_mut().expect("just seen");
                 process.requests.remove(&request);
+                process.knows_the_time |= date.is_some();
                 Input::Answered { request, outcome, polar_clock: date }
             }
         };

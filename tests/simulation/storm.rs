@@ -267,7 +267,7 @@ impl Simulation {
             Move::ClockJump => self.host_clock_jumps(),
             Move::LoseCheckpoint if self.scene.loses_checkpoints => self.lose_checkpoint(),
             Move::Pause => {
-                let pause = self.random.between(1, 600) * 1_000_000_000;
+                let pause = self.random.between(1, 120) * 1_000_000_000;
                 let waiting = self.take_events(|event| matches!(event, Event::Move));
                 for (time, event) in waiting {
                     self.at(time + pause, event);
