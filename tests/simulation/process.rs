@@ -14,7 +14,7 @@ pub struct Process {
     /// When it began.
     pub started: u64,
     pub agent: Agent,
-    /// It began without a checkpoint.
+    /// It began without the checkpoint of a daemon that had looked.
     pub fresh: bool,
     /// Keys of rotated files that its checkpoint takes for strangers.
     pub strangers: BTreeSet<FileKey>,

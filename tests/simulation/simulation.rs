@@ -279,7 +279,8 @@ impl Simulation {
             self.processes,
             checkpoint.as_ref().map(|checkpoint| checkpoint.sequence)
         ));
-        let fresh = checkpoint.is_none();
+        // Which siblings were there before Floe is known once a checkpoint carries the accounts of a look.
+        let fresh = checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.accounts.is_empty());
         let strangers =
             checkpoint.iter().flat_map(|checkpoint| checkpoint.strangers.values().flatten()).copied();
         let strangers = strangers.collect();
