@@ -764,6 +764,7 @@ impl Tail {
         let undecided: BTreeSet<Arc<str>> =
             self.candidates.keys().map(|(source, _)| Arc::clone(source)).collect();
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
+        let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             *looks += 1;
@@ -771,6 +772,7 @@ impl Tail {
             let hopeful = undecided.contains(&stream.source) && now.moment.since(*since) < 10 * SEARCH_TIME;
             if !*given_up && waited && !hopeful {
                 *given_up = true;
+                given_up_now.push(*id);
                 self.changes += 1;
                 if stream.size > stream.position.0 {
                     let span = Span { start: stream.position, end: Offset(stream.size) };
@@ -781,6 +783,8 @@ impl Tail {
                 remembered.entry(Arc::clone(&stream.source)).or_default().push(*id);
             }
         }
+        // Who was held because of it alone is another file.
+        given_up_now.into_iter().for_each(|id| self.wake_held(id));
         for ids in remembered.into_values() {
             let surplus = ids.len().saturating_sub(MOST_REMEMBERED);
             for id in ids.into_iter().take(surplus) {
