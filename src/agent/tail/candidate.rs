@@ -20,6 +20,8 @@ pub(super) struct Candidate {
     pub adopt_only: bool,
     /// It was there when this process first looked.
     pub initial: bool,
+    /// The table of ordinals is lost: it waits until the prints of all files of the first look are known.
+    pub awaits_others: bool,
     pub floor: Option<FloorRecord>,
     /// Streams with an equal print that it is proven not to be.
     pub distinct_from: BTreeSet<StreamId>,
@@ -46,9 +48,11 @@ pub(super) enum Step {
     Denied {
         retry_at: Moment,
     },
-    /// Held until the operator decides: which file it is cannot be known any more.
+    /// Held until the others are known, or where they begin alike until the operator decides.
     Stuck {
         print: Print,
+        /// The operator was told that it begins like another.
+        is_told: bool,
     },
 }
 

@@ -62,17 +62,10 @@ impl Tail {
                 continue;
             }
             match stream.place {
-                Place::At { file, handle, absent_since } => {
+                Place::At { file, absent_since, .. } => {
                     match seen.get(&(Arc::clone(&stream.source), file)) {
                         Some(sightings) => self.seen_again(id, now, sightings, out),
-                        // No path leads to it, and it is not open: nobody can read it any more.
-                        None if handle == Handle::Closed => {
-                            let (source, path) = (Arc::clone(&stream.source), Arc::clone(&stream.path));
-                            self.by_file.remove(&(source, file));
-                            self.by_path.remove(&(path, id));
-                            self.lose(id, None, now);
-                            continue;
-                        }
+                        None if self.is_unopened(id) => self.leave(id, None, now, out),
                         None => {
                             let stream = self.streams.get_mut(&id).expect("the stream was just seen");
                             let since = absent_since.unwrap_or(now.moment);
@@ -106,11 +99,15 @@ impl Tail {
             self.rename(id, path, out);
         }
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
-        if size < stream.read_from().0 || (size < stream.size && stream.position == Offset::ZERO) {
+        if stream.told_at >= self.look_asked {
+            // The list may be older than what was told since: reading tells.
+            if size != stream.size {
+                self.make_ready(id);
+            }
+        } else if size < stream.read_from().0 || (size < stream.size && stream.position == Offset::ZERO) {
             self.truncated(id, size, now, out);
             return;
-        }
-        if size > stream.size {
+        } else if size > stream.size {
             stream.size = size;
             stream.last_growth = now.moment;
         } else if size < stream.size {
@@ -125,6 +122,12 @@ impl Tail {
         if self.streams[&id].behind() > 0 {
             self.make_ready(id);
         }
+    }
+
+    /// Whether its file was never opened, or could not be: then only a path leads to it.
+    fn is_unopened(&self, id: StreamId) -> bool {
+        let stream = &self.streams[&id];
+        matches!(stream.place, Place::At { handle: Handle::Closed, .. }) && stream.told_at < self.look_asked
     }
 
     pub(super) fn rename(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
@@ -151,6 +154,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         stream.place = Place::At { file, handle: Handle::Closed, absent_since: None };
         stream.size = size;
+        stream.told_at = now.moment;
         stream.partial = 0;
         stream.last_growth = now.moment;
         self.by_file.insert((Arc::clone(&stream.source), file), id);
@@ -353,6 +357,19 @@ impl Tail {
         self.wake_held(id);
     }
 
+    /// The stream's file is not its own any more, or nothing leads to it.
+    fn leave(&mut self, id: StreamId, not: Option<FileKey>, now: Now, out: &mut Outbox) {
+        let stream = &self.streams[&id];
+        if let Place::At { file, handle, .. } = stream.place {
+            if handle != Handle::Closed {
+                out.push(Effect::Close(id));
+            }
+            self.by_file.remove(&(Arc::clone(&stream.source), file));
+            self.by_path.remove(&(Arc::clone(&stream.path), id));
+        }
+        self.lose(id, not, now);
+    }
+
     fn say_truncated(&self, id: StreamId, size: u64, out: &mut Outbox) {
         let stream = &self.streams[&id];
         out.say(
@@ -366,15 +383,10 @@ impl Tail {
     fn truncated(&mut self, id: StreamId, size: u64, now: Now, out: &mut Outbox) {
         self.say_truncated(id, size, out);
         let stream = &self.streams[&id];
-        let Place::At { file, handle, .. } = stream.place else { return };
-        if handle != Handle::Closed {
-            out.push(Effect::Close(id));
-        }
+        let Place::At { file, .. } = stream.place else { return };
         let (source, path) = (Arc::clone(&stream.source), Arc::clone(&stream.path));
         let captures = Arc::clone(&stream.captures);
-        self.by_file.remove(&(Arc::clone(&source), file));
-        self.by_path.remove(&(Arc::clone(&path), id));
-        self.lose(id, Some(file), now);
+        self.leave(id, Some(file), now, out);
         let candidate = Candidate {
             path,
             captures,
@@ -382,6 +394,7 @@ impl Tail {
             step: Step::New,
             adopt_only: false,
             initial: false,
+            awaits_others: false,
             floor: None,
             distinct_from: [id].into(),
             agreed: BTreeMap::new(),
@@ -408,11 +421,7 @@ impl Tail {
         }
         if absent_since.is_some() && books.is_settled(id) {
             let path = Arc::clone(&stream.path);
-            let (source, file) = (Arc::clone(&stream.source), stream.file().expect("it is at a file"));
-            out.push(Effect::Close(id));
-            self.by_file.remove(&(source, file));
-            self.by_path.remove(&(Arc::clone(&path), id));
-            self.lose(id, None, now);
+            self.leave(id, None, now, out);
             if let Place::Nowhere { given_up, .. } = &mut self.streams.get_mut(&id).expect("known").place {
                 *given_up = true;
             }
@@ -501,7 +510,8 @@ impl Tail {
         };
         self.reserved += room;
         let settings = Arc::clone(&self.settings);
-        self.reads.insert(read, ReadUnderWay { stream: id, room, settings });
+        let size_known = self.streams[&id].size;
+        self.reads.insert(read, ReadUnderWay { stream: id, room, size_known, settings });
         order
     }
 
@@ -515,7 +525,7 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) -> Option<Arrived> {
-        let ReadUnderWay { stream: id, room, settings } = self.reads.remove(&read)?;
+        let ReadUnderWay { stream: id, room, size_known, settings } = self.reads.remove(&read)?;
         self.reserved -= room;
         let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
         stream.reading = None;
@@ -529,23 +539,23 @@ impl Tail {
         if std::mem::take(&mut stream.unreadable) {
             out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
         }
-        if size < stream.size && stream.position == Offset::ZERO {
+        let has_shrunk = size < size_known;
+        if has_shrunk && stream.position == Offset::ZERO {
             self.truncated(id, size, now, out);
             return None;
         }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
+        stream.told_at = now.moment;
         if size > stream.size {
             stream.size = size;
             stream.last_growth = now.moment;
-        } else if size < stream.size {
+        } else if has_shrunk {
             // What was read is still there, but what stood behind it was taken back.
             let span = Span { start: Offset(size.max(stream.position.0)), end: Offset(stream.size) };
             miss(books, out, &stream.source, &stream.path, span, "became shorter before it was read");
             stream.size = size;
             stream.partial = 0;
         }
-        let has_shrunk = size < stream.size;
-        stream.size = size;
         if let Some(span) = chunk.span {
             stream.position = span.end;
             stream.guard = chunk.after;

@@ -79,6 +79,9 @@ enum FloorState {
 struct ReadUnderWay {
     stream: StreamId,
     room: u64,
+    /// The size that was known when it was ordered: a smaller one means that the file shrank. A look may
+    /// have seen more since the bytes were read.
+    size_known: u64,
     settings: Arc<Settings>,
 }
 
@@ -157,6 +160,8 @@ pub(super) struct Tail {
     looking: Looking,
     next_look: Moment,
     last_look: Option<Moment>,
+    /// When the last look was asked for: its list is not older.
+    look_asked: Moment,
     /// The checkpoint was lost: equal prints cannot be told apart at the first look.
     ordinals_lost: bool,
     first_look_done: bool,
@@ -203,6 +208,7 @@ impl Tail {
             looking: Looking::No,
             next_look: now.moment,
             last_look: None,
+            look_asked: Moment::START,
             ordinals_lost: checkpoint_lost,
             first_look_done: false,
             next_id: 1,
@@ -255,6 +261,7 @@ impl Tail {
                 guard: standing.guard,
                 inside,
                 size: record.size,
+                told_at: Moment::START,
                 fresh_from: u64::MAX,
                 partial: 0,
                 reading: None,
@@ -524,6 +531,7 @@ impl Tail {
             return;
         }
         self.looking = Looking::Yes;
+        self.look_asked = now.moment;
         out.push(Effect::Look);
     }
 
@@ -550,6 +558,10 @@ impl Tail {
         self.notice_unknown(&seen);
         self.forget_vanished(&seen, books, out);
         self.age_lost(now, books, out);
+        if self.ordinals_lost {
+            let sources: Vec<Arc<str>> = self.sources.iter().map(|source| Arc::clone(&source.id)).collect();
+            sources.iter().for_each(|source| self.release_stuck(source, out));
+        }
         self.first_look_done = true;
         self.resolve_all(now, out);
     }
@@ -650,6 +662,7 @@ impl Tail {
                 step: Step::New,
                 adopt_only: stranger,
                 initial: !self.first_look_done,
+                awaits_others: !self.first_look_done && self.ordinals_lost,
                 floor,
                 distinct_from: BTreeSet::new(),
                 agreed: BTreeMap::new(),
@@ -755,7 +768,7 @@ impl Tail {
             .map(|((source, _), _)| Arc::clone(source))
             .collect();
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
-        let mut hopeless: Vec<StreamId> = Vec::new();
+        let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             *looks += 1;
@@ -763,7 +776,7 @@ impl Tail {
             let hopeful = undecided.contains(&stream.source);
             if !*given_up && waited && !hopeful {
                 *given_up = true;
-                hopeless.push(*id);
+                given_up_now.push(*id);
                 self.changes += 1;
                 if stream.size > stream.position.0 {
                     let span = Span { start: stream.position, end: Offset(stream.size) };
@@ -774,7 +787,8 @@ impl Tail {
                 remembered.entry(Arc::clone(&stream.source)).or_default().push(*id);
             }
         }
-        hopeless.into_iter().for_each(|id| self.wake_held(id));
+        // Who was held because of it alone is another file.
+        given_up_now.into_iter().for_each(|id| self.wake_held(id));
         for ids in remembered.into_values() {
             let surplus = ids.len().saturating_sub(MOST_REMEMBERED);
             for id in ids.into_iter().take(surplus) {

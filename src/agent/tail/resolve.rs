@@ -71,11 +71,6 @@ fn agrees_beyond_first_line(tales: &[(Offset, Guard)], told: &BTreeMap<Offset, O
 impl Tail {
     /// Asks about every candidate that has something to ask.
     pub(super) fn resolve_all(&mut self, now: Now, out: &mut Outbox) {
-        if self.ordinals_lost {
-            let sources: BTreeSet<Arc<str>> =
-                self.candidates.keys().map(|(source, _)| Arc::clone(source)).collect();
-            sources.iter().for_each(|source| self.release_unlike(source, out));
-        }
         let due: Vec<CandidateKey> = self
             .candidates
             .iter()
@@ -213,11 +208,16 @@ impl Tail {
                 in_vain = None;
             }
         }
-        let Some(print) = self.print_of(&key.0, &asked) else {
-            self.candidates.get_mut(key).expect("the candidate was just seen").step = Step::Young;
+        let print = self.print_of(&key.0, &asked);
+        let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
+        let Some(print) = print else {
+            candidate.step = Step::Young;
+            self.release_stuck(&key.0, out);
             return;
         };
-        if self.is_stuck_for_lost_ordinals(key, print, out) {
+        if candidate.awaits_others {
+            candidate.step = Step::Stuck { print, is_told: false };
+            self.release_stuck(&key.0, out);
             return;
         }
         let facts = Facts { asked: &asked, print, told: told_by_offset(at, &asked), in_vain };
@@ -234,39 +234,31 @@ impl Tail {
         }
     }
 
-    /// With the table of ordinals lost, files with equal prints at the first look cannot be told apart.
-    fn is_stuck_for_lost_ordinals(&mut self, key: &CandidateKey, print: Print, out: &mut Outbox) -> bool {
-        if !self.ordinals_lost || !self.candidates[key].initial {
-            return false;
-        }
-        let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
-        candidate.step = Step::Stuck { print };
-        self.release_unlike(&key.0, out);
-        self.candidates[key].step != Step::New
-    }
-
-    /// Of the files that wait because the ordinals are lost, those go on whose print no other has. That can be
-    /// told once no answer about a file of the source is due any more; a look asks again.
-    fn release_unlike(&mut self, source: &Arc<str>, out: &mut Outbox) {
-        let is_due = |step: Step| matches!(step, Step::New | Step::Asking(_) | Step::Denied { .. });
-        let of_source = || self.candidates.iter().filter(|((of, _), _)| of == source);
-        if of_source().any(|(_, candidate)| candidate.initial && is_due(candidate.step)) {
-            return;
-        }
+    /// With the table of ordinals lost, files with equal prints at the first look cannot be told apart: once
+    /// the prints of all are known, who is alone with its print goes on, and the others are held.
+    pub(super) fn release_stuck(&mut self, source: &Arc<str>, out: &mut Outbox) {
         let mut by_print: BTreeMap<Print, Vec<CandidateKey>> = BTreeMap::new();
-        for (key, candidate) in of_source() {
-            if let Step::Stuck { print } = candidate.step {
-                by_print.entry(print).or_default().push(key.clone());
+        for (key, candidate) in self.candidates.iter().filter(|(key, _)| key.0 == *source) {
+            match candidate.step {
+                Step::New | Step::Asking(_) | Step::Denied { .. } if candidate.awaits_others => return,
+                Step::Stuck { print, .. } => by_print.entry(print).or_default().push(key.clone()),
+                _ => {}
             }
         }
-        for keys in by_print.into_values() {
-            let alone = keys.len() == 1;
+        for (print, keys) in by_print {
+            let is_alone = keys.len() == 1;
             for key in keys {
                 let candidate = self.candidates.get_mut(&key).expect("the candidate was just listed");
-                if alone {
-                    candidate.initial = false;
+                if candidate.step == (Step::Stuck { print, is_told: true }) {
+                    continue;
+                }
+                if is_alone {
+                    candidate.awaits_others = false;
                     candidate.step = Step::New;
-                } else if !std::mem::replace(&mut candidate.said, true) {
+                    self.resolve_wanted = true;
+                } else {
+                    candidate.step = Step::Stuck { print, is_told: true };
+                    candidate.said = true;
                     out.say_with_hint(
                         NoticeCode::IdentityAmbiguous,
                         format!(
@@ -396,6 +388,7 @@ impl Tail {
             step: Step::New,
             adopt_only: false,
             initial: false,
+            awaits_others: false,
             floor: None,
             distinct_from: BTreeSet::new(),
             agreed: [(id, Offset(stream.size))].into(),
@@ -509,6 +502,7 @@ impl Tail {
             guard,
             inside: inside.then(|| foreign_line(position, guard)),
             size: facts.asked.size,
+            told_at: now.moment,
             fresh_from: if candidate.initial { facts.asked.size } else { 0 },
             partial: 0,
             reading: None,

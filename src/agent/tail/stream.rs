@@ -32,6 +32,8 @@ pub(super) struct Stream {
     pub inside: Option<LongLine>,
     /// The largest size seen: what is known to be there.
     pub size: u64,
+    /// When the file itself last told its size. A look that was asked for before may know less.
+    pub told_at: Moment,
     /// Bytes from here on were written after this process first saw the file: never sent before.
     pub fresh_from: u64,
     /// Bytes of the unterminated line that the last read found at the end.
