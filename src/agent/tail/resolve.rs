@@ -309,7 +309,7 @@ impl Tail {
                     let is_weak = is_weak_evidence(&standing.marks, rival.position);
                     match judge(&tales, &facts.told, rival.position) {
                         Judgement::Other => distinct.push(id),
-                        _ if is_weak && (given_up || in_its_place) => distinct.push(id),
+                        _ if is_weak && in_its_place => distinct.push(id),
                         Judgement::Same => same = same.max(Some((rival.position, id))),
                         // Shorter than what was read of a stream that is long gone, and like it in no more than
                         // the first line: another file that begins so.
