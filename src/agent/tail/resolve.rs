@@ -68,6 +68,16 @@ fn agrees_beyond_first_line(tales: &[(Offset, Guard)], told: &BTreeMap<Offset, O
     tales.iter().skip(1).any(|(offset, guard)| told.get(offset) == Some(&Some(*guard)))
 }
 
+impl Facts<'_> {
+    /// Whether all of the candidate was found to be the beginning of a stream: compared with it while it was
+    /// there, or by a mark where the candidate ends.
+    fn ends_in_agreement(&self, tales: &[(Offset, Guard)], agreed: Offset) -> bool {
+        let end = Offset(self.asked.size);
+        let is_marked = tales.iter().any(|(at, guard)| *at == end && self.told.get(at) == Some(&Some(*guard)));
+        is_marked || agreed >= end
+    }
+}
+
 impl Tail {
     /// Asks about every candidate that has something to ask.
     pub(super) fn resolve_all(&mut self, now: Now, out: &mut Outbox) {
@@ -279,7 +289,6 @@ impl Tail {
     /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
-        let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
         let mut same: Option<(Offset, StreamId)> = None;
         let mut waits_for: Option<StreamId> = None;
         // The largest live file of which the candidate may be a copy, or which may be the start of it.
@@ -307,16 +316,19 @@ impl Tail {
                     }
                     // A copy of a truncated file is never where the file itself is.
                     let in_its_place = not.is_some() && candidate.path == rival.path;
+                    let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let is_weak = is_weak_evidence(&standing.marks, rival.position);
-                    // A first line that only one file ever began with is as good as a name.
-                    let too_weak = given_up && begins_like_others;
                     match judge(&tales, &facts.told, rival.position) {
                         Judgement::Other => distinct.push(id),
-                        _ if is_weak && (too_weak || in_its_place) => distinct.push(id),
+                        _ if is_weak && in_its_place => distinct.push(id),
                         Judgement::Same => same = same.max(Some((rival.position, id))),
-                        // Shorter than what was read of a stream that is long gone, and like it in no more than
-                        // the first line: another file that begins so.
-                        Judgement::Unknown if too_weak && !agrees_beyond_first_line(&tales, &facts.told) => {
+                        // Shorter than what was read of a stream that is long gone, and not known to be its
+                        // beginning: another file whose first line is the same.
+                        Judgement::Unknown
+                            if given_up
+                                && !agrees_beyond_first_line(&tales, &facts.told)
+                                && !facts.ends_in_agreement(&tales, agreed) =>
+                        {
                             distinct.push(id);
                         }
                         Judgement::Unknown if given_up && same.is_some() => {}
