@@ -3,7 +3,7 @@
 //! Bytes live in [`Content`]s. Truncation gives a node a new content and leaves the old one in the archive, so
 //! that invariants can still be checked against bytes that no process can read any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use floe::model::FileKey;
 
@@ -56,6 +56,7 @@ pub struct Disk {
     contents: Vec<Content>,
     names: BTreeMap<String, NodeId>,
     free_inodes: Vec<u64>,
+    kept_inodes: BTreeSet<u64>,
     last_inode: u64,
 }
 
@@ -195,8 +196,18 @@ impl Disk {
         let node = &mut self.nodes[node.0];
         if node.links == 0 && node.writers == 0 && node.readers == 0 && !node.freed {
             node.freed = true;
-            self.free_inodes.push(node.key.inode);
+            if !self.kept_inodes.contains(&node.key.inode) {
+                self.free_inodes.push(node.key.inode);
+            }
         }
+    }
+
+    /// The file's inode is not given out again. Floe knows a stranger by its inode alone, so a rotated file with
+    /// the inode of a stranger that is gone cannot be told from it.
+    pub fn keep_inode(&mut self, node: NodeId) {
+        let inode = self.nodes[node.0].key.inode;
+        self.kept_inodes.insert(inode);
+        self.free_inodes.retain(|free| *free != inode);
     }
 
     fn new_content(&mut self, inode: u64, path: &str) -> ContentId {

@@ -338,6 +338,7 @@ impl Simulation {
         if process.known_sources.is_empty() {
             self.storm.strangers.clear();
         }
+        strangers.iter().for_each(|stranger| self.disk.keep_inode(*stranger));
         self.storm.strangers.extend(strangers);
         self.excuse_what_is_gone();
         self.floors_begin();

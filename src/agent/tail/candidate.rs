@@ -125,9 +125,10 @@ impl Candidate {
         self.agreed.clear();
     }
 
-    /// Whether nobody has seen yet what it says: it may be whatever is looked for.
+    /// Whether nobody has seen yet what it says: it may be whatever is looked for. (Strangers are asked again
+    /// at each look.)
     pub(super) fn is_unseen(&self) -> bool {
-        matches!(self.step, Step::New | Step::Asking(_) | Step::Denied { .. })
+        !self.adopt_only && matches!(self.step, Step::New | Step::Asking(_) | Step::Denied { .. })
     }
 
     /// Whether the rival stood at this candidate's path and was renamed away: then it is another file,
