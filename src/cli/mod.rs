@@ -39,7 +39,7 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 the answer is \"no\", 64 usage, 66 input cannot be read, 69 endpoint \
-                          not reachable, 73 the state cannot be used, 75 the state is in use, 78 bad config";
+                          not reachable, 70 a fault of Floe itself, 73 the state cannot be used, 75 the state is in use, 78 bad config";
 
 #[derive(Debug, Subcommand)]
 enum Command {

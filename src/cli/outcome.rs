@@ -9,6 +9,7 @@ use crate::config::Faults;
 pub const NO: u8 = 1;
 pub const USAGE: u8 = 64;
 pub const NO_INPUT: u8 = 66;
+pub const SOFTWARE: u8 = 70;
 pub const BAD_CONFIG: u8 = 78;
 
 /// Says what went wrong and, where there is one, the cure.

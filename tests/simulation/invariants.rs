@@ -107,15 +107,14 @@ pub fn nothing_bad_leaves(process: Option<&mut Process>, receipt: &Receipt) -> H
         return violated(Invariant::NothingBadLeaves, fault);
     }
     let Some(process) = process else { return Ok(()) };
-    for id in &receipt.early {
+    for (id, ahead) in &receipt.early {
         let times = process.early.entry(id.clone()).or_default();
         *times += 1;
-        // The first answers teach the daemon what Polar's clock says.
-        if *times > EARLY_TRIES {
-            return violated(
-                Invariant::NothingBadLeaves,
-                format!("{id} is sent as of the future again and again"),
-            );
+        // The `Date` of an answer has no finer grain than a second.
+        if *times > EARLY_TRIES || (process.knows_the_time && *ahead > 2) {
+            let details =
+                format!("{id} is {ahead} s in the future of Polar's clock, sent for the {times}. time");
+            return violated(Invariant::NothingBadLeaves, details);
         }
     }
     Ok(())

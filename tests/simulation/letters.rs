@@ -10,6 +10,7 @@ pub struct Letter {
     /// The number that the world gave the line, where it stands in the letter.
     pub number: Option<String>,
     pub offset: u64,
+    #[expect(dead_code, reason = "for the words of a violation")]
     pub text: String,
 }
 

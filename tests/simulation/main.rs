@@ -5,6 +5,7 @@
 //! `FLOE_SEED=123 cargo test --test simulation one_seed -- --nocapture` plays one and tells it step by step.
 
 mod disk;
+mod faults;
 mod floors;
 mod history;
 mod invariants;
@@ -20,11 +21,13 @@ mod scene;
 mod shell;
 mod simulation;
 mod storm;
+mod writers;
 
 use std::time::Instant;
 
 use invariants::Invariant;
 use plants::Plant;
+use runner::Played;
 
 /// Seeds of the suite's own run.
 const SEEDS: u64 = 2_000;
@@ -51,18 +54,22 @@ fn every_history_keeps_every_promise() {
     let seeds = from_environment("FLOE_SEEDS").unwrap_or(SEEDS);
     let first = from_environment("FLOE_FIRST_SEED").unwrap_or(0);
     let began = Instant::now();
-    let steps = runner::play_all(first..first + seeds);
+    let Played { seeds, steps, broken } = runner::play_all(first..first + seeds);
     let seconds = began.elapsed().as_secs_f64();
     println!("{seeds} seeds, {steps} steps, {seconds:.1} s, {:.0} steps/s", steps as f64 / seconds);
+    for (seed, violation) in &broken {
+        let replay = format!("FLOE_SEED={seed} cargo test --test simulation one_seed -- --nocapture");
+        eprintln!("seed {seed}: {violation}\n  replay: {replay}\n");
+    }
+    let broken: Vec<u64> = broken.iter().map(|(seed, _)| *seed).collect();
+    assert!(broken.is_empty(), "{} histories broke a promise: {broken:?}", broken.len());
 }
 
 #[test]
 fn one_seed_is_told() {
-    if let Some(seed) = from_environment("FLOE_SEED") {
-        if let Err(violation) = runner::play(seed, None, true) {
-            println!("violated: {violation}");
-            panic!("seed {seed}: {violation}");
-        }
+    let Some(seed) = from_environment("FLOE_SEED") else { return };
+    if let Err(violation) = runner::play(seed, None, true) {
+        panic!("seed {seed}: {violation}");
     }
 }
 

@@ -38,8 +38,8 @@ pub struct Receipt {
     pub inserted: Vec<usize>,
     /// What a correct client never sends.
     pub faults: Vec<String>,
-    /// Ids of events that are refused for a timestamp in the future.
-    pub early: Vec<String>,
+    /// Events that are refused for a timestamp in the future, with the seconds that they are ahead.
+    pub early: Vec<(String, i64)>,
 }
 
 #[derive(Debug)]
@@ -98,7 +98,8 @@ impl Polar {
         });
         if let Some(reply) = schema {
             let named = receipt.sent.iter().filter(|event| early(event) && event.customer != "poison-named");
-            receipt.early = named.map(|event| event.external_id.clone()).collect();
+            let ahead = |event: &SentEvent| event.timestamp.map_or(0, |at| at.duration_since(now).as_secs());
+            receipt.early = named.map(|event| (event.external_id.clone(), ahead(event))).collect();
             return reply;
         }
         if receipt.sent.iter().any(|event| event.customer == "poison-unnamed") {
@@ -196,7 +197,7 @@ fn is_unknown(customer: &str) -> bool {
     digit.is_some_and(|digit| digit >= KNOWN_CUSTOMERS)
 }
 
-/// Reads a body as strictly as Polar does, and somewhat more.
+/// Reads a body as strictly as Polar does, and somewhat more. A request without events asks for the time.
 fn read(body: &[u8]) -> Receipt {
     let mut receipt = Receipt {
         reply: bare(400),

@@ -14,12 +14,14 @@ pub struct Process {
     /// When it began.
     pub started: u64,
     pub agent: Agent,
-    /// It began without the checkpoint of a daemon that had looked.
-    pub fresh: bool,
+    /// Ids of the sources that its checkpoint has looked at.
+    pub known_sources: BTreeSet<String>,
     /// Keys of rotated files that its checkpoint takes for strangers.
     pub strangers: BTreeSet<FileKey>,
     pub floors: Floors,
     pub has_looked: bool,
+    /// A look is under way that a reload made worthless.
+    pub looks_in_vain: bool,
     pub handles: BTreeMap<StreamId, NodeId>,
     pub reached: BTreeMap<ContentId, Reach>,
     pub requests: BTreeSet<RequestId>,
@@ -29,6 +31,8 @@ pub struct Process {
     pub early: BTreeMap<String, u32>,
     /// Saves, and letters, are done one after the other: when the last one will be.
     pub disk_busy_until: u64,
+    /// It has heard what Polar's clock says.
+    pub knows_the_time: bool,
     pub draining: bool,
     pub scratch: Scratch,
 }
@@ -46,7 +50,7 @@ impl Process {
         number: u32,
         started: u64,
         agent: Agent,
-        fresh: bool,
+        known_sources: BTreeSet<String>,
         strangers: BTreeSet<FileKey>,
         floors: Floors,
     ) -> Self {
@@ -54,16 +58,18 @@ impl Process {
             number,
             started,
             agent,
-            fresh,
+            known_sources,
             strangers,
             floors,
             has_looked: false,
+            looks_in_vain: false,
             handles: BTreeMap::new(),
             reached: BTreeMap::new(),
             requests: BTreeSet::new(),
             sent_at: VecDeque::new(),
             early: BTreeMap::new(),
             disk_busy_until: 0,
+            knows_the_time: false,
             draining: false,
             scratch: Scratch::default(),
         }

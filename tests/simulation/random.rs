@@ -17,11 +17,6 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A stream of its own, so that what one part draws does not move another part's draws.
-    pub const fn fork(&mut self) -> Self {
-        Self::new(self.next())
-    }
-
     /// One of `0..bound`; 0 where `bound` is 0.
     pub const fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.next() % bound }

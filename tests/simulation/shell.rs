@@ -4,8 +4,6 @@
 //! that a crash interrupts leaves the old checkpoint, the new one, or a torn one and the one before.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -14,9 +12,8 @@ use floe::agent::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Notice, NoticeCode, Outcome,
     ReadOrder, RequestId, SaveId, Sighting,
 };
-use floe::config::Settings;
+use floe::mapping::ReadFault;
 use floe::mapping::identity::HEAD_BYTES;
-use floe::mapping::{ReadFault, Rules};
 use floe::model::{FileKey, Guard, MappedChunk, Offset, SourceIndex, StreamId};
 use floe::polar::answer::{AnswerHead, read_answer};
 
@@ -24,7 +21,7 @@ use crate::disk::{ContentId, NodeId};
 use crate::invariants::{self, Held, Invariant, violated};
 use crate::letters;
 use crate::plants::Plant;
-use crate::polar::{Mood, Reply};
+use crate::polar::Reply;
 use crate::scene::REQUEST_TIMEOUT;
 use crate::simulation::{Event, Simulation};
 
@@ -270,13 +267,14 @@ impl Simulation {
                 self.note(format!("answered {} {outcome:?}", request.0));
                 let process = self.process.as_mut().expect("just seen");
                 process.requests.remove(&request);
+                process.knows_the_time |= date.is_some();
                 Input::Answered { request, outcome, polar_clock: date }
             }
         };
         self.feed(input)
     }
 
-    fn letters_are_durable(&mut self, text: &[u8]) {
+    pub fn letters_are_durable(&mut self, text: &[u8]) {
         if self.plant == Some(Plant::LettersLost) {
             return;
         }
@@ -321,17 +319,23 @@ impl Simulation {
     /// `read_from = "end"` begins.
     fn first_look(&mut self) {
         let process = self.process.as_mut().expect("a look belongs to a process");
-        if std::mem::replace(&mut process.has_looked, true) {
+        if std::mem::take(&mut process.looks_in_vain) || std::mem::replace(&mut process.has_looked, true) {
             return;
         }
         let process = self.process.as_ref().expect("just seen");
-        let rotated = self.disk.names().filter(|(path, _)| !self.storm.matches(path)).map(|(_, node)| node);
+        let is_unknown = |path: &str| {
+            let of_path =
+                self.settings.sources.iter().find(|source| source.files.captures(unrotated(path)).is_some());
+            of_path.is_some_and(|source| !process.known_sources.contains(&source.id))
+        };
         // A checkpoint knows strangers by their inodes. One that was used again since it was saved belongs to
         // a file that Floe cannot tell from the stranger.
-        let is_stranger =
-            |node: &NodeId| process.fresh || process.strangers.contains(&self.disk.node(*node).key);
-        let strangers: BTreeSet<NodeId> = rotated.filter(is_stranger).collect();
-        if process.fresh {
+        let rotated = self.disk.names().filter(|(path, _)| !self.storm.matches(path));
+        let strangers: BTreeSet<NodeId> = rotated
+            .filter(|(path, node)| is_unknown(path) || process.strangers.contains(&self.disk.node(*node).key))
+            .map(|(_, node)| node)
+            .collect();
+        if process.known_sources.is_empty() {
             self.storm.strangers.clear();
         }
         self.storm.strangers.extend(strangers);
@@ -460,102 +464,11 @@ impl Simulation {
         let path = if self.random.chance(80) { Some(self.storm.logs[log].path.clone()) } else { None };
         self.begin(Job::Nudge(path));
     }
+}
 
-    /// Everything that was not durable is gone.
-    pub fn crash(&mut self) {
-        let Some(process) = &self.process else { return };
-        let number = process.number;
-        let is_own = |event: &Event| matches!(event, Event::Job { process, .. } if *process == number);
-        let mut is_cut_off = false;
-        for (_, event) in self.take_events(is_own) {
-            let Event::Job { job, .. } = event else { continue };
-            is_cut_off |= self.random.chance(50);
-            self.interrupt(job, is_cut_off);
-        }
-        for (time, event) in self.take_events(|event| matches!(event, Event::Arrival { .. })) {
-            let Event::Arrival { process, request, body, .. } = event else { continue };
-            if self.random.chance(50) {
-                self.at(time, Event::Arrival { process, request, body, answered: false });
-            }
-        }
-        self.process_ends();
-        let pause = self.random.delay_nanos(2_000, 600_000);
-        self.after(pause, Event::Start);
-    }
-
-    /// Work that the crash met. Once one write is cut off, those after it do not happen.
-    fn interrupt(&mut self, job: Job, is_cut_off: bool) {
-        match job {
-            Job::Save { checkpoint, .. } if !is_cut_off => {
-                self.state.previous = self.state.current.replace(checkpoint.to_vec());
-            }
-            // A disk that lies about what it has written.
-            Job::Save { checkpoint, .. } if self.state.previous.is_some() && self.random.chance(20) => {
-                let torn = self.random.place(checkpoint.len());
-                self.note("the checkpoint is torn");
-                self.state.previous = self.state.current.replace(checkpoint[..torn].to_vec());
-            }
-            Job::SaveFloors { floors, .. } if !is_cut_off => self.floors_are_durable(&floors),
-            Job::Quarantine { text, .. } if !is_cut_off => self.letters_are_durable(&text),
-            _ => {}
-        }
-    }
-
-    fn process_ends(&mut self) {
-        let Some(process) = self.process.take() else { return };
-        for node in process.handles.values() {
-            self.disk.close_reader(*node);
-        }
-        self.excuse_what_is_gone();
-    }
-
-    pub fn drain(&mut self, within: Duration) -> Held {
-        let now = self.now();
-        let Some(process) = &mut self.process else { return Ok(()) };
-        if std::mem::replace(&mut process.draining, true) {
-            return Ok(());
-        }
-        self.feed(Input::Drain { by: now.moment + within })
-    }
-
-    pub fn reload_with(&mut self, settings: Settings) -> Held {
-        self.settings = Arc::new(settings);
-        let rules = Arc::new(Rules::compile(&self.settings));
-        let settings = self.believed_settings();
-        self.feed(Input::Reload { settings, rules })
-    }
-
-    pub fn polar_turns(&mut self) {
-        let status = *self.random.pick(&[500, 502, 503, 408, 401, 403, 404]);
-        let is_about_us = matches!(status, 401 | 403 | 404);
-        self.polar.mood =
-            if is_about_us || self.random.chance(50) { Mood::Answering(status) } else { Mood::Shaky(status) };
-    }
-
-    pub fn disk_fails(&mut self) {
-        match self.random.below(4) {
-            0 => self.faults.saving = true,
-            1 => self.faults.quarantine = true,
-            2 => self.faults.reading = true,
-            _ => self.faults.opening = true,
-        }
-    }
-
-    /// Mostly back to the truth, else up to two hours away.
-    pub fn host_clock_jumps(&mut self) {
-        let away = i64::try_from(self.random.below(4 * 3600)).expect("hours are few seconds") - 2 * 3600;
-        let seconds = if self.random.chance(50) { 0 } else { away };
-        self.host_ahead = jiff::SignedDuration::from_secs(seconds);
-    }
-
-    /// The state folder loses both checkpoints, which shows at the next start.
-    pub fn lose_checkpoint(&mut self) {
-        if self.state.current.is_some() {
-            self.crash();
-            self.state.current = Some(b"\0\0\0\0".to_vec());
-            self.state.previous = None;
-        }
-    }
+/// `/var/log/app/app0.log.2` → `/var/log/app/app0.log`.
+fn unrotated(path: &str) -> &str {
+    path.find(".log").map_or(path, |at| &path[..at + ".log".len()])
 }
 
 fn refused(is_refused: bool) -> Result<(), DiskFault> {

@@ -233,6 +233,10 @@ impl Simulation {
         keys.into_iter().filter_map(|key| Some((key.0, self.events.remove(&key)?))).collect()
     }
 
+    pub fn any_event(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.events.values().any(wanted)
+    }
+
     pub fn note(&mut self, what: impl Into<String>) {
         self.history.note(self.clock, what.into());
     }
@@ -259,7 +263,7 @@ impl Simulation {
     }
 
     /// The daemon begins with what the state folder holds.
-    fn start(&mut self) -> Held {
+    pub fn start(&mut self) -> Held {
         if self.process.is_some() {
             return Ok(());
         }
@@ -279,8 +283,7 @@ impl Simulation {
             self.processes,
             checkpoint.as_ref().map(|checkpoint| checkpoint.sequence)
         ));
-        // Which siblings were there before Floe is known once a checkpoint carries the accounts of a look.
-        let fresh = checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.accounts.is_empty());
+        let known = checkpoint.iter().flat_map(|checkpoint| checkpoint.accounts.keys()).cloned().collect();
         let strangers =
             checkpoint.iter().flat_map(|checkpoint| checkpoint.strangers.values().flatten()).copied();
         let strangers = strangers.collect();
@@ -289,7 +292,7 @@ impl Simulation {
         let seed = self.random.next();
         let now = Now { moment: Moment::START, wall: self.host_now() };
         let agent = Agent::new(self.believed_settings(), rules, restored, now, seed);
-        self.process = Some(Process::new(self.processes, self.clock, agent, fresh, strangers, floors));
+        self.process = Some(Process::new(self.processes, self.clock, agent, known, strangers, floors));
         self.carry_out()
     }
 

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::disk::{ContentId, Disk, LineId, NodeId};
-use crate::lines::{self, Draft, Kind};
-use crate::oracle::Expected;
 use crate::random::Random;
 use crate::scene::Scene;
 use crate::simulation::{Event, Simulation};
@@ -96,11 +94,11 @@ pub struct Writer {
 
 #[derive(Debug)]
 pub struct Rest {
-    line: LineId,
-    bytes: Vec<u8>,
-    content: ContentId,
-    start: u64,
-    begun: u64,
+    pub line: LineId,
+    pub bytes: Vec<u8>,
+    pub content: ContentId,
+    pub start: u64,
+    pub begun: u64,
 }
 
 #[derive(Debug)]
@@ -114,14 +112,14 @@ pub struct Storm {
     pub moves_left: u64,
     pub logs: Vec<Log>,
     /// Writers that still write to a renamed file.
-    late: Vec<Writer>,
+    pub late: Vec<Writer>,
     copies: u64,
-    poisons_left: u32,
+    pub poisons_left: u32,
     edition: u64,
     /// A line is written every few seconds.
     pub trickles: bool,
     /// When the rules began to want `extra` lines.
-    wants_extra_since: Option<u64>,
+    pub wants_extra_since: Option<u64>,
     /// Rotated files that stood there when a daemon without a checkpoint first looked.
     pub strangers: BTreeSet<NodeId>,
     /// Files that the operator was told are held for ever.
@@ -137,13 +135,13 @@ const MOST_LOGS: usize = 6;
 /// Lines that get their batch a 500 each time, in one history.
 const MOST_POISONS: u32 = 4;
 
-const TRICKLE: u64 = 5_000_000_000;
+pub const TRICKLE: u64 = 5_000_000_000;
 
 /// Less than the time for which a renamed file must be quiet before its unterminated line is taken for whole.
-const QUIET_TIME: u64 = 25_000_000_000;
+pub const QUIET_TIME: u64 = 25_000_000_000;
 
 /// Reads that were under way at a reload end within this time: only they go by the old rules.
-const RELOAD_REACHES_ALL: u64 = 60_000_000_000;
+pub const RELOAD_REACHES_ALL: u64 = 60_000_000_000;
 
 impl Storm {
     pub fn new(scene: &Scene, random: &mut Random) -> Self {
@@ -269,7 +267,7 @@ impl Simulation {
             Move::ClockJump => self.host_clock_jumps(),
             Move::LoseCheckpoint if self.scene.loses_checkpoints => self.lose_checkpoint(),
             Move::Pause => {
-                let pause = self.random.between(1, 600) * 1_000_000_000;
+                let pause = self.random.between(1, 120) * 1_000_000_000;
                 let waiting = self.take_events(|event| matches!(event, Event::Move));
                 for (time, event) in waiting {
                     self.at(time + pause, event);
@@ -278,119 +276,6 @@ impl Simulation {
             Move::NewLog | Move::LoseCheckpoint => {}
         }
         Ok(())
-    }
-
-    fn draw_draft(&mut self) -> Draft {
-        let total: u64 = self.scene.kinds.iter().map(|(_, weight)| weight).sum();
-        let mut drawn = self.random.below(total);
-        let mut kind = Kind::Use;
-        for (candidate, weight) in &self.scene.kinds {
-            kind = *candidate;
-            if drawn < *weight {
-                break;
-            }
-            drawn -= weight;
-        }
-        // Each of them takes many requests until it is known for what it is.
-        if kind == Kind::PoisonFailing {
-            self.storm.poisons_left = self.storm.poisons_left.saturating_sub(1);
-            if self.storm.poisons_left == 0 {
-                kind = Kind::Use;
-            }
-        }
-        lines::draft(kind, self.oracle.next_number(), self.clocks(), &mut self.random)
-    }
-
-    fn write_lines(&mut self, log: usize, most: u64) {
-        self.finish_rest(log);
-        for _ in 0..self.random.between(1, most) {
-            let draft = self.draw_draft();
-            self.write_draft(log, draft);
-        }
-        self.nudge(log);
-    }
-
-    /// A slow writer: the beginning of a line, for now.
-    fn write_part(&mut self, log: usize) {
-        self.finish_rest(log);
-        let draft = self.draw_draft();
-        if draft.bytes.len() < 2 {
-            return;
-        }
-        let node = self.writable(log);
-        let bytes = draft.bytes.clone();
-        let is_extra = matches!(draft.expected, Expected::BilledIfWanted(_));
-        if is_extra {
-            return;
-        }
-        let line = self.oracle.begin(draft);
-        let at = 1 + self.random.place(bytes.len() - 1);
-        let start = self.disk.size(node);
-        let content = self.disk.append(node, &bytes[..at]);
-        self.oracle.begun(line, content, start);
-        let rest = Rest { line, bytes: bytes[at..].to_vec(), content, start, begun: self.clock };
-        self.storm.logs[log].writer.rest = Some(rest);
-        self.nudge(log);
-    }
-
-    fn write_draft(&mut self, log: usize, draft: Draft) {
-        let node = self.writable(log);
-        self.write_to(node, draft);
-    }
-
-    fn write_to(&mut self, node: NodeId, draft: Draft) {
-        let bytes = draft.bytes.clone();
-        let start = self.disk.size(node);
-        let line = self.oracle.begin(draft);
-        let content = self.disk.append(node, &bytes);
-        self.stands(line, content, start);
-    }
-
-    fn stands(&mut self, line: LineId, content: ContentId, start: u64) {
-        self.disk.place_line(content, start, line);
-        if self.storm.wants_extra_since.is_some_and(|since| since + RELOAD_REACHES_ALL < self.clock) {
-            self.oracle.wanted(line);
-        }
-        self.oracle.stands(line, content, start);
-        self.skip_below_floor(line, content, start);
-    }
-
-    /// The file that the log's writer writes to; made if need be.
-    fn writable(&mut self, log: usize) -> NodeId {
-        if let Some(node) = self.storm.logs[log].writer.node {
-            return node;
-        }
-        let path = self.storm.logs[log].path.clone();
-        let node = match self.disk.at(&path) {
-            Some(node) => node,
-            None => self.disk.create(&path, self.scene.reuses_inodes),
-        };
-        self.disk.open_for_writing(node);
-        self.storm.logs[log].writer.node = Some(node);
-        if self.scene.equal_first_lines && self.disk.size(node) == 0 {
-            self.write_to(node, lines::boot());
-        }
-        node
-    }
-
-    fn finish_rest(&mut self, log: usize) {
-        let node = self.writable(log);
-        if let Some(rest) = self.storm.logs[log].writer.rest.take() {
-            self.write_rest(node, rest);
-        }
-    }
-
-    /// The rest goes where the writer writes now; where the beginning is gone, both are pieces.
-    fn write_rest(&mut self, node: NodeId, rest: Rest) {
-        let content = self.disk.append(node, &rest.bytes);
-        // A file that was renamed or deleted ends where it has been quiet for a while.
-        let is_over = !self.disk.paths_of(content).any(|path| self.storm.matches(path));
-        let is_too_late = is_over && rest.begun + QUIET_TIME < self.clock;
-        if content == rest.content && !is_too_late {
-            self.stands(rest.line, content, rest.start);
-        } else {
-            self.oracle.abandon(rest.line);
-        }
     }
 
     /// `mv`, up the generations. The writer follows at once, or goes on writing to the renamed file.
@@ -424,37 +309,6 @@ impl Simulation {
             self.write_lines(log, 3);
         }
         self.nudge(log);
-    }
-
-    fn write_late(&mut self) {
-        if self.storm.late.is_empty() {
-            return;
-        }
-        let at = self.random.place(self.storm.late.len());
-        let mut writer = self.storm.late.remove(at);
-        if let Some(node) = writer.node {
-            if let Some(rest) = writer.rest.take() {
-                self.write_rest(node, rest);
-            }
-            let draft = self.draw_draft();
-            self.write_to(node, draft);
-        }
-        if self.random.chance(50) {
-            self.storm.late.push(writer);
-        } else {
-            self.close(writer);
-        }
-        self.excuse_what_is_gone();
-    }
-
-    /// The writer ends; what it has begun stays a piece.
-    fn close(&mut self, writer: Writer) {
-        if let Some(rest) = writer.rest {
-            self.oracle.abandon(rest.line);
-        }
-        if let Some(node) = writer.node {
-            self.disk.close_writer(node);
-        }
     }
 
     /// `cp log log.1`, and a while later `truncate log`.
@@ -532,7 +386,7 @@ impl Simulation {
 
     fn remove_rotated(&mut self) {
         let rotated: Vec<String> =
-            self.disk.names().map(|(path, _)| path.to_owned()).filter(|path| self.is_rotated(path)).collect();
+            self.disk.names().map(|(path, _)| path.to_owned()).filter(|path| is_rotated(path)).collect();
         if rotated.is_empty() {
             return;
         }
@@ -540,10 +394,6 @@ impl Simulation {
         self.note(format!("remove {path}"));
         self.disk.unlink(&path);
         self.excuse_what_is_gone();
-    }
-
-    fn is_rotated(&self, path: &str) -> bool {
-        !path.ends_with(".log") || path.contains("-copy")
     }
 
     fn deny_or_allow(&mut self, log: usize) {
@@ -563,39 +413,9 @@ impl Simulation {
         let edited = crate::scene::edited(&self.settings, self.storm.edition, wants_extra);
         self.reload_with(edited)
     }
+}
 
-    /// A little traffic: what keeps failing is known by what succeeds meanwhile.
-    pub fn trickle(&mut self) {
-        if self.storm.trickles {
-            self.after(TRICKLE, Event::Trickle);
-            let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
-            self.write_draft(0, draft);
-        }
-    }
-
-    /// The storm is over: all writers end their lines, and say one more thing.
-    pub fn writers_finish(&mut self) {
-        for writer in std::mem::take(&mut self.storm.late) {
-            let Writer { node, rest } = writer;
-            if let (Some(node), Some(rest)) = (node, rest) {
-                self.write_rest(node, rest);
-            }
-            self.close(Writer { node, rest: None });
-        }
-        for (_, event) in self.take_events(|event| matches!(event, Event::Truncate { .. })) {
-            if let Event::Truncate { log, node } = event {
-                self.finish_copytruncate(log, node);
-            }
-        }
-        for log in 0..self.storm.logs.len() {
-            self.finish_rest(log);
-            let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
-            self.write_draft(log, draft);
-        }
-        let nodes: Vec<NodeId> = self.disk.names().map(|(_, node)| node).collect();
-        for node in nodes {
-            self.disk.node_mut(node).denied = false;
-        }
-        self.excuse_what_is_gone();
-    }
+/// Whether logrotate made it.
+fn is_rotated(path: &str) -> bool {
+    path.contains(".log.") || path.contains("-copy")
 }

@@ -125,6 +125,11 @@ impl Candidate {
         self.agreed.clear();
     }
 
+    /// Whether nobody has seen yet what it says: it may be whatever is looked for.
+    pub(super) fn is_unseen(&self) -> bool {
+        matches!(self.step, Step::New | Step::Asking(_) | Step::Denied { .. })
+    }
+
     /// Whether the rival stood at this candidate's path and was renamed away: then it is another file,
     /// whatever it says.
     pub(super) fn took_the_place_of(&self, rival: &Stream) -> bool {

@@ -577,6 +577,10 @@ impl Tail {
     ) {
         let source = &self.sources[index];
         let settings = &self.settings.sources[index];
+        if self.ordinals_lost && !self.first_look_done && settings.read_from == ReadFrom::End {
+            // Whether a rotated file holds lines from before the floors cannot be known any more.
+            self.strangers.insert(Arc::clone(&source.id), siblings_of(&source.id, seen));
+        }
         match source.floors {
             FloorState::Set | FloorState::Saving(_) => return,
             FloorState::Again { at } if now.moment < at => return,
@@ -586,13 +590,9 @@ impl Tail {
         }
         let id = Arc::clone(&source.id);
         let of_source = || seen.iter().filter(|((source, _), _)| *source == id);
-        let siblings = of_source()
-            .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
-            .map(|((_, file), _)| *file);
         // With a lost checkpoint nobody knows which siblings were read: all are ours, and ids make it safe.
         if !self.ordinals_lost {
-            let siblings: BTreeSet<FileKey> = siblings.collect();
-            self.strangers.insert(Arc::clone(&id), siblings);
+            self.strangers.insert(Arc::clone(&id), siblings_of(&id, seen));
         }
         books.account(&id);
         self.changes += 1;
@@ -761,15 +761,19 @@ impl Tail {
 
     /// Lost streams: what they lack is said to be missed once they were looked for in vain.
     fn age_lost(&mut self, now: Now, books: &mut Books, out: &mut Outbox) {
-        let undecided: BTreeSet<Arc<str>> =
-            self.candidates.keys().map(|(source, _)| Arc::clone(source)).collect();
+        let undecided: BTreeSet<Arc<str>> = self
+            .candidates
+            .iter()
+            .filter(|(_, candidate)| candidate.is_unseen())
+            .map(|((source, _), _)| Arc::clone(source))
+            .collect();
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             *looks += 1;
             let waited = *looks > SEARCH_LOOKS && now.moment.since(*since) >= SEARCH_TIME;
-            let hopeful = undecided.contains(&stream.source) && now.moment.since(*since) < 10 * SEARCH_TIME;
+            let hopeful = undecided.contains(&stream.source);
             if !*given_up && waited && !hopeful {
                 *given_up = true;
                 given_up_now.push(*id);
@@ -866,6 +870,15 @@ fn miss(books: &mut Books, out: &mut Outbox, source: &Arc<str>, path: &str, span
             span.len()
         ),
     );
+}
+
+/// The files of a source that stand beside its matches at a look.
+fn siblings_of(source: &str, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) -> BTreeSet<FileKey> {
+    seen.iter()
+        .filter(|((of, _), _)| &**of == source)
+        .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
+        .map(|((_, file), _)| *file)
+        .collect()
 }
 
 fn parse_print(text: &str) -> Option<Print> {

@@ -289,6 +289,7 @@ impl Tail {
     /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
+        let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
         let mut same: Option<(Offset, StreamId)> = None;
         let mut waits_for: Option<StreamId> = None;
         let mut fuller_may_come: Option<StreamId> = None;
@@ -319,9 +320,11 @@ impl Tail {
                     let in_its_place = not.is_some() && candidate.path == rival.path;
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let is_weak = is_weak_evidence(&standing.marks, rival.position);
+                    // A first line that only one file ever began with is as good as a name.
+                    let too_weak = given_up && begins_like_others;
                     match judge(&tales, &facts.told, rival.position) {
                         Judgement::Other => distinct.push(id),
-                        _ if is_weak && in_its_place => distinct.push(id),
+                        _ if is_weak && (too_weak || in_its_place) => distinct.push(id),
                         // Shorter than what is known to have stood there: a fuller copy may come yet.
                         Judgement::Same if !given_up && facts.asked.size < rival.size => {
                             fuller_may_come = Some(id);
@@ -330,7 +333,7 @@ impl Tail {
                         // Shorter than what was read of a stream that is long gone, and not known to be its
                         // beginning: another file whose first line is the same.
                         Judgement::Unknown
-                            if given_up
+                            if too_weak
                                 && !agrees_beyond_first_line(&tales, &facts.told)
                                 && !facts.ends_in_agreement(&tales, agreed) =>
                         {
