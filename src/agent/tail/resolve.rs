@@ -291,6 +291,7 @@ impl Tail {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let mut same: Option<(Offset, StreamId)> = None;
         let mut waits_for: Option<StreamId> = None;
+        let mut fuller_may_come: Option<StreamId> = None;
         // The largest live file of which the candidate may be a copy, or which may be the start of it.
         let mut live: Option<(u64, StreamId)> = None;
         let mut compare: Option<StreamId> = None;
@@ -320,12 +321,16 @@ impl Tail {
                     let is_weak = is_weak_evidence(&standing.marks, rival.position);
                     match judge(&tales, &facts.told, rival.position) {
                         Judgement::Other => distinct.push(id),
-                        _ if is_weak && in_its_place => distinct.push(id),
+                        _ if is_weak && (too_weak || in_its_place) => distinct.push(id),
+                        // Shorter than what is known to have stood there: a fuller copy may come yet.
+                        Judgement::Same if !given_up && facts.asked.size < rival.size => {
+                            fuller_may_come = Some(id);
+                        }
                         Judgement::Same => same = same.max(Some((rival.position, id))),
                         // Shorter than what was read of a stream that is long gone, and not known to be its
                         // beginning: another file whose first line is the same.
                         Judgement::Unknown
-                            if given_up
+                            if too_weak
                                 && !agrees_beyond_first_line(&tales, &facts.told)
                                 && !facts.ends_in_agreement(&tales, agreed) =>
                         {
@@ -357,7 +362,7 @@ impl Tail {
             questions.extend(facts.told.keys());
             return Finding::Ask { at: questions.into_iter().collect(), against: None };
         }
-        if let Some(rival) = waits_for {
+        if let Some(rival) = waits_for.or(fuller_may_come.filter(|_| same.is_none())) {
             return Finding::Wait { rival };
         }
         if let Some((position, stream)) = same
