@@ -398,8 +398,7 @@ impl Simulation {
     fn close_stream(&mut self, stream: StreamId) {
         self.note(format!("close {stream:?}"));
         // The shell opens and closes in the order of the effects: what was closed is not opened afterwards.
-        let is_opening =
-            |event: &Event| matches!(event, Event::Job { job: Job::Open { stream: of, .. }, .. } if *of == stream);
+        let is_opening = |event: &Event| matches!(event, Event::Job { job: Job::Open { stream: of, .. }, .. } if *of == stream);
         self.take_events(is_opening);
         let Some(process) = &mut self.process else { return };
         if let Some(node) = process.handles.remove(&stream) {

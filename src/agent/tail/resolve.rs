@@ -1,4 +1,24 @@
 //! Which file a candidate is: a known stream elsewhere, a copy that must wait, or a new one.
+//!
+//! It is weighed against each stream of its source with an equal print:
+//!
+//! | the stream | the candidate | then |
+//! |---|---|---|
+//! | may be at its file still (`Expected`, `Verifying`) | | waits |
+//! | is there | stands at the path that the stream was renamed from | is another |
+//! | is there | differs from it somewhere | is another |
+//! | is there | is wholly its beginning | waits: it is a copy |
+//! | is there | begins wholly with it, and is longer than all such | is the file; the stream's own is the copy |
+//! | is lost | is the very file that has other content now | is another |
+//! | is lost | differs at a place that is remembered | is another |
+//! | is lost | agrees in the first line, of which alone was read, at the path where the stream was truncated | is another |
+//! | is lost | agrees up to where was read | is it; of several streams the one read furthest |
+//! | is lost, searched for | agrees, but is shorter than what is known to have stood there | waits for a fuller copy |
+//! | is lost | ends before the place up to which was read | waits |
+//! | is given up | ends before it, with the first line alone in common, which other files begin with too | is another |
+//!
+//! A candidate that is none of them is a new file. Whoever waits is asked about again when a stream with its
+//! print is found, opened, lost or given up, or when one of the two grows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,7 +93,8 @@ impl Facts<'_> {
     /// there, or by a mark where the candidate ends.
     fn ends_in_agreement(&self, tales: &[(Offset, Guard)], agreed: Offset) -> bool {
         let end = Offset(self.asked.size);
-        let is_marked = tales.iter().any(|(at, guard)| *at == end && self.told.get(at) == Some(&Some(*guard)));
+        let is_marked =
+            tales.iter().any(|(at, guard)| *at == end && self.told.get(at) == Some(&Some(*guard)));
         is_marked || agreed >= end
     }
 }
@@ -289,6 +310,7 @@ impl Tail {
     /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
+        let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
         let mut same: Option<(Offset, StreamId)> = None;
         let mut waits_for: Option<StreamId> = None;
         let mut fuller_may_come: Option<StreamId> = None;
@@ -319,6 +341,8 @@ impl Tail {
                     let in_its_place = not.is_some() && candidate.path == rival.path;
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let is_weak = is_weak_evidence(&standing.marks, rival.position);
+                    // A first line that only one file ever began with is as good as a name.
+                    let too_weak = given_up && begins_like_others;
                     match judge(&tales, &facts.told, rival.position) {
                         Judgement::Other => distinct.push(id),
                         _ if is_weak && (too_weak || in_its_place) => distinct.push(id),
