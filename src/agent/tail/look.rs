@@ -1,0 +1,306 @@
+//! What a look's list means: what was there before Floe, what is new, what is gone, what is searched for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::candidate::{Candidate, Step};
+use super::rotation::rotated_from;
+use super::stream::Place;
+use super::{
+    CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME,
+    SLOW_SWEEP, Tail, miss,
+};
+use crate::agent::books::Books;
+use crate::agent::border::{Effect, Now, SaveId, Sighting};
+use crate::agent::checkpoint::{FloorRecord, seal};
+use crate::config::settings::{Captures, ReadFrom};
+use crate::model::{FileKey, Offset, Span, StreamId};
+
+impl Tail {
+    /// Asks for a look when one is due.
+    pub(in crate::agent) fn look_if_due(&mut self, now: Now, out: &mut Outbox) {
+        if self.draining || self.looking != Looking::No || now.moment < self.next_look {
+            return;
+        }
+        self.looking = Looking::Yes;
+        self.look_asked = now.moment;
+        out.push(Effect::Look);
+    }
+
+    /// Takes a look's list in.
+    pub(in crate::agent) fn looked(
+        &mut self,
+        now: Now,
+        sightings: &[Sighting],
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let in_vain = std::mem::replace(&mut self.looking, Looking::No) == Looking::InVain;
+        self.last_look = Some(now.moment);
+        let many = self.streams.len() + self.candidates.len() > MANY_FILES;
+        let interval = self.settings.limits.sweep_interval;
+        self.next_look = now.moment + if many { interval.max(SLOW_SWEEP) } else { interval };
+        if in_vain {
+            self.next_look = now.moment;
+            return;
+        }
+        let mut seen: BTreeMap<CandidateKey, Vec<&Sighting>> = BTreeMap::new();
+        for sighting in sightings {
+            let Some(source) = self.sources.get(usize::from(sighting.source.0)) else { continue };
+            seen.entry((Arc::clone(&source.id), sighting.file)).or_default().push(sighting);
+        }
+        for index in 0..self.sources.len() {
+            self.first_look_at(index, &seen, books, out, now);
+        }
+        self.follow_known(now, &seen, books, out);
+        self.notice_unknown(&seen);
+        self.forget_vanished(&seen, books, out);
+        self.age_lost(now, books, out);
+        if self.ordinals_lost {
+            let sources: Vec<Arc<str>> = self.sources.iter().map(|source| Arc::clone(&source.id)).collect();
+            sources.iter().for_each(|source| self.release_stuck(source, out));
+        }
+        self.first_look_done = true;
+        self.resolve_all(now, out);
+    }
+
+    /// The first look at a source decides what was there before Floe.
+    fn first_look_at(
+        &mut self,
+        index: usize,
+        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        books: &mut Books,
+        out: &mut Outbox,
+        now: Now,
+    ) {
+        let source = &self.sources[index];
+        let settings = &self.settings.sources[index];
+        if self.ordinals_lost && !self.first_look_done && settings.read_from == ReadFrom::End {
+            // Whether a rotated file holds lines from before the floors cannot be known any more.
+            self.strangers.insert(Arc::clone(&source.id), siblings_of(&source.id, seen));
+        }
+        match source.floors {
+            FloorState::Set | FloorState::Saving(_) => return,
+            FloorState::Again { at } if now.moment < at => return,
+            // What was written since the first look is ours, whatever the disk says meanwhile.
+            FloorState::Again { .. } => return self.save_floors_of(index, out),
+            FloorState::Unset => {}
+        }
+        let id = Arc::clone(&source.id);
+        let of_source = || seen.iter().filter(|((source, _), _)| *source == id);
+        // With a lost checkpoint nobody knows which siblings were read: all are ours, and ids make it safe.
+        if !self.ordinals_lost {
+            self.strangers.insert(Arc::clone(&id), siblings_of(&id, seen));
+        }
+        books.account(&id);
+        self.changes += 1;
+        if settings.read_from == ReadFrom::Beginning {
+            self.sources[index].floors = FloorState::Set;
+            return;
+        }
+        let records: Vec<FloorRecord> = of_source()
+            .filter(|(_, sightings)| sightings.iter().any(|sighting| sighting.matched.is_some()))
+            .map(|((_, file), sightings)| FloorRecord {
+                file: *file,
+                print: None,
+                guard: None,
+                floor: Offset(sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)),
+                inside_line: false,
+            })
+            .collect();
+        books.account(&id).skipped_bytes = records.iter().map(|record| record.floor.0).sum();
+        self.floors.sources.insert(id.to_string(), records);
+        self.save_floors_of(index, out);
+    }
+
+    fn save_floors_of(&mut self, index: usize, out: &mut Outbox) {
+        let save = SaveId(self.new_id());
+        self.sources[index].floors = FloorState::Saving(save);
+        out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+    }
+
+    /// Saves floors that have learned the prints of their files.
+    pub(in crate::agent) fn save_floors_if_changed(&mut self, out: &mut Outbox) {
+        if std::mem::take(&mut self.floors_dirty) {
+            let save = SaveId(self.new_id());
+            out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+        }
+    }
+
+    fn notice_unknown(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+        let awaited: BTreeSet<CandidateKey> = self
+            .streams
+            .values()
+            .filter_map(|stream| match stream.place {
+                Place::Expected { file } | Place::Verifying { file } => {
+                    Some((Arc::clone(&stream.source), file))
+                }
+                Place::At { .. } | Place::Nowhere { .. } => None,
+            })
+            .collect();
+        for (key, sightings) in seen {
+            if self.by_file.contains_key(key) || self.candidates.contains_key(key) {
+                continue;
+            }
+            let source = self.index_of(&key.0).expect("a sighting is of a source that is known");
+            if awaited.contains(key) || self.sources[source].floors != FloorState::Set {
+                continue;
+            }
+            let Some((path, captures, size)) = self.place_of(source, sightings) else { continue };
+            let matched = sightings.iter().any(|sighting| sighting.matched.is_some());
+            let stranger = !matched && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
+            if stranger && !self.searches(&key.0) {
+                continue;
+            }
+            let floor = self.floor_of(&key.0, key.1);
+            let candidate = Candidate {
+                path,
+                captures,
+                size,
+                step: Step::New,
+                adopt_only: stranger,
+                initial: !self.first_look_done,
+                awaits_others: !self.first_look_done && self.ordinals_lost,
+                floor,
+                distinct_from: BTreeSet::new(),
+                agreed: BTreeMap::new(),
+                said: false,
+            };
+            self.candidates.insert(key.clone(), candidate);
+        }
+    }
+
+    /// The path by which a file belongs to the source: a match, or else the sibling of one.
+    fn place_of(&self, source: usize, sightings: &[&Sighting]) -> Option<(Arc<str>, Arc<Captures>, u64)> {
+        let size = sightings.iter().map(|sighting| sighting.size).max()?;
+        let matched = sightings.iter().find_map(|sighting| Some((sighting, sighting.matched.as_ref()?)));
+        if let Some((sighting, captures)) = matched {
+            return Some((Arc::from(sighting.path.as_str()), Arc::new(captures.clone()), size));
+        }
+        let files = &self.settings.sources[source].files;
+        sightings.iter().find_map(|sighting| {
+            let captures = rotated_from(&sighting.path).find_map(|base| files.captures(base))?;
+            Some((Arc::from(sighting.path.as_str()), Arc::new(captures), size))
+        })
+    }
+
+    fn floor_of(&self, source: &str, file: FileKey) -> Option<FloorRecord> {
+        self.floors.sources.get(source)?.iter().find(|record| record.file == file).cloned()
+    }
+
+    /// Whether some stream of the source is lost and still hoped for.
+    fn searches(&self, source: &str) -> bool {
+        self.streams.values().any(|stream| {
+            &*stream.source == source && matches!(stream.place, Place::Nowhere { given_up: false, .. })
+        })
+    }
+
+    /// Candidates that no path leads to any more.
+    fn forget_vanished(
+        &mut self,
+        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let mut vanished: Vec<CandidateKey> = Vec::new();
+        let mut moved: Vec<(CandidateKey, Arc<str>, Arc<Captures>)> = Vec::new();
+        for (key, candidate) in &self.candidates {
+            let Some(sightings) = seen.get(key) else {
+                vanished.push(key.clone());
+                continue;
+            };
+            if sightings.iter().any(|sighting| *sighting.path == *candidate.path) {
+                continue;
+            }
+            // An inode that is known only by a name of no concern was given to another file.
+            let source = self.index_of(&key.0).expect("a candidate is of a source that is known");
+            match self.place_of(source, sightings) {
+                Some((path, captures, _)) => moved.push((key.clone(), path, captures)),
+                None => vanished.push(key.clone()),
+            }
+        }
+        for (key, path, captures) in moved {
+            let candidate = self.candidates.get_mut(&key).expect("it was just listed");
+            candidate.path = path;
+            candidate.captures = captures;
+            candidate.begin_again();
+        }
+        for key in vanished {
+            let candidate = self.candidates.remove(&key).expect("it was just listed");
+            let is_copy = matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. });
+            let unread = candidate.size.saturating_sub(candidate.floor.map_or(0, |floor| floor.floor.0));
+            if unread > 0 && !candidate.adopt_only && !is_copy {
+                let start = Offset(candidate.size - unread);
+                let span = Span { start, end: Offset(candidate.size) };
+                miss(books, out, &key.0, &candidate.path, span, "vanished before it could be read");
+            }
+        }
+        for (key, candidate) in &mut self.candidates {
+            let Some(sightings) = seen.get(key) else { continue };
+            let size = sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0);
+            if size < candidate.size {
+                candidate.begin_again();
+            }
+            if size != candidate.size {
+                candidate.size = size;
+                if candidate.step == Step::Young {
+                    candidate.step = Step::New;
+                }
+            }
+        }
+        for (source, files) in &mut self.strangers {
+            // What stood at a path of the source since is ours, wherever it goes: the inode was used again.
+            files.retain(|file| {
+                let sightings = seen.get(&(Arc::clone(source), *file));
+                sightings.is_some_and(|sightings| sightings.iter().all(|sighting| sighting.matched.is_none()))
+            });
+        }
+    }
+
+    /// Lost streams: what they lack is said to be missed once they were looked for in vain.
+    fn age_lost(&mut self, now: Now, books: &mut Books, out: &mut Outbox) {
+        let undecided: BTreeSet<Arc<str>> = self
+            .candidates
+            .iter()
+            .filter(|(_, candidate)| candidate.is_unseen())
+            .map(|((source, _), _)| Arc::clone(source))
+            .collect();
+        let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
+        let mut given_up_now: Vec<StreamId> = Vec::new();
+        for (id, stream) in &mut self.streams {
+            let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
+            *looks += 1;
+            let waited = *looks > SEARCH_LOOKS && now.moment.since(*since) >= SEARCH_TIME;
+            let hopeful = undecided.contains(&stream.source);
+            if !*given_up && waited && !hopeful {
+                *given_up = true;
+                given_up_now.push(*id);
+                self.changes += 1;
+                if stream.size > stream.position.0 {
+                    let span = Span { start: stream.position, end: Offset(stream.size) };
+                    miss(books, out, &stream.source, &stream.path, span, "vanished before it was read");
+                }
+            }
+            if *given_up && books.is_settled(*id) {
+                remembered.entry(Arc::clone(&stream.source)).or_default().push(*id);
+            }
+        }
+        // Who was held because of it alone is another file.
+        given_up_now.into_iter().for_each(|id| self.wake_held(id));
+        for ids in remembered.into_values() {
+            let surplus = ids.len().saturating_sub(MOST_REMEMBERED);
+            for id in ids.into_iter().take(surplus) {
+                self.forget(id, books);
+            }
+        }
+    }
+}
+
+/// The files of a source that stand beside its matches at a look.
+fn siblings_of(source: &str, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) -> BTreeSet<FileKey> {
+    seen.iter()
+        .filter(|((of, _), _)| &**of == source)
+        .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
+        .map(|((_, file), _)| *file)
+        .collect()
+}
