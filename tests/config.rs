@@ -199,10 +199,12 @@ fn mistakes_in_sources_are_told() {
     check(
         "format = \"json\"",
         "format = \"json\"\nmax_line_bytes = \"3MiB\"",
-        &[
-            "floe.toml:6:18: fault: limits.memory is 4MiB, too small for lines of 3MiB",
-            "floe.toml:6:18: fault: limits.window is 2MiB, too small for lines of 3MiB",
-        ],
+        &["floe.toml:6:18: fault: limits.memory is 4MiB, too small for lines of 3MiB"],
+    );
+    check(
+        "[[rules]]",
+        "max_line_bytes = \"2MiB\"\n[limits]\nwindow = \"1MiB\"\n[[rules]]",
+        &["floe.toml:9:10: fault: limits.window is 1MiB, too small for lines of 2MiB"],
     );
 }
 
@@ -486,7 +488,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(settings.polar.token, TokenSource::Environment("POLAR_ACCESS_TOKEN".into()));
     assert_eq!(settings.delivery.batch_max_events, 500);
     assert_eq!(settings.delivery.requests_per_minute, 300);
-    assert_eq!((settings.limits.memory, settings.limits.window), (4 << 20, 2 << 20));
+    assert_eq!((settings.limits.memory, settings.limits.window), (4 << 20, 64 << 20));
     assert_eq!(settings.rules[0].place, "floe.toml:7:1");
     assert!(matches!(&settings.tests[0].expect, Expectation::Events(events) if events.len() == 1));
 }
