@@ -51,7 +51,6 @@ struct Ledger {
     source: Arc<str>,
     frontier: Offset,
     guard: Guard,
-    marks: Vec<(Offset, Guard)>,
     /// The number of the chain's first chunk.
     first: u64,
     chain: VecDeque<OpenChunk>,
@@ -64,11 +63,10 @@ impl Ledger {
 }
 
 /// What a checkpoint says of one stream's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
     pub frontier: Offset,
     pub guard: Guard,
-    pub marks: Vec<(Offset, Guard)>,
 }
 
 /// What the ledger takes of a mapped chunk.
@@ -128,19 +126,11 @@ impl Books {
             source: Arc::clone(source),
             frontier: standing.frontier,
             guard: standing.guard,
-            marks: standing.marks,
             first: 0,
             chain: VecDeque::new(),
         };
         let before = self.ledgers.insert(stream, ledger);
         assert!(before.is_none(), "a stream has one ledger");
-    }
-
-    /// Forgets the marks beyond `known`: other bytes may come to stand there.
-    pub(super) fn forget_marks_beyond(&mut self, stream: StreamId, known: Offset) {
-        let ledger = self.ledgers.get_mut(&stream).expect("a stream has a ledger until it is forgotten");
-        ledger.marks.retain(|(offset, _)| *offset <= known);
-        self.changes += 1;
     }
 
     /// Forgets a stream that owes nothing.
@@ -164,7 +154,7 @@ impl Books {
 
     pub(super) fn standing(&self, stream: StreamId) -> Standing {
         let ledger = self.ledger(stream);
-        Standing { frontier: ledger.frontier, guard: ledger.guard, marks: ledger.marks.clone() }
+        Standing { frontier: ledger.frontier, guard: ledger.guard }
     }
 
     fn ledger(&self, stream: StreamId) -> &Ledger {
@@ -280,10 +270,6 @@ impl Books {
             ledger.first += 1;
             ledger.frontier = chunk.span.end;
             ledger.guard = chunk.after;
-            let last_mark = ledger.marks.last().map_or(0, |(offset, _)| offset.0);
-            if chunk.span.end.0 >= last_mark.saturating_mul(2).max(1) {
-                ledger.marks.push((chunk.span.end, chunk.after));
-            }
             self.charged -= chunk.charge;
             self.changes += 1;
             let account = self.accounts.entry(Arc::clone(&ledger.source)).or_default();
@@ -308,7 +294,6 @@ impl Books {
                 head.is_none_or(|chunk| chunk.owed > 0 || chunk.letters_owed > 0),
                 "a settled head chunk moves the frontier at once"
             );
-            assert!(ledger.marks.is_sorted(), "marks grow");
         }
         assert_eq!(charged, self.charged, "charges add up");
         for (source, account) in &self.accounts {

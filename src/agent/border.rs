@@ -116,9 +116,9 @@ pub enum DiskFault {
 pub enum Effect {
     /// List the folders of all sources. Answer: [`Input::Looked`].
     Look,
-    /// Read the head of the file at `path`, if it is `file`, and the guards before the offsets `at`.
+    /// Read the head of the file, and the guards before the offsets `at`.
     /// Where `against` is given, also compare the two files from `against.from` on. Answer: [`Input::Told`].
-    Ask { ask: AskId, path: String, file: FileKey, at: Vec<Offset>, against: Option<Against> },
+    Ask { ask: AskId, whom: Whom, at: Vec<Offset>, against: Option<Against> },
     /// Open the file for reading and keep it open until `Close`. Answer: [`Input::Opened`].
     Open { stream: StreamId, path: String, file: FileKey },
     /// Close it. No answer.
@@ -138,6 +138,15 @@ pub enum Effect {
     Tell(Notice),
     /// The end: all is saved that can be.
     Stop,
+}
+
+/// The file that a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// The one at `path`, if it is `file`.
+    At { path: String, file: FileKey },
+    /// The one that the stream has open.
+    Open(StreamId),
 }
 
 /// Another open stream to compare a file with.
@@ -182,6 +191,9 @@ pub struct ReadOrder {
     /// See [`MapContext::room`](crate::mapping::MapContext).
     pub room: usize,
     pub expected: Option<Guard>,
+    /// A second place that tells whether the file is still what it was: read the bytes before it, too, after
+    /// the others, and give them to [`ReadOrder::bear_out`].
+    pub witness: Option<(Offset, Guard)>,
     pub long_line: Option<LongLine>,
     /// Map the unterminated last line: the file is gone and nobody will end it.
     pub last_line: bool,
@@ -216,6 +228,15 @@ pub struct Status {
 }
 
 impl ReadOrder {
+    /// Holds what was read before the witness's place (at most [`Guard::REACH`] bytes) against what is remembered.
+    ///
+    /// # Errors
+    /// [`ReadFault::GuardDiffers`], when other bytes stand there, or too few.
+    pub fn bear_out(&self, before_witness: &[u8]) -> Result<(), ReadFault> {
+        let differs = self.witness.is_some_and(|(_, guard)| Guard::at_end_of(before_witness) != guard);
+        if differs { Err(ReadFault::GuardDiffers) } else { Ok(()) }
+    }
+
     /// Maps what was read: the bytes from [`ReadOrder::from`] on, `limit` of them or up to the end of the
     /// file, and up to [`Guard::REACH`] before.
     ///

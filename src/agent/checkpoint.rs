@@ -38,8 +38,10 @@ pub struct Checkpoint {
 pub struct FileRecord {
     pub source: String,
     pub path: String,
-    /// Where it was found first: another file at this path is another file.
+    /// Where it was found first.
     pub first_path: String,
+    /// This very file was renamed: another one at `first_path` is another file, whatever it says.
+    pub was_moved: bool,
     pub captures: BTreeMap<String, String>,
     /// `None` once the file was truncated under us or is gone.
     pub file: Option<FileKey>,
@@ -48,7 +50,8 @@ pub struct FileRecord {
     pub ordinal: u32,
     pub frontier: Offset,
     pub guard: Guard,
-    /// Guards on the way, at growing distances.
+    /// Places with their guards: line ends of the head, and ends of reads at growing distances. By these the
+    /// file is known again; they may stand beyond the frontier.
     pub marks: Vec<(Offset, Guard)>,
     /// The file's size when it was last seen.
     pub size: u64,
@@ -103,10 +106,9 @@ pub struct FloorRecord {
 }
 
 impl FloorRecord {
-    /// Whether a file with this print, and these bytes before the floor, is the one whose floor this is.
-    pub(super) fn is_of(&self, print: &str, before: Option<Guard>) -> bool {
-        self.print.as_deref() == Some(print)
-            && (before.is_none() || self.guard.is_none() || self.guard == before)
+    /// Whether the file with its key may have this print, and these bytes before the floor.
+    pub(super) fn is_of(&self, print: &str, before: Guard) -> bool {
+        self.print.as_deref().is_none_or(|own| own == print) && self.guard.is_none_or(|own| own == before)
     }
 }
 

@@ -15,7 +15,7 @@ mod tail;
 
 pub use border::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder,
-    RequestId, SaveId, Sighting, Status,
+    RequestId, SaveId, Sighting, Status, Whom,
 };
 pub use notice::{Level, Notice, NoticeCode};
 
@@ -312,7 +312,7 @@ impl Agent {
         self.tail.save_floors_if_changed(&mut self.out);
         if !self.letters.is_blocked() && self.ship.is_greeted() {
             let polar_now = self.ship.polar_now(now);
-            while let Some(order) = self.tail.next_read(now, polar_now, &self.books) {
+            while let Some(order) = self.tail.next_read(now, polar_now, &self.books, &mut self.out) {
                 self.out.push(Effect::Read(Box::new(order)));
             }
         }

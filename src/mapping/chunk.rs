@@ -359,12 +359,14 @@ impl<'a> Mapper<'a> {
             Stop::BodyFull
         } else if rest.len() > self.rules.max_line_bytes {
             let searched = self.window.bytes.len();
+            let opening = self.at + Guard::REACH.min(rest.len());
             Stop::InLongLine(LongLine {
                 start: end,
                 searched: self.offset_at(searched),
                 wanted: self.rules.filter.wants_long(rest),
                 before_start: self.chunk.after,
                 before_searched: self.guard_at(searched),
+                opening: Some((self.offset_at(opening), self.guard_at(opening))),
                 is_foreign: false,
             })
         } else {

@@ -100,7 +100,8 @@ pub(super) fn record_of(line: &[u8]) -> &[u8] {
 }
 
 /// White space only.
-pub(super) fn is_blank(record: &[u8]) -> bool {
+#[must_use]
+pub fn is_blank(record: &[u8]) -> bool {
     record.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c))
 }
 

@@ -80,6 +80,8 @@ pub struct LongLine {
     pub before_start: Guard,
     /// Of the bytes before `searched`.
     pub before_searched: Guard,
+    /// Where its first bytes end, and the guard there: a long line may say the same for long.
+    pub opening: Option<(Offset, Guard)>,
     /// It began before what is ours to read: whatever it says, it is ignored(rest_of_line). Its `start` is
     /// then where our part of it begins, and it may be of any length.
     pub is_foreign: bool,

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 use super::client::{Client, NoClient};
-use super::disk::{Comparison, OddPaths, OpenFiles, Question, answer};
+use super::disk::{Comparison, Subject, OddPaths, OpenFiles, Question, answer};
 use super::event::{Command, Event, Reports};
 use super::look::Lookout;
 use super::lookout_thread::LookoutThread;
@@ -28,12 +28,12 @@ use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
 use super::{logs, reload, shadow};
 use crate::agent::{
-    Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status,
+    Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status, Whom,
 };
 use crate::config::Settings;
 use crate::config::settings::{LimitSettings, Mode};
 use crate::mapping::Rules;
-use crate::model::{FileKey, Moment, Offset};
+use crate::model::{Moment, Offset};
 
 /// How often an observer hears of the status, at most.
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
@@ -317,7 +317,7 @@ impl Hands {
     fn perform(&mut self, effect: Effect, reports: &Reports) {
         match effect {
             Effect::Look => self.lookout.look(),
-            Effect::Ask { ask, path, file, at, against } => self.ask(ask, &path, file, at, against, reports),
+            Effect::Ask { ask, whom, at, against } => self.ask(ask, whom, at, against, reports),
             Effect::Open { stream, path, file } => {
                 let result = self.files.open(stream, &self.names.path(&path), file);
                 reports.input(Input::Opened { stream, result });
@@ -336,8 +336,7 @@ impl Hands {
     fn ask(
         &self,
         ask: AskId,
-        path: &str,
-        file: FileKey,
+        whom: Whom,
         at: Vec<Offset>,
         against: Option<Against>,
         reports: &Reports,
@@ -347,7 +346,11 @@ impl Hands {
             from: against.from,
             limit: against.limit,
         });
-        let question = Question { path: self.names.path(path), file, at, against };
+        let of = match whom {
+            Whom::At { path, file } => Subject::At { path: self.names.path(&path), file },
+            Whom::Open(stream) => Subject::Open(self.files.get(stream)),
+        };
+        let question = Question { of, at, against };
         let reports = reports.clone();
         tokio::task::spawn_blocking(move || {
             reports.input(Input::Told { ask, result: answer(&question) });

@@ -44,10 +44,17 @@ impl OpenFiles {
 /// A question about a file, ready for any thread.
 #[derive(Debug)]
 pub struct Question {
-    pub path: PathBuf,
-    pub file: FileKey,
+    pub of: Subject,
     pub at: Vec<Offset>,
     pub against: Option<Comparison>,
+}
+
+/// The file that a question is about.
+#[derive(Debug)]
+pub enum Subject {
+    At { path: PathBuf, file: FileKey },
+    /// `None`: it is not open any more.
+    Open(Option<Arc<File>>),
 }
 
 /// A file to compare with.
@@ -64,7 +71,17 @@ pub struct Comparison {
 /// # Errors
 /// [`DiskFault`], when one of the files cannot be read.
 pub fn answer(question: &Question) -> Result<Asked, DiskFault> {
-    let (file, metadata) = open_as(&question.path, question.file)?;
+    let (file, metadata) = match &question.of {
+        Subject::At { path, file } => {
+            let (file, metadata) = open_as(path, *file)?;
+            (Arc::new(file), metadata)
+        }
+        Subject::Open(file) => {
+            let file = file.clone().ok_or(DiskFault::Gone)?;
+            let metadata = file.metadata().map_err(|error| disk_fault(&error))?;
+            (file, metadata)
+        }
+    };
     let mut head = vec![0; HEAD_BYTES];
     let filled = read_fully_at(&file, &mut head, 0).map_err(|error| disk_fault(&error))?;
     head.truncate(filled);
@@ -258,7 +275,7 @@ mod tests {
         let content: Vec<u8> = (0..200).collect();
         let (path, file) = file_with(folder.path(), "app.log", &content);
         let at = [0, 10, 200, 201].map(Offset).to_vec();
-        let asked = answer(&Question { path, file, at, against: None }).unwrap();
+        let asked = answer(&Question { of: Subject::At { path, file }, at, against: None }).unwrap();
         assert_eq!(asked.size, 200);
         assert_eq!(asked.head, content);
         assert_eq!(
@@ -279,7 +296,7 @@ mod tests {
         let (other, _) = file_with(folder.path(), "other", other);
         let with = Some(Arc::new(File::open(other).unwrap()));
         let against = Some(Comparison { with, from: Offset(2), limit });
-        let asked = answer(&Question { path, file, at: Vec::new(), against }).unwrap();
+        let asked = answer(&Question { of: Subject::At { path, file }, at: Vec::new(), against }).unwrap();
         let agreement = asked.agreement.unwrap();
         assert_eq!((agreement.until.0, agreement.differs), expected);
     }

@@ -90,6 +90,12 @@ fn read_and_map(
     if filled < reach {
         return Err(ReadFault::Shrunk { size: from - reach as u64 + filled as u64 });
     }
+    if let Some((at, _)) = order.witness {
+        let mut before = [0; Guard::REACH];
+        let reach = usize::try_from(at.0).unwrap_or(usize::MAX).min(Guard::REACH);
+        let filled = read_fully_at(file, &mut before[..reach], at.0 - reach as u64).map_err(io_fault)?;
+        order.bear_out(&before[..filled])?;
+    }
     let (before, bytes) = buffers.bytes[..filled].split_at(reach);
     Ok((order.map(before, bytes, &mut buffers.scratch)?, size))
 }
@@ -173,6 +179,7 @@ mod tests {
             limit: 1 << 20,
             room: 1 << 20,
             expected: Some(expected),
+            witness: None,
             long_line: None,
             last_line: false,
             rules,

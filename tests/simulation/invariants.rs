@@ -149,7 +149,8 @@ pub fn billed_once(simulation: &mut Simulation, event: &SentEvent) -> Held {
         return violated(Invariant::BilledOnce, format!("no line is billed like this: {event:?}"));
     };
     if billings.iter().all(|(line, _)| line.standing == Standing::Skipped) {
-        return violated(Invariant::BilledOnce, format!("{event:?} was there before \"end\""));
+        let lines: Vec<String> = billings.iter().map(|(line, _)| whereabouts(simulation, line)).collect();
+        return violated(Invariant::BilledOnce, format!("{event:?} was there before \"end\": {lines:?}"));
     }
     let says_the_same = billing.customer == event.customer
         && billing.amount == event.amount

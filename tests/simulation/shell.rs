@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use floe::agent::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Notice, NoticeCode, Outcome,
-    ReadOrder, RequestId, SaveId, Sighting,
+    ReadOrder, RequestId, SaveId, Sighting, Whom,
 };
 use floe::mapping::ReadFault;
 use floe::mapping::identity::HEAD_BYTES;
@@ -31,8 +31,7 @@ pub enum Job {
     Look,
     Ask {
         ask: AskId,
-        path: String,
-        file: FileKey,
+        whom: Whom,
         at: Vec<Offset>,
         against: Option<Against>,
     },
@@ -71,9 +70,9 @@ impl Simulation {
     pub fn perform(&mut self, effect: Effect) -> Held {
         match effect {
             Effect::Look => self.begin(Job::Look),
-            Effect::Ask { ask, path, file, at, against } => {
-                self.note(format!("ask {} {path} {at:?} {against:?}", ask.0));
-                self.begin(Job::Ask { ask, path, file, at, against });
+            Effect::Ask { ask, whom, at, against } => {
+                self.note(format!("ask {} {whom:?} {at:?} {against:?}", ask.0));
+                self.begin(Job::Ask { ask, whom, at, against });
             }
             Effect::Open { stream, path, file } => self.begin(Job::Open { stream, path, file }),
             Effect::Close(stream) => self.close_stream(stream),
@@ -232,8 +231,8 @@ impl Simulation {
         }
         let input = match job {
             Job::Look => self.look(),
-            Job::Ask { ask, path, file, at, against } => {
-                Input::Told { ask, result: self.ask(&path, file, &at, against) }
+            Job::Ask { ask, whom, at, against } => {
+                Input::Told { ask, result: self.ask(&whom, &at, against) }
             }
             Job::Open { stream, path, file } => {
                 let result = self.open(stream, &path, file);
@@ -361,12 +360,20 @@ impl Simulation {
 
     fn ask(
         &mut self,
-        path: &str,
-        file: FileKey,
+        whom: &Whom,
         at: &[Offset],
         against: Option<Against>,
     ) -> Result<Asked, DiskFault> {
-        let node = self.node_at(path, file)?;
+        let node = match whom {
+            Whom::At { path, file } => self.node_at(path, *file)?,
+            Whom::Open(_) if self.faults.reading => {
+                return Err(DiskFault::Other("input/output error".to_owned()));
+            }
+            Whom::Open(stream) => {
+                let process = self.process.as_ref().expect("jobs belong to a process");
+                process.handles.get(stream).copied().ok_or(DiskFault::Gone)?
+            }
+        };
         let bytes = self.disk.bytes(node);
         let head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
         let guards = at
@@ -451,6 +458,10 @@ impl Simulation {
         let wanted = &wanted[..wanted.len().min(order.limit as usize)];
         let order = ReadOrder { polar_now: self.bend_clock(order.polar_now), ..order.clone() };
         let before = &bytes[from.saturating_sub(Guard::REACH)..from];
+        if let Some((at, _)) = order.witness {
+            let at = usize::try_from(at.0).expect("virtual files fit in memory");
+            order.bear_out(bytes.get(..at).unwrap_or_default())?;
+        }
         let scratch = &mut self.process.as_mut().expect("jobs belong to a process").scratch;
         let chunk = order.map(before, wanted, scratch);
         chunk.map(|chunk| self.bend_chunk(chunk))

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::candidate::{Candidate, Judgement, Step, judge, tell_tales, told_by_offset};
+use super::candidate::{Candidate, Step};
+use super::evidence::{Head, Judgement, Mark, is_strong, judge, tell_tales, told_by_offset};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, miss, source_index};
 use crate::agent::books::{Books, Standing};
-use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting};
+use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting, Whom};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::config::Settings;
@@ -42,6 +43,7 @@ pub(super) const fn foreign_line(at: Offset, guard: Guard) -> LongLine {
         wanted: false,
         before_start: guard,
         before_searched: guard,
+        opening: None,
         is_foreign: true,
     }
 }
@@ -79,7 +81,7 @@ impl Tail {
                     self.end_if_quiet(id, now, books, out);
                 }
                 Place::Expected { file } => match seen.get(&(Arc::clone(&stream.source), file)) {
-                    Some(sightings) => self.verify(id, file, sightings, books, out),
+                    Some(sightings) => self.verify(id, file, sightings, out),
                     None => self.lose(id, None, now),
                 },
                 Place::Verifying { .. } | Place::Nowhere { .. } => {}
@@ -93,10 +95,16 @@ impl Tail {
         if let Place::At { absent_since, .. } = &mut stream.place {
             *absent_since = None;
         }
-        if !sightings.iter().any(|sighting| *sighting.path == *stream.path) {
-            let better = sightings.iter().find(|sighting| sighting.matched.is_some());
-            let path: Arc<str> = Arc::from(better.unwrap_or(&sightings[0]).path.as_str());
+        let (path, is_open) = (path_among(sightings, &stream.path), stream.is_open());
+        if path != stream.path && is_open {
             self.rename(id, path, out);
+        } else if path != stream.path {
+            // Nothing holds its inode: another file may have got it.
+            if let Place::At { file, .. } = stream.place {
+                self.let_go(id, out);
+                self.verify(id, file, sightings, out);
+            }
+            return;
         }
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
         if stream.told_at >= self.look_asked {
@@ -133,6 +141,7 @@ impl Tail {
     pub(super) fn rename(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that is renamed is known");
         let before = std::mem::replace(&mut stream.path, Arc::clone(&path));
+        stream.was_moved = true;
         if self.by_path.remove(&(Arc::clone(&before), id)) {
             self.by_path.insert((Arc::clone(&path), id));
         }
@@ -153,6 +162,7 @@ impl Tail {
     pub(super) fn settle_at(&mut self, id: StreamId, file: FileKey, size: u64, now: Now, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         stream.place = Place::At { file, handle: Handle::Closed, absent_since: None };
+        stream.unsure = true;
         stream.size = size;
         stream.told_at = now.moment;
         stream.partial = 0;
@@ -237,31 +247,25 @@ impl Tail {
         id: StreamId,
         file: FileKey,
         sightings: &[&Sighting],
-        books: &Books,
         out: &mut Outbox,
     ) {
         let ask = AskId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is verified is known");
-        if !sightings.iter().any(|sighting| *sighting.path == *stream.path) {
-            let better = sightings.iter().find(|sighting| sighting.matched.is_some());
-            let path: Arc<str> = Arc::from(better.unwrap_or(&sightings[0]).path.as_str());
-            out.say(NoticeCode::FileRenamed, format!("{:?} is {path:?} now", stream.path));
-            stream.path = path;
-            self.changes += 1;
-        }
+        let path = path_among(sightings, &stream.path);
         stream.place = Place::Verifying { file };
-        let standing = books.standing(id);
-        let tales = tell_tales(&standing.marks, stream.position, stream.guard);
+        let tales = tell_tales(&stream.marks, stream.position, stream.guard);
         let at: Vec<Offset> = tales.iter().map(|(offset, _)| *offset).collect();
-        let path = stream.path.to_string();
-        self.asking.insert(ask, Asking::Verify { stream: id, at: at.clone() });
-        out.push(Effect::Ask { ask, path, file, at, against: None });
+        let whom = Whom::At { path: path.to_string(), file };
+        self.asking.insert(ask, Asking::Verify { stream: id, at: at.clone(), path });
+        out.push(Effect::Ask { ask, whom, at, against: None });
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one answer with what was asked")]
     pub(super) fn verified(
         &mut self,
         id: StreamId,
         at: &[Offset],
+        path: Arc<str>,
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -285,19 +289,20 @@ impl Tail {
             }
         };
         stream.unreadable = false;
-        let standing = books.standing(id);
         let told = told_by_offset(at, &asked);
-        let tales = tell_tales(&standing.marks, stream.position, stream.guard);
+        let tales = tell_tales(&stream.marks, stream.position, stream.guard);
         let stream = &self.streams[&id];
         let same_head = self.print_of(&stream.source, &asked) == Some(stream.print);
-        match judge(&tales, &told, stream.position) {
-            Judgement::Same if same_head && asked.size >= stream.position.0 => {
+        match judge(&tales, &told) {
+            Judgement::Same if same_head => {
+                self.found_at(id, path, out);
                 // What stands there now may have been sent by the process before.
                 self.streams.get_mut(&id).expect("the stream was just seen").fresh_from = asked.size;
                 self.settle_at(id, file, asked.size, now, out);
             }
-            Judgement::Unknown if same_head && books.is_settled(id) => {
-                self.rolled_back(id, file, &standing, &asked, now, books, out);
+            Judgement::Shorter { is_strong: true, .. } if same_head && books.is_settled(id) => {
+                self.found_at(id, path, out);
+                self.rolled_back(id, file, at, &asked, now, books, out);
             }
             _ => {
                 self.say_truncated(id, asked.size, out);
@@ -307,41 +312,54 @@ impl Tail {
         }
     }
 
+    /// The stream's very file was found, maybe under another name.
+    fn found_at(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
+        if self.streams[&id].path != path {
+            self.rename(id, path, out);
+        }
+    }
+
     /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took
     /// its end. Reading goes on from the last mark; what is read twice has the same ids.
     fn rolled_back(
         &mut self,
         id: StreamId,
         file: FileKey,
-        standing: &Standing,
+        at: &[Offset],
         asked: &Asked,
         now: Now,
         books: &mut Books,
         out: &mut Outbox,
     ) {
-        let whole = |offset: Offset| offset.0 <= asked.size && offset <= standing.frontier;
-        let Some(back) =
-            standing.marks.iter().rposition(|(offset, _)| whole(*offset)).filter(|last| *last > 0)
-        else {
-            self.say_truncated(id, asked.size, out);
-            self.lose(id, Some(file), now);
-            self.look_soon(now);
-            return;
-        };
-        let (frontier, guard) = standing.marks[back];
-        let marks = standing.marks[..=back].to_vec();
         let stream = self.streams.get_mut(&id).expect("a stream that is rolled back is known");
+        stream.marks.retain(|(offset, _)| offset.0 <= asked.size);
+        // A mark in the middle of a line is no place to read from.
+        let line_ends: Vec<Offset> = at
+            .iter()
+            .zip(&asked.guards)
+            .filter(|(_, told)| matches!(told, Some((_, Some(b'\n')))))
+            .map(|(offset, _)| *offset)
+            .collect();
+        let is_whole = |(offset, _): &&Mark| *offset <= stream.position && line_ends.contains(offset);
+        let last = stream.marks.iter().rev().find(is_whole).copied();
+        let (frontier, guard) = match last {
+            _ if stream.position.0 <= asked.size => (stream.position, stream.guard),
+            Some(mark) => mark,
+            None => (Offset::ZERO, Guard::NOTHING),
+        };
         let source = Arc::clone(&stream.source);
+        if frontier != stream.position {
+            stream.inside = None;
+        }
         stream.position = frontier;
         stream.guard = guard;
-        stream.inside = None;
         stream.fresh_from = u64::MAX;
         out.say(
             NoticeCode::FileTruncated,
             format!("{:?} lost its end; it is read again from byte {frontier}", stream.path),
         );
         books.close(id);
-        books.open(id, &source, Standing { frontier, guard, marks });
+        books.open(id, &source, Standing { frontier, guard });
         self.settle_at(id, file, asked.size, now, out);
     }
 
@@ -350,6 +368,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is lost was known");
         stream.place = Place::Nowhere { since: now.moment, looks: 0, not, given_up: false };
         stream.queued = false;
+        stream.asking = None;
         self.changes += 1;
         Self::drop_read(&mut self.reads, &mut self.reserved, stream);
         self.ready.retain(|ready| *ready != id);
@@ -385,11 +404,14 @@ impl Tail {
         let stream = &self.streams[&id];
         let Place::At { file, .. } = stream.place else { return };
         let (source, path) = (Arc::clone(&stream.source), Arc::clone(&stream.path));
-        let captures = Arc::clone(&stream.captures);
         self.leave(id, Some(file), now, out);
+        self.look_soon(now);
+        // A file that was moved out of the source's reach is of no concern any more.
+        let index = self.index_of(&source).expect("only streams of known sources are at a file");
+        let Some(captures) = self.captures_of(index, &path) else { return };
         let candidate = Candidate {
             path,
-            captures,
+            captures: Arc::new(captures),
             size,
             step: Step::New,
             adopt_only: false,
@@ -401,7 +423,6 @@ impl Tail {
             said: false,
         };
         self.candidates.insert((source, file), candidate);
-        self.look_soon(now);
     }
 
     /// Ends a file that nobody will write to any more: its unterminated last line is mapped, then it is
@@ -435,6 +456,7 @@ impl Tail {
         now: Now,
         polar_now: jiff::Timestamp,
         books: &Books,
+        out: &mut Outbox,
     ) -> Option<ReadOrder> {
         if self.draining {
             return None;
@@ -466,9 +488,103 @@ impl Tail {
                 continue;
             }
             stream.queued = false;
+            if stream.read_from() >= stream.readable_until() && !stream.ends_now(now) {
+                self.ask_for_marks(id, out);
+                continue;
+            }
             return Some(self.order(id, room, now, polar_now));
         }
         None
+    }
+
+    /// Asks for lines that tell the stream from files that begin like it.
+    fn ask_for_marks(&mut self, id: StreamId, out: &mut Outbox) {
+        let ask = AskId(self.new_id());
+        let stream = self.streams.get_mut(&id).expect("a stream that is asked about is known");
+        if stream.asking.is_some() {
+            stream.again = true;
+            return;
+        }
+        stream.asking = Some(ask);
+        stream.again = false;
+        self.asking.insert(ask, Asking::Marks { stream: id, size_known: stream.size });
+        out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![stream.position], against: None });
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one answer with what was asked")]
+    pub(super) fn marks_told(
+        &mut self,
+        id: StreamId,
+        ask: AskId,
+        size_known: u64,
+        result: Result<Asked, DiskFault>,
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.asking == Some(ask)) else {
+            return;
+        };
+        stream.asking = None;
+        let asked = match result {
+            Ok(asked) => asked,
+            Err(DiskFault::Gone) => return self.read_failed(id, ReadFault::Gone, now, out),
+            Err(fault) => return self.read_failed(id, ReadFault::Io(words(&fault)), now, out),
+        };
+        let head = Head::read(&asked.head);
+        let (position, first) = (stream.position, stream.marks.first().copied());
+        let has_shrunk = asked.size < size_known;
+        let has_changed = (has_shrunk && position == Offset::ZERO)
+            || asked.guards[0].is_none_or(|(guard, _)| guard != stream.guard)
+            || first.is_some_and(|first| head.marks.first() != Some(&first))
+            || self.print_of(&self.streams[&id].source, &asked) != Some(self.streams[&id].print);
+        if has_changed {
+            self.truncated(id, asked.size, now, out);
+            return;
+        }
+        self.take_size(id, asked.size, has_shrunk, now, books, out);
+        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
+        stream.common = head.common;
+        if is_strong(&head.marks) {
+            // Durable before more of it is read.
+            stream.registered = Registered::No;
+            self.unregistered = true;
+            self.changes += 1;
+        } else if position < head.common {
+            self.make_ready(id);
+        } else {
+            // What is behind it is no whole line yet.
+            stream.partial = stream.size - position.0;
+            if std::mem::take(&mut stream.again) {
+                self.make_ready(id);
+            }
+        }
+        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
+        stream.marks = head.marks;
+    }
+
+    /// Takes in the size that the file itself told.
+    fn take_size(
+        &mut self,
+        id: StreamId,
+        size: u64,
+        has_shrunk: bool,
+        now: Now,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
+        let stream = self.streams.get_mut(&id).expect("a stream that tells its size is known");
+        stream.told_at = now.moment;
+        if size > stream.size {
+            stream.size = size;
+            stream.last_growth = now.moment;
+        } else if has_shrunk {
+            // What was read is still there, but what stood behind it was taken back.
+            let span = Span { start: Offset(size.max(stream.position.0)), end: Offset(stream.size) };
+            miss(books, out, &stream.source, &stream.path, span, "became shorter before it was read");
+            stream.size = size;
+            stream.partial = 0;
+        }
     }
 
     /// After [`Tail::next_read`]: whether there is something to read, and a window or the memory forbids it
@@ -482,13 +598,15 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is read is known");
         let source = self.sources.iter().position(|source| source.id == stream.source);
         let source = source_index(source.expect("only streams of known sources are at a file"));
-        let over = matches!(stream.place, Place::At { absent_since: Some(_), .. }) || stream.was_renamed();
-        let last_line = over
-            && now.moment.since(stream.last_growth) >= QUIET_TIME
-            && (stream.partial > 0 || stream.inside.is_some())
-            && !stream.last_line_done
-            && stream.behind() == 0;
+        let last_line = stream.ends_now(now);
         let base = if stream.behind() > 1024 * 1024 { LARGE_READ } else { SMALL_READ };
+        let allowed = if last_line { u64::MAX } else { stream.readable_until().0 - stream.read_from().0 };
+        let is_known_by_guard = stream.position > Offset::ZERO && is_strong(&stream.marks) && !stream.unsure;
+        let witness = match stream.inside {
+            Some(line) if line.opening.is_some() => line.opening,
+            None if is_known_by_guard => None,
+            _ => stream.marks.last().copied(),
+        };
         stream.reading = Some(read);
         stream.again = false;
         let order = ReadOrder {
@@ -496,9 +614,10 @@ impl Tail {
             stream: id,
             from: stream.read_from(),
             print: stream.print,
-            limit: base.max(stream.limit),
+            limit: base.max(stream.limit).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
             room: usize::try_from(room).expect("room is small"),
             expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
+            witness,
             long_line: stream.inside,
             last_line,
             rules: Arc::clone(&self.rules),
@@ -539,26 +658,21 @@ impl Tail {
         if std::mem::take(&mut stream.unreadable) {
             out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
         }
+        stream.unsure = false;
         let has_shrunk = size < size_known;
         if has_shrunk && stream.position == Offset::ZERO {
             self.truncated(id, size, now, out);
             return None;
         }
+        self.take_size(id, size, has_shrunk, now, books, out);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        stream.told_at = now.moment;
-        if size > stream.size {
-            stream.size = size;
-            stream.last_growth = now.moment;
-        } else if has_shrunk {
-            // What was read is still there, but what stood behind it was taken back.
-            let span = Span { start: Offset(size.max(stream.position.0)), end: Offset(stream.size) };
-            miss(books, out, &stream.source, &stream.path, span, "became shorter before it was read");
-            stream.size = size;
-            stream.partial = 0;
-        }
         if let Some(span) = chunk.span {
             stream.position = span.end;
             stream.guard = chunk.after;
+            let is_far = stream.marks.last().is_some_and(|(last, _)| span.end.0 >= last.0 * 2);
+            if is_strong(&stream.marks) && is_far {
+                stream.marks.push((span.end, chunk.after));
+            }
             stream.inside = None;
             stream.limit = SMALL_READ;
             stream.partial = 0;
@@ -634,8 +748,27 @@ impl Tail {
 }
 
 impl Stream {
+    /// Whether nobody will end its last line any more.
+    fn ends_now(&self, now: Now) -> bool {
+        let is_over = matches!(self.place, Place::At { absent_since: Some(_), .. }) || self.was_renamed();
+        is_over
+            && now.moment.since(self.last_growth) >= QUIET_TIME
+            && (self.partial > 0 || self.inside.is_some())
+            && !self.last_line_done
+            && self.behind() == 0
+    }
+
     /// Whether it is settled at a file or may be soon.
     pub(super) fn is_undecided(&self) -> bool {
         matches!(self.place, Place::Expected { .. } | Place::Verifying { .. })
     }
+}
+
+/// The path by which a file goes on: its own where it is seen there, else a match, else any.
+fn path_among(sightings: &[&Sighting], own: &Arc<str>) -> Arc<str> {
+    if sightings.iter().any(|sighting| *sighting.path == **own) {
+        return Arc::clone(own);
+    }
+    let better = sightings.iter().find(|sighting| sighting.matched.is_some());
+    Arc::from(better.unwrap_or(&sightings[0]).path.as_str())
 }

@@ -177,11 +177,16 @@ impl Tail {
         if let Some((sighting, captures)) = matched {
             return Some((Arc::from(sighting.path.as_str()), Arc::new(captures.clone()), size));
         }
-        let files = &self.settings.sources[source].files;
         sightings.iter().find_map(|sighting| {
-            let captures = rotated_from(&sighting.path).find_map(|base| files.captures(base))?;
+            let captures = self.captures_of(source, &sighting.path)?;
             Some((Arc::from(sighting.path.as_str()), Arc::new(captures), size))
         })
+    }
+
+    /// The captures of a path by which a file belongs to the source.
+    pub(super) fn captures_of(&self, source: usize, path: &str) -> Option<Captures> {
+        let files = &self.settings.sources[source].files;
+        files.captures(path).or_else(|| rotated_from(path).find_map(|base| files.captures(base)))
     }
 
     fn floor_of(&self, source: &str, file: FileKey) -> Option<FloorRecord> {

@@ -6,6 +6,8 @@
 //! line is sent, so a crash cannot give it another ordinal.
 
 mod candidate;
+mod evidence;
+mod floors;
 mod follow;
 mod look;
 mod resolve;
@@ -28,7 +30,7 @@ use crate::model::{FileKey, Guard, Moment, Offset, Print, SourceIndex, Span, Str
 use candidate::{Candidate, Step};
 pub(super) use follow::Arrived;
 use rotation::rotated_from;
-use stream::{Handle, Place, Registered, SMALL_READ, Stream};
+use stream::{Handle, Identity, Place, Registered, Stream};
 
 /// Looks are no closer than this, whatever rings.
 const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
@@ -94,9 +96,16 @@ enum Asking {
         at: Vec<Offset>,
         against: Option<(StreamId, Offset, Guard)>,
     },
+    /// `path`: by which it was seen.
     Verify {
         stream: StreamId,
         at: Vec<Offset>,
+        path: Arc<str>,
+    },
+    /// Lines that tell it from files that begin like it; with the size that was known when it was asked.
+    Marks {
+        stream: StreamId,
+        size_known: u64,
     },
 }
 
@@ -246,35 +255,25 @@ impl Tail {
                 Some(file) => Place::Expected { file },
                 None => Place::Nowhere { since: now.moment, looks: 0, not: None, given_up: record.given_up },
             };
-            let path: Arc<str> = Arc::from(record.path.as_str());
-            let inside = record.inside_line.then_some(follow::foreign_line(record.frontier, record.guard));
-            let standing = Standing { frontier: record.frontier, guard: record.guard, marks: record.marks };
-            let stream = Stream {
+            let identity = Identity {
                 source: Arc::clone(&source),
-                path: Arc::clone(&path),
-                first_path: Arc::from(record.first_path.as_str()),
+                path: Arc::from(record.path.as_str()),
                 captures: Arc::new(record.captures),
                 print,
                 ordinal: record.ordinal,
                 key,
-                place,
-                position: standing.frontier,
-                guard: standing.guard,
-                inside,
+                marks: record.marks,
                 size: record.size,
-                told_at: Moment::START,
-                fresh_from: u64::MAX,
-                partial: 0,
-                reading: None,
-                queued: false,
-                again: false,
-                limit: SMALL_READ,
-                last_growth: now.moment,
-                retry_at: Moment::START,
-                unreadable: false,
-                registered: Registered::Yes,
-                last_line_done: false,
             };
+            let inside = record.inside_line.then_some(follow::foreign_line(record.frontier, record.guard));
+            let standing = Standing { frontier: record.frontier, guard: record.guard };
+            let mut stream = Stream::new(identity, record.frontier, record.guard, now.moment);
+            stream.first_path = Arc::from(record.first_path.as_str());
+            stream.was_moved = record.was_moved;
+            stream.place = place;
+            stream.inside = inside;
+            stream.registered = Registered::Yes;
+            stream.is_new = false;
             books.open(id, &source, standing);
             self.remember(id, stream);
         }
@@ -386,6 +385,10 @@ impl Tail {
                 out.push(Effect::Close(id));
             }
             stream.place = Place::Expected { file };
+            stream.queued = false;
+            stream.asking = None;
+            self.ready.retain(|ready| *ready != id);
+            self.stalled.retain(|stalled| *stalled != id);
             self.by_file.remove(&(Arc::clone(&stream.source), file));
             self.by_path.remove(&(Arc::clone(&stream.path), id));
             Self::drop_read(&mut self.reads, &mut self.reserved, stream);
@@ -404,18 +407,19 @@ impl Tail {
     /// What a checkpoint says of the files.
     pub(super) fn record(&self, books: &Books, checkpoint: &mut Checkpoint) {
         for (id, stream) in &self.streams {
-            let Standing { frontier, guard, marks } = books.standing(*id);
+            let Standing { frontier, guard } = books.standing(*id);
             checkpoint.files.push(FileRecord {
                 source: stream.source.to_string(),
                 path: stream.path.to_string(),
                 first_path: stream.first_path.to_string(),
+                was_moved: stream.was_moved,
                 captures: Captures::clone(&stream.captures),
                 file: stream.file(),
                 print: stream.print.to_string(),
                 ordinal: stream.ordinal,
                 frontier,
                 guard,
-                marks,
+                marks: stream.marks.clone(),
                 size: stream.size,
                 inside_line: stream.inside.is_some_and(|line| line.is_foreign && line.start == frontier),
                 given_up: matches!(stream.place, Place::Nowhere { given_up: true, .. }),
@@ -459,6 +463,7 @@ impl Tail {
                 match result {
                     Ok(()) => {
                         stream.registered = Registered::Yes;
+                        stream.is_new = false;
                         registered.push(*id);
                     }
                     Err(_) => {
@@ -493,7 +498,7 @@ impl Tail {
         if !streams.is_empty() {
             for id in streams {
                 let stream = self.streams.get_mut(&id).expect("a path leads to a stream that is known");
-                if stream.reading.is_some() {
+                if stream.reading.is_some() || stream.asking.is_some() {
                     stream.again = true;
                 } else {
                     self.make_ready(id);
@@ -577,7 +582,7 @@ impl Tail {
                 assert_eq!(self.by_file.get(&(Arc::clone(&stream.source), file)), Some(id));
             }
             assert!(
-                stream.registered == Registered::Yes || stream.position == books.frontier(*id),
+                !stream.is_new || stream.position == books.frontier(*id),
                 "nothing of a stream is read before it is registered"
             );
         }

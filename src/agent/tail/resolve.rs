@@ -23,25 +23,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidate::{Candidate, Judgement, Step, judge, marks_of_head, tell_tales, told_by_offset};
+use super::candidate::{Candidate, Step};
+use super::evidence::{Head, Judgement, Mark, is_strong, judge, tell_tales, told_by_offset};
+use super::floors::Start;
 use super::follow::foreign_line;
-use super::stream::{Handle, Place, Registered, SMALL_READ, Stream};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, guard_at};
+use super::stream::{Handle, Identity, Place, Stream};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail};
 use crate::agent::books::{Books, Standing};
-use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now};
-use crate::agent::checkpoint::FloorRecord;
+use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now, Whom};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::mapping::identity;
-use crate::model::{Guard, Moment, Offset, Print, StreamId};
+use crate::model::{Guard, Offset, Print, StreamId};
 
 /// Bytes that one question compares at most.
 const COMPARE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What is known of a candidate after an answer.
-struct Facts<'a> {
-    asked: &'a Asked,
-    print: Print,
+pub(super) struct Facts<'a> {
+    /// In the order of the answer's guards.
+    pub at: &'a [Offset],
+    pub asked: &'a Asked,
+    pub print: Print,
     told: BTreeMap<Offset, Option<Guard>>,
     /// The stream with which it was compared just now to no avail.
     in_vain: Option<StreamId>,
@@ -76,22 +79,10 @@ fn rival_was_rewritten(
         && (agreement.until.0 < first_line || (agreement.until < position && holds_what_was_read))
 }
 
-/// Whether no more of a stream was read than its first line, which other files begin with, too. Of nothing
-/// nothing was billed, so a stream that was not read at all may be found anywhere.
-fn is_weak_evidence(marks: &[(Offset, Guard)], position: Offset) -> bool {
-    let first_line_end = marks.first().map_or(position, |(offset, _)| *offset);
-    position > Offset::ZERO && position <= first_line_end
-}
-
-/// Whether some place after the first line is there, too. The first mark stands behind the first line.
-fn agrees_beyond_first_line(tales: &[(Offset, Guard)], told: &BTreeMap<Offset, Option<Guard>>) -> bool {
-    tales.iter().skip(1).any(|(offset, guard)| told.get(offset) == Some(&Some(*guard)))
-}
-
 impl Facts<'_> {
     /// Whether all of the candidate was found to be the beginning of a stream: compared with it while it was
     /// there, or by a mark where the candidate ends.
-    fn ends_in_agreement(&self, tales: &[(Offset, Guard)], agreed: Offset) -> bool {
+    fn ends_in_agreement(&self, tales: &[Mark], agreed: Offset) -> bool {
         let end = Offset(self.asked.size);
         let is_marked =
             tales.iter().any(|(at, guard)| *at == end && self.told.get(at) == Some(&Some(*guard)));
@@ -160,7 +151,7 @@ impl Tail {
         let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
         candidate.step = Step::Asking(ask);
         let from = against.and_then(|stream| candidate.agreed.get(&stream).copied()).unwrap_or(Offset::ZERO);
-        let path = candidate.path.to_string();
+        let whom = Whom::At { path: candidate.path.to_string(), file: key.1 };
         let mut at = at;
         let left = against.map(|stream| {
             let rival = &self.streams[&stream];
@@ -169,7 +160,7 @@ impl Tail {
         });
         self.asking.insert(ask, Asking::Candidate { key: key.clone(), at: at.clone(), against: left });
         let against = against.map(|stream| Against { stream, from, limit: COMPARE_BYTES });
-        out.push(Effect::Ask { ask, path, file: key.1, at, against });
+        out.push(Effect::Ask { ask, whom, at, against });
     }
 
     /// Takes an answer in.
@@ -182,7 +173,12 @@ impl Tail {
         out: &mut Outbox,
     ) {
         match self.asking.remove(&ask) {
-            Some(Asking::Verify { stream, at }) => self.verified(stream, &at, result, now, books, out),
+            Some(Asking::Verify { stream, at, path }) => {
+                self.verified(stream, &at, path, result, now, books, out);
+            }
+            Some(Asking::Marks { stream, size_known }) => {
+                self.marks_told(stream, ask, size_known, result, now, books, out);
+            }
             Some(Asking::Candidate { key, at, against }) => {
                 self.told_of_candidate(&key, ask, &at, against, result, now, books, out);
             }
@@ -251,15 +247,15 @@ impl Tail {
             self.release_stuck(&key.0, out);
             return;
         }
-        let facts = Facts { asked: &asked, print, told: told_by_offset(at, &asked), in_vain };
-        match self.find(key, &facts, books) {
+        let facts = Facts { at, asked: &asked, print, told: told_by_offset(at, &asked), in_vain };
+        match self.find(key, &facts) {
             Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
             Finding::Continues(stream) => self.move_on(key, stream, asked.size, now, out),
             Finding::New if self.candidates[key].adopt_only => {
                 self.candidates.remove(key);
                 self.strangers.entry(Arc::clone(&key.0)).or_default().insert(key.1);
             }
-            Finding::New => self.admit(key, &facts, at, now, books, out),
+            Finding::New => self.admit(key, &facts, now, books, out),
             Finding::Ask { at, against } => self.ask(key, at, against, out),
             Finding::Wait { rival } => self.hold(key, print, rival, out),
         }
@@ -308,7 +304,7 @@ impl Tail {
     /// Of the lost streams whose content it holds it is the one that was read furthest: a stream of which
     /// only the first line was read is like every file that begins so. While it may be a copy of a file that
     /// is still there, nothing is decided.
-    fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, books: &Books) -> Finding {
+    fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
         let mut same: Option<(Offset, StreamId)> = None;
@@ -330,8 +326,7 @@ impl Tail {
                 Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
-                    let standing = books.standing(id);
-                    let tales = tell_tales(&standing.marks, rival.position, rival.guard);
+                    let tales = tell_tales(&rival.marks, rival.position, rival.guard);
                     let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
                     if !asked {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
@@ -340,28 +335,35 @@ impl Tail {
                     // A copy of a truncated file is never where the file itself is.
                     let in_its_place = not.is_some() && candidate.path == rival.path;
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
-                    let is_weak = is_weak_evidence(&standing.marks, rival.position);
+                    // Of nothing nothing was billed, so a stream that was not read at all may be anywhere.
+                    let was_read = rival.position > Offset::ZERO;
                     // A first line that only one file ever began with is as good as a name.
                     let too_weak = given_up && begins_like_others;
-                    match judge(&tales, &facts.told, rival.position) {
-                        Judgement::Other => distinct.push(id),
-                        _ if is_weak && (too_weak || in_its_place) => distinct.push(id),
-                        // Shorter than what is known to have stood there: a fuller copy may come yet.
-                        Judgement::Same if !given_up && facts.asked.size < rival.size => {
-                            fuller_may_come = Some(id);
+                    let judgement = judge(&tales, &facts.told);
+                    let (holds_position, agrees_strongly) = match judgement {
+                        Judgement::Other => {
+                            distinct.push(id);
+                            continue;
                         }
-                        Judgement::Same => same = same.max(Some((rival.position, id))),
+                        Judgement::Same => (true, is_strong(&rival.marks)),
+                        Judgement::Shorter { holds_position, is_strong } => (holds_position, is_strong),
+                    };
+                    if holds_position && was_read && !agrees_strongly && (too_weak || in_its_place) {
+                        distinct.push(id);
+                    } else if holds_position && !given_up && facts.asked.size < rival.size {
+                        // Shorter than what is known to have stood there: a fuller copy may come yet.
+                        fuller_may_come = Some(id);
+                    } else if holds_position {
+                        same = same.max(Some((rival.position, id)));
+                    } else if too_weak
+                        && !agrees_strongly
+                        && !facts.ends_in_agreement(&tales, agreed)
+                    {
                         // Shorter than what was read of a stream that is long gone, and not known to be its
                         // beginning: another file whose first line is the same.
-                        Judgement::Unknown
-                            if too_weak
-                                && !agrees_beyond_first_line(&tales, &facts.told)
-                                && !facts.ends_in_agreement(&tales, agreed) =>
-                        {
-                            distinct.push(id);
-                        }
-                        Judgement::Unknown if given_up && same.is_some() => {}
-                        Judgement::Unknown => waits_for = Some(id),
+                        distinct.push(id);
+                    } else if !(given_up && same.is_some()) {
+                        waits_for = Some(id);
                     }
                 }
                 // A stranger is only searched for what is lost.
@@ -422,6 +424,7 @@ impl Tail {
         Self::drop_read(&mut self.reads, &mut self.reserved, stream);
         let before = std::mem::replace(&mut stream.path, Arc::clone(&candidate.path));
         stream.first_path = candidate.path;
+        stream.was_moved = false;
         let left = Candidate {
             path: Arc::clone(&before),
             captures: std::mem::replace(&mut stream.captures, candidate.captures),
@@ -485,9 +488,10 @@ impl Tail {
         if given_up {
             books.found_again(&stream.source, stream.position);
         }
-        // What the head of the lost file said beyond need not come true in a file that is shorter.
-        books.forget_marks_beyond(id, stream.position);
+        // What stood beyond need not come true in a file that is shorter.
+        stream.marks.retain(|(offset, _)| offset.0 <= size);
         stream.path = candidate.path;
+        stream.was_moved = false;
         if is_matched {
             // It lives on at a path of its own: it was not rotated away.
             stream.first_path = Arc::clone(&stream.path);
@@ -502,116 +506,44 @@ impl Tail {
         &mut self,
         key: &CandidateKey,
         facts: &Facts<'_>,
-        at: &[Offset],
         now: Now,
         books: &mut Books,
         out: &mut Outbox,
     ) {
-        let candidate = self.candidates.remove(key).expect("a candidate that is admitted is known");
-        let floor = self.floor_for(&key.0, candidate.floor.as_ref(), facts);
-        let start = match &floor {
-            None => Some((Offset::ZERO, Guard::NOTHING, false)),
-            Some(floor) => at
-                .iter()
-                .position(|offset| *offset == floor.floor)
-                .and_then(|index| guard_at(&facts.asked.guards, index))
-                .map(|(guard, byte)| (floor.floor, guard, byte.is_some_and(|byte| byte != b'\n'))),
-        };
-        let Some((position, guard, inside)) = start else {
-            // The floor is not asked for yet, or the file is shorter than its floor: then it is another one.
-            self.admit_after_floor(key, candidate, floor, facts, out);
-            return;
+        let mut candidate = self.candidates.remove(key).expect("a candidate that is admitted is known");
+        let (position, guard, inside) = match self.start_of(key, &mut candidate, facts) {
+            Start::At { position, guard, inside } => (position, guard, inside),
+            Start::Ask(mut at) => {
+                at.extend(facts.at);
+                self.candidates.insert(key.clone(), candidate);
+                self.ask(key, at.into_iter().collect(), None, out);
+                return;
+            }
         };
         let id = self.new_stream_id();
         let source = Arc::clone(&key.0);
         let ordinal = self.next_ordinal(&source, facts.print);
         let stream_key = identity::stream_key(&self.settings.instance, &source, facts.print, ordinal);
-        let standing = Standing { frontier: position, guard, marks: marks_of_head(&facts.asked.head) };
-        books.open(id, &source, standing);
+        books.open(id, &source, Standing { frontier: position, guard });
         let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
         out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
-        let stream = Stream {
+        let head = Head::read(&facts.asked.head);
+        let identity = Identity {
             source,
-            path: Arc::clone(&candidate.path),
-            first_path: candidate.path,
+            path: candidate.path,
             captures: candidate.captures,
             print: facts.print,
             ordinal,
             key: stream_key,
-            place: Place::Nowhere { since: now.moment, looks: 0, not: None, given_up: false },
-            position,
-            guard,
-            inside: inside.then(|| foreign_line(position, guard)),
+            marks: head.marks,
             size: facts.asked.size,
-            told_at: now.moment,
-            fresh_from: if candidate.initial { facts.asked.size } else { 0 },
-            partial: 0,
-            reading: None,
-            queued: false,
-            again: false,
-            limit: SMALL_READ,
-            last_growth: now.moment,
-            retry_at: Moment::START,
-            unreadable: false,
-            registered: Registered::No,
-            last_line_done: false,
         };
+        let mut stream = Stream::new(identity, position, guard, now.moment);
+        stream.common = head.common;
+        stream.inside = inside.then(|| foreign_line(position, guard));
+        stream.fresh_from = if candidate.initial { facts.asked.size } else { 0 };
         self.remember(id, stream);
         self.unregistered = true;
         self.settle_at(id, key.1, facts.asked.size, now, out);
-    }
-
-    /// The floor of this file, by its key or, once the key is lost, by its print.
-    fn floor_for(
-        &mut self,
-        source: &str,
-        known: Option<&FloorRecord>,
-        facts: &Facts<'_>,
-    ) -> Option<FloorRecord> {
-        let print = facts.print.to_string();
-        let records = self.floors.sources.get_mut(source)?;
-        let by_file = records.iter_mut().find(|record| {
-            known.is_some_and(|known| known.file == record.file && known.floor == record.floor)
-        });
-        let guard_at = |floor: &Offset| facts.told.get(floor).copied().flatten();
-        if let Some(record) = by_file {
-            if record.print.is_none() {
-                record.print = Some(print);
-                record.guard = guard_at(&record.floor);
-                self.floors_dirty = true;
-                return Some(record.clone());
-            }
-            let same = record.is_of(&print, guard_at(&record.floor));
-            return same.then(|| record.clone());
-        }
-        if !self.ordinals_lost {
-            return None;
-        }
-        records.iter().find(|record| record.is_of(&print, guard_at(&record.floor))).cloned()
-    }
-
-    fn admit_after_floor(
-        &mut self,
-        key: &CandidateKey,
-        mut candidate: Candidate,
-        floor: Option<FloorRecord>,
-        facts: &Facts<'_>,
-        out: &mut Outbox,
-    ) {
-        let floor = floor.expect("only a floor makes the start unknown");
-        let asked_in_vain = facts.told.contains_key(&floor.floor);
-        if asked_in_vain {
-            // Shorter than its floor: the file was written anew, and all of it is ours.
-            if let Some(records) = self.floors.sources.get_mut(&*key.0) {
-                records.retain(|record| *record != floor);
-                self.floors_dirty = true;
-            }
-            candidate.floor = None;
-        } else {
-            candidate.floor = Some(floor.clone());
-        }
-        let at = if asked_in_vain { Vec::new() } else { vec![floor.floor] };
-        self.candidates.insert(key.clone(), candidate);
-        self.ask(key, at, None, out);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::agent::border::ReadId;
+use super::evidence::{Mark, is_strong};
+use crate::agent::border::{AskId, ReadId};
 use crate::config::settings::Captures;
 use crate::model::chunk::LongLine;
 use crate::model::{FileKey, Guard, Moment, Offset, Print};
@@ -17,8 +18,10 @@ pub(super) const LARGE_READ: u32 = 256 * 1024;
 pub(super) struct Stream {
     pub source: Arc<str>,
     pub path: Arc<str>,
-    /// Where it was found first. Another file there is another file.
+    /// Where it was found first.
     pub first_path: Arc<str>,
+    /// This very file was renamed: what stands where it was found first is another file.
+    pub was_moved: bool,
     pub captures: Arc<Captures>,
     pub print: Print,
     pub ordinal: u32,
@@ -28,6 +31,14 @@ pub(super) struct Stream {
     pub position: Offset,
     /// Of the bytes before `position`.
     pub guard: Guard,
+    /// By these it is known again. In the order of their places, also beyond `position`.
+    pub marks: Vec<Mark>,
+    /// While the marks do not tell it from files that begin like it, it is read up to here.
+    pub common: Offset,
+    /// Its marks are being asked for.
+    pub asking: Option<AskId>,
+    /// The next read makes sure of the last mark: the file may be another since it was asked about.
+    pub unsure: bool,
     /// Set while the position stands before, or in, a line that is read past.
     pub inside: Option<LongLine>,
     /// The largest size seen: what is known to be there.
@@ -48,10 +59,25 @@ pub(super) struct Stream {
     pub retry_at: Moment,
     /// The operator knows that it cannot be read.
     pub unreadable: bool,
-    /// Its place in the state is durable, so its lines may be sent.
+    /// Its place in the state, and its marks, are durable, so its lines may be sent.
     pub registered: Registered,
+    /// No checkpoint has ever named it.
+    pub is_new: bool,
     /// Its unterminated last line was mapped; what is appended to it belongs to no line.
     pub last_line_done: bool,
+}
+
+/// What a stream is known by.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub source: Arc<str>,
+    pub path: Arc<str>,
+    pub captures: Arc<Captures>,
+    pub print: Print,
+    pub ordinal: u32,
+    pub key: [u8; 32],
+    pub marks: Vec<Mark>,
+    pub size: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +116,43 @@ pub(super) enum Handle {
 }
 
 impl Stream {
+    /// A stream that stands nowhere yet, read up to `position`.
+    pub(super) fn new(identity: Identity, position: Offset, guard: Guard, since: Moment) -> Self {
+        let Identity { source, path, captures, print, ordinal, key, marks, size } = identity;
+        Self {
+            source,
+            first_path: Arc::clone(&path),
+            path,
+            was_moved: false,
+            captures,
+            print,
+            ordinal,
+            key,
+            place: Place::Nowhere { since, looks: 0, not: None, given_up: false },
+            position,
+            guard,
+            common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
+            marks,
+            asking: None,
+            unsure: true,
+            inside: None,
+            size,
+            told_at: Moment::START,
+            fresh_from: u64::MAX,
+            partial: 0,
+            reading: None,
+            queued: false,
+            again: false,
+            limit: SMALL_READ,
+            last_growth: since,
+            retry_at: Moment::START,
+            unreadable: false,
+            registered: Registered::No,
+            is_new: true,
+            last_line_done: false,
+        }
+    }
+
     pub(super) fn file(&self) -> Option<FileKey> {
         match self.place {
             Place::Expected { file } | Place::Verifying { file } | Place::At { file, .. } => Some(file),
@@ -99,6 +162,11 @@ impl Stream {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.place, Place::At { handle: Handle::Open, .. })
+    }
+
+    /// Where its reading may go: not beyond what the marks know, until they tell it from its neighbours.
+    pub(super) fn readable_until(&self) -> Offset {
+        if is_strong(&self.marks) { Offset(u64::MAX) } else { self.common }
     }
 
     /// Whether its file has another name than the one it was found by.

@@ -1,0 +1,173 @@
+//! What is remembered of a file's bytes: by this it is known again, wherever it stands.
+//!
+//! The print of the first line is as good as a name where no other file begins so. Where one does (logs without
+//! times), only lines behind it tell. So nothing behind the first line is read before a mark behind it is
+//! durable: whatever was sent of a file, the checkpoint can tell that file from its neighbours.
+
+use std::collections::BTreeMap;
+
+use crate::agent::border::Asked;
+use crate::mapping::identity::{self, HEAD_BYTES};
+use crate::model::{Guard, Offset};
+
+/// A place in a file, and the guard of the bytes before it.
+pub(super) type Mark = (Offset, Guard);
+
+/// What the head of a file shows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The end of the first line with something in it, the end of the next such line, and line ends at doubling
+    /// distances from there.
+    pub marks: Vec<Mark>,
+    /// Up to here there is the first line alone, and blank ones.
+    pub common: Offset,
+}
+
+impl Head {
+    pub(super) fn read(head: &[u8]) -> Self {
+        let mut marks: Vec<Mark> = Vec::new();
+        let (mut common, mut start) = (0, 0);
+        for end in memchr::memchr_iter(b'\n', head).map(|newline| newline + 1) {
+            let is_blank = identity::is_blank(&head[start..end]);
+            start = end;
+            if marks.len() < 2 && is_blank {
+                common = end;
+                continue;
+            }
+            let is_far = marks.last().is_none_or(|(last, _)| end as u64 >= last.0 * 2);
+            if marks.len() < 2 || is_far {
+                marks.push((Offset(end as u64), Guard::at_end_of(&head[..end])));
+            }
+            if marks.len() == 1 {
+                common = end;
+            }
+        }
+        if marks.len() < 2 && head.len() >= HEAD_BYTES {
+            // Lines so long tell files apart before they end.
+            marks.push((Offset(head.len() as u64), Guard::at_end_of(head)));
+        }
+        Self { marks, common: Offset(common as u64) }
+    }
+}
+
+/// Whether something behind the first line is remembered, or the first line is longer than any head.
+pub(super) fn is_strong(marks: &[Mark]) -> bool {
+    marks.len() >= 2 || marks.first().is_some_and(|(first, _)| first.0 >= HEAD_BYTES as u64)
+}
+
+/// What the content of a file says about a stream that is nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// All that is remembered is there.
+    Same,
+    /// Other bytes stand at a place that is remembered.
+    Other,
+    /// It agrees, and ends before some place that is remembered.
+    Shorter {
+        /// It holds all that was read.
+        holds_position: bool,
+        /// It agrees behind the first line, too.
+        is_strong: bool,
+    },
+}
+
+/// Places whose guards tell whether a file is the one that stood there.
+pub(super) fn tell_tales(marks: &[Mark], position: Offset, guard: Guard) -> Vec<Mark> {
+    let mut tales = marks.to_vec();
+    tales.push((position, guard));
+    tales
+}
+
+/// Compares what was asked with what is remembered. `told` is by offset, `position` is the last of `tales`.
+pub(super) fn judge(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>) -> Judgement {
+    let first = tales[0].0;
+    let position = tales[tales.len() - 1].0;
+    let mut is_whole = true;
+    let mut holds_position = false;
+    let mut agrees_behind_first = first.0 >= HEAD_BYTES as u64;
+    for (offset, guard) in tales {
+        match told.get(offset).copied().flatten() {
+            Some(seen) if seen == *guard => {
+                agrees_behind_first |= *offset > first;
+                holds_position |= *offset >= position;
+            }
+            Some(_) => return Judgement::Other,
+            None => is_whole = false,
+        }
+    }
+    if is_whole {
+        Judgement::Same
+    } else {
+        Judgement::Shorter { holds_position, is_strong: agrees_behind_first }
+    }
+}
+
+/// The guards of an answer by the offsets that were asked for.
+pub(super) fn told_by_offset(at: &[Offset], asked: &Asked) -> BTreeMap<Offset, Option<Guard>> {
+    at.iter().copied().zip(asked.guards.iter().map(|found| found.map(|(guard, _)| guard))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn guard(print: u64) -> Guard {
+        Guard { len: 64, print }
+    }
+
+    #[track_caller]
+    fn check(told: &[(u64, Option<u64>)], expected: Judgement) {
+        let tales = [(Offset(10), guard(1)), (Offset(100), guard(2)), (Offset(150), guard(3))];
+        let told = told.iter().map(|(at, print)| (Offset(*at), print.map(guard))).collect();
+        assert_eq!(judge(&tales, &told), expected);
+    }
+
+    #[test]
+    fn a_file_is_the_same_only_when_all_its_marks_agree() {
+        let shorter = |is_strong| Judgement::Shorter { holds_position: false, is_strong };
+        check(&[(10, Some(1)), (100, Some(2)), (150, Some(3))], Judgement::Same);
+        check(&[(10, Some(1)), (100, Some(7)), (150, None)], Judgement::Other);
+        check(&[(10, Some(1)), (100, Some(2)), (150, None)], shorter(true));
+        check(&[(10, Some(1)), (100, None), (150, None)], shorter(false));
+        check(&[(10, Some(9)), (100, None), (150, None)], Judgement::Other);
+    }
+
+    #[test]
+    fn a_file_may_end_between_what_was_read_and_what_is_remembered() {
+        let tales = [(Offset(10), guard(1)), (Offset(100), guard(2)), (Offset(10), guard(1))];
+        let told = BTreeMap::from([(Offset(10), Some(guard(1))), (Offset(100), None)]);
+        let expected = Judgement::Shorter { holds_position: true, is_strong: false };
+        assert_eq!(judge(&tales, &told), expected);
+    }
+
+    #[track_caller]
+    fn check_head(head: &[u8], marks: &[u64], common: u64) {
+        let read = Head::read(head);
+        let offsets: Vec<u64> = read.marks.iter().map(|(offset, _)| offset.0).collect();
+        assert_eq!((offsets.as_slice(), read.common.0), (marks, common), "{:?}", head.escape_ascii());
+        assert!(read.marks.iter().all(|(at, guard)| {
+            *guard == Guard::at_end_of(&head[..usize::try_from(at.0).expect("a head is short")])
+        }));
+    }
+
+    #[test]
+    fn the_head_gives_marks_at_the_first_two_lines_and_at_growing_distances() {
+        check_head(b"", &[], 0);
+        check_head(b"aaaa", &[], 0);
+        check_head(b"aaaa\nb", &[5], 5);
+        check_head(b"aaaa\nb\ncccccccccccc\nd\n", &[5, 7, 20], 5);
+    }
+
+    #[test]
+    fn blank_lines_tell_nothing_apart() {
+        check_head(b"\n \naaaa\n\n\n", &[8], 10);
+        check_head(b"aaaa\n\r\nb\n", &[5, 9], 7);
+    }
+
+    #[test]
+    fn a_head_without_a_second_line_end_is_a_mark_itself() {
+        check_head(&[b'a'; HEAD_BYTES], &[8192], 0);
+        let head = [&b"a\n"[..], &[b'b'; HEAD_BYTES - 2]].concat();
+        check_head(&head, &[2, 8192], 2);
+    }
+}
