@@ -27,6 +27,10 @@ pub(super) struct Candidate {
     pub distinct_from: BTreeSet<StreamId>,
     /// Up to where it is known to agree with an open stream.
     pub agreed: BTreeMap<StreamId, Offset>,
+    /// Streams with which it was compared to no avail since it was last asked about afresh.
+    pub in_vain: BTreeSet<StreamId>,
+    /// Streams that differ from it and may have been written anew, and after how many checks they have not.
+    pub doubts: BTreeMap<StreamId, u64>,
     /// The operator knows that it is held, or cannot be read.
     pub said: bool,
 }
@@ -73,6 +77,7 @@ impl Candidate {
         self.step = Step::New;
         self.distinct_from.clear();
         self.agreed.clear();
+        self.doubts.clear();
     }
 
     /// Whether nobody has seen yet what it says: it may be whatever is looked for. (Strangers are asked again

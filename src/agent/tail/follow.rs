@@ -1,6 +1,6 @@
 //! Streams that are known: found again, opened, read, truncated, ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
@@ -420,6 +420,8 @@ impl Tail {
             floor: None,
             distinct_from: [id].into(),
             agreed: BTreeMap::new(),
+            in_vain: BTreeSet::new(),
+            doubts: BTreeMap::new(),
             said: false,
         };
         self.candidates.insert((source, file), candidate);
@@ -543,6 +545,7 @@ impl Tail {
             return;
         }
         self.take_size(id, asked.size, has_shrunk, now, books, out);
+        self.made_sure(id);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.common = head.common;
         if is_strong(&head.marks) {
@@ -561,6 +564,14 @@ impl Tail {
         }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.marks = head.marks;
+    }
+
+    /// What is remembered of the stream was just seen in its file.
+    fn made_sure(&mut self, id: StreamId) {
+        let stream = self.streams.get_mut(&id).expect("a stream that is made sure of is known");
+        stream.unsure = false;
+        stream.checks += 1;
+        self.wake_held(id);
     }
 
     /// Takes in the size that the file itself told.
@@ -629,8 +640,8 @@ impl Tail {
         };
         self.reserved += room;
         let settings = Arc::clone(&self.settings);
-        let size_known = self.streams[&id].size;
-        self.reads.insert(read, ReadUnderWay { stream: id, room, size_known, settings });
+        let Stream { size: size_known, unsure: was_unsure, .. } = self.streams[&id];
+        self.reads.insert(read, ReadUnderWay { stream: id, room, size_known, was_unsure, settings });
         order
     }
 
@@ -644,7 +655,7 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) -> Option<Arrived> {
-        let ReadUnderWay { stream: id, room, size_known, settings } = self.reads.remove(&read)?;
+        let ReadUnderWay { stream: id, room, size_known, was_unsure, settings } = self.reads.remove(&read)?;
         self.reserved -= room;
         let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
         stream.reading = None;
@@ -658,13 +669,15 @@ impl Tail {
         if std::mem::take(&mut stream.unreadable) {
             out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
         }
-        stream.unsure = false;
         let has_shrunk = size < size_known;
         if has_shrunk && stream.position == Offset::ZERO {
             self.truncated(id, size, now, out);
             return None;
         }
         self.take_size(id, size, has_shrunk, now, books, out);
+        if was_unsure {
+            self.made_sure(id);
+        }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         if let Some(span) = chunk.span {
             stream.position = span.end;

@@ -164,6 +164,8 @@ impl Tail {
                 floor,
                 distinct_from: BTreeSet::new(),
                 agreed: BTreeMap::new(),
+                in_vain: BTreeSet::new(),
+                doubts: BTreeMap::new(),
                 said: false,
             };
             self.candidates.insert(key.clone(), candidate);

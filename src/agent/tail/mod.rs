@@ -28,6 +28,7 @@ use crate::mapping::{Rules, identity};
 use crate::model::{FileKey, Guard, Moment, Offset, Print, SourceIndex, Span, StreamId};
 
 use candidate::{Candidate, Step};
+use evidence::Mark;
 pub(super) use follow::Arrived;
 use rotation::rotated_from;
 use stream::{Handle, Identity, Place, Registered, Stream};
@@ -85,16 +86,18 @@ struct ReadUnderWay {
     /// The size that was known when it was ordered: a smaller one means that the file shrank. A look may
     /// have seen more since the bytes were read.
     size_known: u64,
+    /// It makes sure of the stream's last mark.
+    was_unsure: bool,
     settings: Arc<Settings>,
 }
 
 #[derive(Debug)]
 enum Asking {
-    /// `against`: with where its reading stood, and the guard there, when it was asked.
+    /// `against`: with what was remembered of it when it was asked.
     Candidate {
         key: CandidateKey,
         at: Vec<Offset>,
-        against: Option<(StreamId, Offset, Guard)>,
+        against: Option<(StreamId, Vec<Mark>)>,
     },
     /// `path`: by which it was seen.
     Verify {

@@ -46,8 +46,6 @@ pub(super) struct Facts<'a> {
     pub asked: &'a Asked,
     pub print: Print,
     told: BTreeMap<Offset, Option<Guard>>,
-    /// The stream with which it was compared just now to no avail.
-    in_vain: Option<StreamId>,
 }
 
 enum Finding {
@@ -63,20 +61,13 @@ enum Finding {
     Wait { rival: StreamId },
 }
 
-/// Whether the two files differ because the rival is not what it was any more: the candidate still holds, up
-/// to `position`, what was read of the rival, or at least the rival's first line. A log that was copied and
-/// truncated may be written anew before anybody looks; then its copy is the stream, and not another file.
-fn rival_was_rewritten(
-    asked: &Asked,
-    at: &[Offset],
-    agreement: Agreement,
-    position: Offset,
-    guard: Guard,
-) -> bool {
-    let first_line = memchr::memchr(b'\n', &asked.head).unwrap_or_default() as u64;
-    let holds_what_was_read = told_by_offset(at, asked).get(&position) == Some(&Some(guard));
+/// Whether the candidate differs from the rival's file and yet holds, behind that place, what is remembered of
+/// the rival: then that file may have been written anew, and the candidate is what it was. A log that was copied
+/// and truncated may be written anew before anybody looks; then its copy is the stream, and not another file.
+fn holds_what_rival_was(told: &BTreeMap<Offset, Option<Guard>>, tales: &[Mark], agreement: Agreement) -> bool {
     agreement.differs
-        && (agreement.until.0 < first_line || (agreement.until < position && holds_what_was_read))
+        && judge(tales, told) != Judgement::Other
+        && tales.iter().any(|(at, guard)| *at > agreement.until && told.get(at) == Some(&Some(*guard)))
 }
 
 impl Facts<'_> {
@@ -107,7 +98,9 @@ impl Tail {
             .map(|(key, _)| key.clone())
             .collect();
         for key in due {
-            let at = self.candidates[&key].floor.as_ref().map(|floor| floor.floor).into_iter().collect();
+            let candidate = self.candidates.get_mut(&key).expect("the candidate was just listed");
+            candidate.in_vain.clear();
+            let at = candidate.floor.as_ref().map(|floor| floor.floor).into_iter().collect();
             self.ask(&key, at, None, out);
         }
     }
@@ -155,8 +148,9 @@ impl Tail {
         let mut at = at;
         let left = against.map(|stream| {
             let rival = &self.streams[&stream];
-            at.push(rival.position);
-            (stream, rival.position, rival.guard)
+            let tales = tell_tales(&rival.marks, rival.position, rival.guard);
+            at.extend(tales.iter().map(|(offset, _)| *offset));
+            (stream, tales)
         });
         self.asking.insert(ask, Asking::Candidate { key: key.clone(), at: at.clone(), against: left });
         let against = against.map(|stream| Against { stream, from, limit: COMPARE_BYTES });
@@ -192,7 +186,7 @@ impl Tail {
         key: &CandidateKey,
         ask: AskId,
         at: &[Offset],
-        against: Option<(StreamId, Offset, Guard)>,
+        against: Option<(StreamId, Vec<Mark>)>,
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -225,14 +219,25 @@ impl Tail {
             }
         };
         candidate.size = asked.size;
-        let mut in_vain = against.map(|(stream, ..)| stream);
-        if let (Some((stream, position, guard)), Some(agreement)) = (against, asked.agreement)
-            && !rival_was_rewritten(&asked, at, agreement, position, guard)
-        {
+        let told = told_by_offset(at, &asked);
+        if let (Some((stream, tales)), Some(agreement)) = (against, asked.agreement) {
+            let rival = self.streams.get_mut(&stream).expect("a rival that is compared with is known");
+            let is_doubtful = holds_what_rival_was(&told, &tales, agreement) && {
+                // A read that is under way may have seen what was there before.
+                let enough = rival.checks + 1 + u64::from(rival.reading.is_some());
+                rival.checks < *candidate.doubts.entry(stream).or_insert(enough)
+            };
             let before = candidate.agreed.get(&stream).copied().unwrap_or(Offset::ZERO);
-            candidate.compared(stream, agreement);
-            if agreement.differs || agreement.until > before {
-                in_vain = None;
+            if is_doubtful {
+                // The rival's next read tells whether it is what it was.
+                rival.unsure = true;
+                self.make_ready(stream);
+            } else {
+                candidate.compared(stream, agreement);
+            }
+            if is_doubtful || !(agreement.differs || agreement.until > before) {
+                let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
+                candidate.in_vain.insert(stream);
             }
         }
         let print = self.print_of(&key.0, &asked);
@@ -247,7 +252,7 @@ impl Tail {
             self.release_stuck(&key.0, out);
             return;
         }
-        let facts = Facts { at, asked: &asked, print, told: told_by_offset(at, &asked), in_vain };
+        let facts = Facts { at, asked: &asked, print, told };
         match self.find(key, &facts) {
             Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
             Finding::Continues(stream) => self.move_on(key, stream, asked.size, now, out),
@@ -372,7 +377,7 @@ impl Tail {
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
                     let both = facts.asked.size.min(rival.size);
                     let open = handle == Handle::Open;
-                    if open && agreed.0 < both && facts.in_vain != Some(id) {
+                    if open && agreed.0 < both && !candidate.in_vain.contains(&id) {
                         compare = Some(id);
                     }
                     if open && agreed.0 >= rival.size && facts.asked.size > rival.size {
@@ -436,6 +441,8 @@ impl Tail {
             floor: None,
             distinct_from: BTreeSet::new(),
             agreed: [(id, Offset(stream.size))].into(),
+            in_vain: BTreeSet::new(),
+            doubts: BTreeMap::new(),
             said: true,
         };
         self.by_file.remove(&(Arc::clone(&key.0), file));

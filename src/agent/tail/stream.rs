@@ -39,6 +39,8 @@ pub(super) struct Stream {
     pub asking: Option<AskId>,
     /// The next read makes sure of the last mark: the file may be another since it was asked about.
     pub unsure: bool,
+    /// How often that was made sure of.
+    pub checks: u64,
     /// Set while the position stands before, or in, a line that is read past.
     pub inside: Option<LongLine>,
     /// The largest size seen: what is known to be there.
@@ -135,6 +137,7 @@ impl Stream {
             marks,
             asking: None,
             unsure: true,
+            checks: 0,
             inside: None,
             size,
             told_at: Moment::START,
