@@ -48,6 +48,8 @@ pub struct FileRecord {
     /// 32 hex digits.
     pub print: String,
     pub ordinal: u32,
+    /// Where its reading began: at its beginning, or at its floor.
+    pub start: Offset,
     pub frontier: Offset,
     pub guard: Guard,
     /// Places with their guards: line ends of the head, and ends of reads at growing distances. By these the

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use floe::agent::checkpoint::Floors;
-use floe::agent::{Agent, RequestId};
+use floe::agent::{Agent, ReadId, RequestId};
 use floe::mapping::Scratch;
 use floe::model::{FileKey, StreamId, Tally};
 
@@ -23,6 +23,8 @@ pub struct Process {
     /// A look is under way that a reload made worthless.
     pub looks_in_vain: bool,
     pub handles: BTreeMap<StreamId, NodeId>,
+    /// Reads under way that the agent waits for.
+    pub reads: BTreeMap<ReadId, StreamId>,
     pub reached: BTreeMap<ContentId, Reach>,
     pub requests: BTreeSet<RequestId>,
     /// When requests of the last minute were sent.
@@ -64,6 +66,7 @@ impl Process {
             has_looked: false,
             looks_in_vain: false,
             handles: BTreeMap::new(),
+            reads: BTreeMap::new(),
             reached: BTreeMap::new(),
             requests: BTreeSet::new(),
             sent_at: VecDeque::new(),

@@ -136,6 +136,9 @@ impl Simulation {
         } else {
             None
         };
+        if let Some(process) = &mut self.process {
+            process.reads.insert(order.read, order.stream);
+        }
         self.begin(Job::Read { order, early });
     }
 
@@ -408,6 +411,7 @@ impl Simulation {
         let is_opening = |event: &Event| matches!(event, Event::Job { job: Job::Open { stream: of, .. }, .. } if *of == stream);
         self.take_events(is_opening);
         let Some(process) = &mut self.process else { return };
+        process.reads.retain(|_, of| *of != stream);
         if let Some(node) = process.handles.remove(&stream) {
             self.disk.close_reader(node);
             self.excuse_what_is_gone();
@@ -416,7 +420,8 @@ impl Simulation {
 
     fn read(&mut self, order: &ReadOrder, early: Option<(ContentId, Vec<u8>)>) -> Input {
         let read = order.read;
-        let process = self.process.as_ref().expect("jobs belong to a process");
+        let process = self.process.as_mut().expect("jobs belong to a process");
+        let is_awaited = process.reads.remove(&read).is_some();
         let Some(node) = process.handles.get(&order.stream).copied() else {
             return Input::Mapped { read, result: Err(ReadFault::Gone), size: 0 };
         };
@@ -433,6 +438,7 @@ impl Simulation {
         let result = self.map(order, &bytes);
         if let Ok(MappedChunk { span: Some(span), .. }) = &result
             && content == current
+            && is_awaited
         {
             let process = self.process.as_mut().expect("jobs belong to a process");
             process.reach(content, span.start.0, span.end.0);

@@ -385,8 +385,13 @@ impl Simulation {
     }
 
     fn remove_rotated(&mut self) {
-        let rotated: Vec<String> =
-            self.disk.names().map(|(path, _)| path.to_owned()).filter(|path| is_rotated(path)).collect();
+        let is_sure = |node: NodeId| !self.floors.is_unsure(self.disk.node(node).content);
+        let rotated: Vec<String> = self
+            .disk
+            .names()
+            .filter(|(path, node)| is_rotated(path) && is_sure(*node))
+            .map(|(path, _)| path.to_owned())
+            .collect();
         if rotated.is_empty() {
             return;
         }

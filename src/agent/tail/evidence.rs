@@ -59,7 +59,10 @@ pub(super) fn is_strong(marks: &[Mark]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// All that is remembered is there.
-    Same,
+    Same {
+        /// Something behind the first line is remembered.
+        is_strong: bool,
+    },
     /// Other bytes stand at a place that is remembered.
     Other,
     /// It agrees, and ends before some place that is remembered.
@@ -79,8 +82,13 @@ pub(super) fn tell_tales(marks: &[Mark], position: Offset, guard: Guard) -> Vec<
 }
 
 /// Compares what was asked with what is remembered. `told` is by offset, `position` is the last of `tales`.
-pub(super) fn judge(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>) -> Judgement {
-    let first = tales[0].0;
+/// Up to `common` there is what other files begin with, too.
+pub(super) fn judge(
+    tales: &[Mark],
+    told: &BTreeMap<Offset, Option<Guard>>,
+    common: Offset,
+) -> Judgement {
+    let first = tales[0].0.max(common);
     let position = tales[tales.len() - 1].0;
     let mut is_whole = true;
     let mut holds_position = false;
@@ -96,7 +104,7 @@ pub(super) fn judge(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>) -> J
         }
     }
     if is_whole {
-        Judgement::Same
+        Judgement::Same { is_strong: agrees_behind_first }
     } else {
         Judgement::Shorter { holds_position, is_strong: agrees_behind_first }
     }
@@ -119,13 +127,13 @@ mod tests {
     fn check(told: &[(u64, Option<u64>)], expected: Judgement) {
         let tales = [(Offset(10), guard(1)), (Offset(100), guard(2)), (Offset(150), guard(3))];
         let told = told.iter().map(|(at, print)| (Offset(*at), print.map(guard))).collect();
-        assert_eq!(judge(&tales, &told), expected);
+        assert_eq!(judge(&tales, &told, Offset::ZERO), expected);
     }
 
     #[test]
     fn a_file_is_the_same_only_when_all_its_marks_agree() {
         let shorter = |is_strong| Judgement::Shorter { holds_position: false, is_strong };
-        check(&[(10, Some(1)), (100, Some(2)), (150, Some(3))], Judgement::Same);
+        check(&[(10, Some(1)), (100, Some(2)), (150, Some(3))], Judgement::Same { is_strong: true });
         check(&[(10, Some(1)), (100, Some(7)), (150, None)], Judgement::Other);
         check(&[(10, Some(1)), (100, Some(2)), (150, None)], shorter(true));
         check(&[(10, Some(1)), (100, None), (150, None)], shorter(false));
@@ -137,7 +145,7 @@ mod tests {
         let tales = [(Offset(10), guard(1)), (Offset(100), guard(2)), (Offset(10), guard(1))];
         let told = BTreeMap::from([(Offset(10), Some(guard(1))), (Offset(100), None)]);
         let expected = Judgement::Shorter { holds_position: true, is_strong: false };
-        assert_eq!(judge(&tales, &told), expected);
+        assert_eq!(judge(&tales, &told, Offset::ZERO), expected);
     }
 
     #[track_caller]

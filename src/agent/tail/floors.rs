@@ -3,12 +3,14 @@
 //! A floor belongs to what stood there, not to the inode: a copy of such a file, found when nothing else is known
 //! of it any more, has the same floor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::candidate::Candidate;
 use super::evidence::Head;
 use super::resolve::Facts;
-use super::{CandidateKey, Tail, guard_at};
+use super::{CandidateKey, FloorState, SEARCH_LOOKS, Tail, guard_at};
+use crate::agent::border::Sighting;
 use crate::agent::checkpoint::FloorRecord;
 use crate::model::{Guard, Offset};
 
@@ -29,6 +31,27 @@ impl Start {
 }
 
 impl Tail {
+    /// Floors of files that are gone before anybody knew how they begin: other files get their inodes.
+    pub(super) fn forget_unseen_floors(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+        let mut unseen = BTreeMap::new();
+        for source in self.sources.iter().filter(|source| source.floors == FloorState::Set) {
+            let Some(records) = self.floors.sources.get_mut(&*source.id) else { continue };
+            records.retain(|record| {
+                let key = (Arc::clone(&source.id), record.file);
+                if record.print.is_some() || seen.contains_key(&key) {
+                    return true;
+                }
+                // One look may miss a file that is being renamed.
+                let looks = self.unseen_floors.get(&key).copied().unwrap_or(0) + 1;
+                let is_gone = looks > SEARCH_LOOKS;
+                self.floors_dirty |= is_gone;
+                unseen.insert(key, looks);
+                !is_gone
+            });
+        }
+        self.unseen_floors = unseen;
+    }
+
     /// Where to start with the candidate, which is a new file.
     pub(super) fn start_of(&mut self, key: &CandidateKey, candidate: &mut Candidate, facts: &Facts<'_>) -> Start {
         let Some(records) = self.floors.sources.get_mut(&*key.0) else { return Start::BEGINNING };

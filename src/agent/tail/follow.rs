@@ -13,7 +13,6 @@ use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::config::Settings;
 use crate::mapping::{ReadFault, identity};
-use crate::model::chunk::LongLine;
 use crate::model::{FileKey, Guard, MappedChunk, Moment, Offset, Print, Span, Stop, StreamId};
 
 /// Output that one read may make, at most.
@@ -33,19 +32,6 @@ pub(in crate::agent) struct Arrived {
     pub settings: Arc<Settings>,
     /// Everything in it was written after this process first saw the file.
     pub fresh: bool,
-}
-
-/// The rest of a line that began before `at`; `guard` is of the bytes there.
-pub(super) const fn foreign_line(at: Offset, guard: Guard) -> LongLine {
-    LongLine {
-        start: at,
-        searched: at,
-        wanted: false,
-        before_start: guard,
-        before_searched: guard,
-        opening: None,
-        is_foreign: true,
-    }
 }
 
 impl Tail {
@@ -293,8 +279,8 @@ impl Tail {
         let tales = tell_tales(&stream.marks, stream.position, stream.guard);
         let stream = &self.streams[&id];
         let same_head = self.print_of(&stream.source, &asked) == Some(stream.print);
-        match judge(&tales, &told) {
-            Judgement::Same if same_head => {
+        match judge(&tales, &told, stream.common) {
+            Judgement::Same { .. } if same_head => {
                 self.found_at(id, path, out);
                 // What stands there now may have been sent by the process before.
                 self.streams.get_mut(&id).expect("the stream was just seen").fresh_from = asked.size;
@@ -340,12 +326,20 @@ impl Tail {
             .filter(|(_, told)| matches!(told, Some((_, Some(b'\n')))))
             .map(|(offset, _)| *offset)
             .collect();
-        let is_whole = |(offset, _): &&Mark| *offset <= stream.position && line_ends.contains(offset);
-        let last = stream.marks.iter().rev().find(is_whole).copied();
+        let is_ours = |(offset, _): &&Mark| {
+            (stream.start..=stream.position).contains(offset) && line_ends.contains(offset)
+        };
+        let last = stream.marks.iter().rev().find(is_ours).copied();
         let (frontier, guard) = match last {
             _ if stream.position.0 <= asked.size => (stream.position, stream.guard),
             Some(mark) => mark,
-            None => (Offset::ZERO, Guard::NOTHING),
+            None if stream.start == Offset::ZERO => (Offset::ZERO, Guard::NOTHING),
+            None => {
+                self.say_truncated(id, asked.size, out);
+                self.lose(id, Some(file), now);
+                self.look_soon(now);
+                return;
+            }
         };
         let source = Arc::clone(&stream.source);
         if frontier != stream.position {
@@ -682,6 +676,8 @@ impl Tail {
         if let Some(span) = chunk.span {
             stream.position = span.end;
             stream.guard = chunk.after;
+            let frontier = books.frontier(id);
+            stream.foreign.retain(|at| *at >= frontier);
             let is_far = stream.marks.last().is_some_and(|(last, _)| span.end.0 >= last.0 * 2);
             if is_strong(&stream.marks) && is_far {
                 stream.marks.push((span.end, chunk.after));
@@ -709,7 +705,7 @@ impl Tail {
             Stop::FileEnd => {
                 stream.last_line_done = true;
                 // What a late writer appends belongs to the line that is done.
-                stream.inside = Some(foreign_line(stream.position, stream.guard));
+                stream.enter_foreign_line();
                 stream.partial = 0;
             }
         }

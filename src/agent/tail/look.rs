@@ -55,6 +55,7 @@ impl Tail {
         self.follow_known(now, &seen, books, out);
         self.notice_unknown(&seen);
         self.forget_vanished(&seen, books, out);
+        self.forget_unseen_floors(&seen);
         self.age_lost(now, books, out);
         if self.ordinals_lost {
             let sources: Vec<Arc<str>> = self.sources.iter().map(|source| Arc::clone(&source.id)).collect();

@@ -160,6 +160,8 @@ pub(super) struct Tail {
     strangers: BTreeMap<Arc<str>, BTreeSet<FileKey>>,
     floors: Floors,
     floors_dirty: bool,
+    /// For how many looks a file with a floor was not seen, whose beginning nobody knows.
+    unseen_floors: BTreeMap<CandidateKey, u32>,
     asking: BTreeMap<AskId, Asking>,
     reads: BTreeMap<ReadId, ReadUnderWay>,
     ready: VecDeque<StreamId>,
@@ -211,6 +213,7 @@ impl Tail {
             strangers: BTreeMap::new(),
             floors,
             floors_dirty: false,
+            unseen_floors: BTreeMap::new(),
             asking: BTreeMap::new(),
             reads: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -268,13 +271,15 @@ impl Tail {
                 marks: record.marks,
                 size: record.size,
             };
-            let inside = record.inside_line.then_some(follow::foreign_line(record.frontier, record.guard));
             let standing = Standing { frontier: record.frontier, guard: record.guard };
             let mut stream = Stream::new(identity, record.frontier, record.guard, now.moment);
             stream.first_path = Arc::from(record.first_path.as_str());
             stream.was_moved = record.was_moved;
+            stream.start = record.start;
             stream.place = place;
-            stream.inside = inside;
+            if record.inside_line {
+                stream.enter_foreign_line();
+            }
             stream.registered = Registered::Yes;
             stream.is_new = false;
             books.open(id, &source, standing);
@@ -420,11 +425,12 @@ impl Tail {
                 file: stream.file(),
                 print: stream.print.to_string(),
                 ordinal: stream.ordinal,
+                start: stream.start,
                 frontier,
                 guard,
                 marks: stream.marks.clone(),
                 size: stream.size,
-                inside_line: stream.inside.is_some_and(|line| line.is_foreign && line.start == frontier),
+                inside_line: stream.foreign.contains(&frontier),
                 given_up: matches!(stream.place, Place::Nowhere { given_up: true, .. }),
             });
         }

@@ -11,7 +11,7 @@
 //! | is there | begins wholly with it, and is longer than all such | is the file; the stream's own is the copy |
 //! | is lost | is the very file that has other content now | is another |
 //! | is lost | differs at a place that is remembered | is another |
-//! | is lost | agrees in the first line, of which alone was read, at the path where the stream was truncated | is another |
+//! | is lost | agrees in the first line, of which alone was read and with which other files begin, too, at the path where the stream was truncated | is another |
 //! | is lost | agrees up to where was read | is it; of several streams the one read furthest |
 //! | is lost, searched for | agrees, but is shorter than what is known to have stood there | waits for a fuller copy |
 //! | is lost | ends before the place up to which was read | waits |
@@ -24,9 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
-use super::evidence::{Head, Judgement, Mark, is_strong, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, Mark, judge, tell_tales, told_by_offset};
 use super::floors::Start;
-use super::follow::foreign_line;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail};
 use crate::agent::books::{Books, Standing};
@@ -66,7 +65,7 @@ enum Finding {
 /// and truncated may be written anew before anybody looks; then its copy is the stream, and not another file.
 fn holds_what_rival_was(told: &BTreeMap<Offset, Option<Guard>>, tales: &[Mark], agreement: Agreement) -> bool {
     agreement.differs
-        && judge(tales, told) != Judgement::Other
+        && judge(tales, told, Offset::ZERO) != Judgement::Other
         && tales.iter().any(|(at, guard)| *at > agreement.until && told.get(at) == Some(&Some(*guard)))
 }
 
@@ -344,16 +343,17 @@ impl Tail {
                     let was_read = rival.position > Offset::ZERO;
                     // A first line that only one file ever began with is as good as a name.
                     let too_weak = given_up && begins_like_others;
-                    let judgement = judge(&tales, &facts.told);
+                    let judgement = judge(&tales, &facts.told, rival.common);
                     let (holds_position, agrees_strongly) = match judgement {
                         Judgement::Other => {
                             distinct.push(id);
                             continue;
                         }
-                        Judgement::Same => (true, is_strong(&rival.marks)),
+                        Judgement::Same { is_strong } => (true, is_strong),
                         Judgement::Shorter { holds_position, is_strong } => (holds_position, is_strong),
                     };
-                    if holds_position && was_read && !agrees_strongly && (too_weak || in_its_place) {
+                    let is_other = too_weak || (begins_like_others && in_its_place);
+                    if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
                     } else if holds_position && !given_up && facts.asked.size < rival.size {
                         // Shorter than what is known to have stood there: a fuller copy may come yet.
@@ -547,7 +547,9 @@ impl Tail {
         };
         let mut stream = Stream::new(identity, position, guard, now.moment);
         stream.common = head.common;
-        stream.inside = inside.then(|| foreign_line(position, guard));
+        if inside {
+            stream.enter_foreign_line();
+        }
         stream.fresh_from = if candidate.initial { facts.asked.size } else { 0 };
         self.remember(id, stream);
         self.unregistered = true;

@@ -27,6 +27,8 @@ pub(super) struct Stream {
     pub ordinal: u32,
     pub key: [u8; 32],
     pub place: Place,
+    /// Where its reading began: nothing before is ours.
+    pub start: Offset,
     /// Where the next read begins; the end of the last stitched chunk.
     pub position: Offset,
     /// Of the bytes before `position`.
@@ -43,6 +45,8 @@ pub(super) struct Stream {
     pub checks: u64,
     /// Set while the position stands before, or in, a line that is read past.
     pub inside: Option<LongLine>,
+    /// Where what is read begins in the middle of a line that is not ours. What the frontier has passed may go.
+    pub foreign: Vec<Offset>,
     /// The largest size seen: what is known to be there.
     pub size: u64,
     /// When the file itself last told its size. A look that was asked for before may know less.
@@ -131,6 +135,7 @@ impl Stream {
             ordinal,
             key,
             place: Place::Nowhere { since, looks: 0, not: None, given_up: false },
+            start: position,
             position,
             guard,
             common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
@@ -139,6 +144,7 @@ impl Stream {
             unsure: true,
             checks: 0,
             inside: None,
+            foreign: Vec::new(),
             size,
             told_at: Moment::START,
             fresh_from: u64::MAX,
@@ -165,6 +171,21 @@ impl Stream {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.place, Place::At { handle: Handle::Open, .. })
+    }
+
+    /// The position stands inside a line that is not ours to read.
+    pub(super) fn enter_foreign_line(&mut self) {
+        let (at, guard) = (self.position, self.guard);
+        self.foreign.push(at);
+        self.inside = Some(LongLine {
+            start: at,
+            searched: at,
+            wanted: false,
+            before_start: guard,
+            before_searched: guard,
+            opening: None,
+            is_foreign: true,
+        });
     }
 
     /// Where its reading may go: not beyond what the marks know, until they tell it from its neighbours.
