@@ -83,6 +83,8 @@ pub struct Sighting {
     pub path: String,
     pub file: FileKey,
     pub size: u64,
+    /// When its content was last changed, in nanoseconds on the file system's clock; only its changes count.
+    pub modified: u64,
     /// `@path.name` values, where the path matches the source's globs.
     pub matched: Option<Captures>,
 }

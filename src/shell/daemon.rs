@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 use super::client::{Client, NoClient};
-use super::disk::{Comparison, Subject, OddPaths, OpenFiles, Question, answer};
+use super::disk::{Comparison, OddPaths, OpenFiles, Question, Subject, answer};
 use super::event::{Command, Event, Reports};
 use super::look::Lookout;
 use super::lookout_thread::LookoutThread;
@@ -28,7 +28,8 @@ use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
 use super::{logs, reload, shadow};
 use crate::agent::{
-    Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status, Whom,
+    Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status,
+    Whom,
 };
 use crate::config::Settings;
 use crate::config::settings::{LimitSettings, Mode};
@@ -333,14 +334,7 @@ impl Hands {
         }
     }
 
-    fn ask(
-        &self,
-        ask: AskId,
-        whom: Whom,
-        at: Vec<Offset>,
-        against: Option<Against>,
-        reports: &Reports,
-    ) {
+    fn ask(&self, ask: AskId, whom: Whom, at: Vec<Offset>, against: Option<Against>, reports: &Reports) {
         let against = against.map(|against| Comparison {
             with: self.files.get(against.stream),
             from: against.from,

@@ -52,7 +52,10 @@ pub struct Question {
 /// The file that a question is about.
 #[derive(Debug)]
 pub enum Subject {
-    At { path: PathBuf, file: FileKey },
+    At {
+        path: PathBuf,
+        file: FileKey,
+    },
     /// `None`: it is not open any more.
     Open(Option<Arc<File>>),
 }
@@ -122,6 +125,13 @@ pub fn read_fully_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<us
 #[must_use]
 pub fn key_of(metadata: &Metadata) -> FileKey {
     FileKey { device: metadata.dev(), inode: metadata.ino() }
+}
+
+/// When the content was last changed, in nanoseconds; for telling changes, not times.
+#[must_use]
+pub fn modified_nanos(metadata: &Metadata) -> u64 {
+    let seconds = metadata.mtime().wrapping_mul(1_000_000_000);
+    seconds.wrapping_add(metadata.mtime_nsec()).cast_unsigned()
 }
 
 /// The fault that an error of the operating system stands for.

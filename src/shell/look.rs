@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{OddPaths, key_of, words_of};
+use super::disk::{OddPaths, key_of, modified_nanos, words_of};
 use crate::agent::{Notice, NoticeCode, Sighting};
 use crate::config::Settings;
 use crate::config::settings::{FilePattern, FilePatterns};
@@ -196,6 +196,7 @@ impl Walk<'_> {
             path: name,
             file: key_of(&metadata),
             size: metadata.len(),
+            modified: modified_nanos(&metadata),
             matched,
         })
     }

@@ -45,6 +45,8 @@ pub struct Node {
     pub readers: u32,
     /// Opening it is refused.
     pub denied: bool,
+    /// Counts the changes of its content and of all others before.
+    pub modified: u64,
     freed: bool,
 }
 
@@ -58,6 +60,7 @@ pub struct Disk {
     free_inodes: Vec<u64>,
     kept_inodes: BTreeSet<u64>,
     last_inode: u64,
+    changes: u64,
 }
 
 impl Disk {
@@ -122,6 +125,7 @@ impl Disk {
             writers: 0,
             readers: 0,
             denied: false,
+            modified: self.changes,
             freed: false,
         });
         let before = self.names.insert(path.to_owned(), node);
@@ -130,6 +134,7 @@ impl Disk {
     }
 
     pub fn append(&mut self, node: NodeId, bytes: &[u8]) -> ContentId {
+        self.touch(node);
         let content = self.nodes[node.0].content;
         self.contents[content.0].bytes.extend_from_slice(bytes);
         content
@@ -142,7 +147,13 @@ impl Disk {
         content.lines.push(Placed { start, end, line });
     }
 
+    fn touch(&mut self, node: NodeId) {
+        self.changes += 1;
+        self.nodes[node.0].modified = self.changes;
+    }
+
     pub fn truncate(&mut self, node: NodeId) {
+        self.touch(node);
         let born = &self.contents[self.nodes[node.0].content.0].born;
         let (inode, path) = (born.0, born.1.clone());
         self.nodes[node.0].content = self.new_content(inode, &path);

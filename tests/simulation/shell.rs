@@ -234,9 +234,7 @@ impl Simulation {
         }
         let input = match job {
             Job::Look => self.look(),
-            Job::Ask { ask, whom, at, against } => {
-                Input::Told { ask, result: self.ask(&whom, &at, against) }
-            }
+            Job::Ask { ask, whom, at, against } => Input::Told { ask, result: self.ask(&whom, &at, against) },
             Job::Open { stream, path, file } => {
                 let result = self.open(stream, &path, file);
                 self.note(format!("open {stream:?} {path}: {result:?}"));
@@ -301,6 +299,7 @@ impl Simulation {
                     path: path.to_owned(),
                     file: self.disk.node(node).key,
                     size: self.disk.size(node),
+                    modified: self.disk.node(node).modified,
                     matched: source.files.captures(path),
                 });
             }
@@ -361,12 +360,7 @@ impl Simulation {
         Ok(node)
     }
 
-    fn ask(
-        &mut self,
-        whom: &Whom,
-        at: &[Offset],
-        against: Option<Against>,
-    ) -> Result<Asked, DiskFault> {
+    fn ask(&mut self, whom: &Whom, at: &[Offset], against: Option<Against>) -> Result<Asked, DiskFault> {
         let node = match whom {
             Whom::At { path, file } => self.node_at(path, *file)?,
             Whom::Open(_) if self.faults.reading => {

@@ -157,6 +157,8 @@ impl Simulation {
             self.after(TRICKLE, Event::Trickle);
             let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
             self.write_draft(0, draft);
+            // The log may be held for ever.
+            self.excuse_what_is_gone();
         }
     }
 

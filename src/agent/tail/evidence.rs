@@ -50,6 +50,11 @@ impl Head {
     }
 }
 
+/// Whether a file with this head has other lines than what is remembered: its first two end elsewhere.
+pub(super) fn has_other_lines(marks: &[Mark], head: &Head) -> bool {
+    marks.iter().zip(&head.marks).take(2).any(|(own, other)| own.0 != other.0)
+}
+
 /// Whether something behind the first line is remembered, or the first line is longer than any head.
 pub(super) fn is_strong(marks: &[Mark]) -> bool {
     marks.len() >= 2 || marks.first().is_some_and(|(first, _)| first.0 >= HEAD_BYTES as u64)
@@ -83,11 +88,7 @@ pub(super) fn tell_tales(marks: &[Mark], position: Offset, guard: Guard) -> Vec<
 
 /// Compares what was asked with what is remembered. `told` is by offset, `position` is the last of `tales`.
 /// Up to `common` there is what other files begin with, too.
-pub(super) fn judge(
-    tales: &[Mark],
-    told: &BTreeMap<Offset, Option<Guard>>,
-    common: Offset,
-) -> Judgement {
+pub(super) fn judge(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>, common: Offset) -> Judgement {
     let first = tales[0].0.max(common);
     let position = tales[tales.len() - 1].0;
     let mut is_whole = true;
@@ -164,6 +165,16 @@ mod tests {
         check_head(b"aaaa", &[], 0);
         check_head(b"aaaa\nb", &[5], 5);
         check_head(b"aaaa\nb\ncccccccccccc\nd\n", &[5, 7, 20], 5);
+    }
+
+    #[test]
+    fn lines_that_end_elsewhere_are_other_lines() {
+        let marks = Head::read(b"aaaa\nbbbb\ncc\n").marks;
+        let has_other = |head: &[u8]| has_other_lines(&marks, &Head::read(head));
+        assert!(has_other(b"aaaa\nbb\n"));
+        assert!(has_other(b"aa\n"));
+        assert!(!has_other(b"aaaa\nbbbb\n"));
+        assert!(!has_other(b"aaaa\nbb"));
     }
 
     #[test]

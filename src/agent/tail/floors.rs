@@ -53,7 +53,12 @@ impl Tail {
     }
 
     /// Where to start with the candidate, which is a new file.
-    pub(super) fn start_of(&mut self, key: &CandidateKey, candidate: &mut Candidate, facts: &Facts<'_>) -> Start {
+    pub(super) fn start_of(
+        &mut self,
+        key: &CandidateKey,
+        candidate: &mut Candidate,
+        facts: &Facts<'_>,
+    ) -> Start {
         let Some(records) = self.floors.sources.get_mut(&*key.0) else { return Start::BEGINNING };
         let print = facts.print.to_string();
         let at_floor = |floor: Offset| {
@@ -84,7 +89,9 @@ impl Tail {
         // A floor within the first line, which many files begin with, says nothing of other inodes.
         let first = Head::read(&facts.asked.head).marks.first().map_or(Offset::ZERO, |(first, _)| *first);
         let alike = || {
-            records.iter().filter(|record| record.floor > first && record.print.as_deref() == Some(print.as_str()))
+            records
+                .iter()
+                .filter(|record| record.floor > first && record.print.as_deref() == Some(print.as_str()))
         };
         let unasked: BTreeSet<Offset> =
             alike().map(|record| record.floor).filter(|floor| at_floor(*floor).is_none()).collect();

@@ -108,6 +108,13 @@ impl Tail {
             // Reading tells whether what was read of it is still there.
             self.make_ready(id);
         }
+        let modified = sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0);
+        let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
+        if modified != std::mem::replace(&mut stream.modified, modified) && size == stream.size {
+            // It may have been written anew, with as many bytes.
+            stream.unsure = true;
+            self.make_ready(id);
+        }
         let stream = &self.streams[&id];
         let unopened = matches!(stream.place, Place::At { handle: Handle::Closed, .. });
         if unopened && now.moment >= stream.retry_at {
@@ -149,6 +156,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         stream.place = Place::At { file, handle: Handle::Closed, absent_since: None };
         stream.unsure = true;
+        stream.asking = None;
         stream.size = size;
         stream.told_at = now.moment;
         stream.partial = 0;
@@ -228,13 +236,7 @@ impl Tail {
     }
 
     /// Asks whether the file that stands where the checkpoint left a stream is that stream.
-    fn verify(
-        &mut self,
-        id: StreamId,
-        file: FileKey,
-        sightings: &[&Sighting],
-        out: &mut Outbox,
-    ) {
+    fn verify(&mut self, id: StreamId, file: FileKey, sightings: &[&Sighting], out: &mut Outbox) {
         let ask = AskId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is verified is known");
         let path = path_among(sightings, &stream.path);
@@ -685,6 +687,10 @@ impl Tail {
             stream.inside = None;
             stream.limit = SMALL_READ;
             stream.partial = 0;
+        }
+        if chunk.span.is_none() && stream.inside.is_none() {
+            // What was blank there is not any more.
+            stream.common = stream.common.min(stream.position);
         }
         let max_line = self.max_line_of(id);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");

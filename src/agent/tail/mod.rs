@@ -94,22 +94,11 @@ struct ReadUnderWay {
 #[derive(Debug)]
 enum Asking {
     /// `against`: with what was remembered of it when it was asked.
-    Candidate {
-        key: CandidateKey,
-        at: Vec<Offset>,
-        against: Option<(StreamId, Vec<Mark>)>,
-    },
+    Candidate { key: CandidateKey, at: Vec<Offset>, against: Option<(StreamId, Vec<Mark>)> },
     /// `path`: by which it was seen.
-    Verify {
-        stream: StreamId,
-        at: Vec<Offset>,
-        path: Arc<str>,
-    },
+    Verify { stream: StreamId, at: Vec<Offset>, path: Arc<str> },
     /// Lines that tell it from files that begin like it; with the size that was known when it was asked.
-    Marks {
-        stream: StreamId,
-        size_known: u64,
-    },
+    Marks { stream: StreamId, size_known: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
-use super::evidence::{Head, Judgement, Mark, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, Mark, has_other_lines, judge, tell_tales, told_by_offset};
 use super::floors::Start;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail};
@@ -63,7 +63,11 @@ enum Finding {
 /// Whether the candidate differs from the rival's file and yet holds, behind that place, what is remembered of
 /// the rival: then that file may have been written anew, and the candidate is what it was. A log that was copied
 /// and truncated may be written anew before anybody looks; then its copy is the stream, and not another file.
-fn holds_what_rival_was(told: &BTreeMap<Offset, Option<Guard>>, tales: &[Mark], agreement: Agreement) -> bool {
+fn holds_what_rival_was(
+    told: &BTreeMap<Offset, Option<Guard>>,
+    tales: &[Mark],
+    agreement: Agreement,
+) -> bool {
     agreement.differs
         && judge(tales, told, Offset::ZERO) != Judgement::Other
         && tales.iter().any(|(at, guard)| *at > agreement.until && told.get(at) == Some(&Some(*guard)))
@@ -321,6 +325,7 @@ impl Tail {
         let mut questions: BTreeSet<Offset> = BTreeSet::new();
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
+        let head = Head::read(&facts.asked.head);
         for id in rivals {
             let rival = &self.streams[&id];
             if candidate.distinct_from.contains(&id) || candidate.took_the_place_of(rival) {
@@ -329,6 +334,7 @@ impl Tail {
             match rival.place {
                 Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
+                Place::Nowhere { .. } if has_other_lines(&rival.marks, &head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
                     let tales = tell_tales(&rival.marks, rival.position, rival.guard);
                     let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
@@ -360,10 +366,7 @@ impl Tail {
                         fuller_may_come = Some(id);
                     } else if holds_position {
                         same = same.max(Some((rival.position, id)));
-                    } else if too_weak
-                        && !agrees_strongly
-                        && !facts.ends_in_agreement(&tales, agreed)
-                    {
+                    } else if too_weak && !agrees_strongly && !facts.ends_in_agreement(&tales, agreed) {
                         // Shorter than what was read of a stream that is long gone, and not known to be its
                         // beginning: another file whose first line is the same.
                         distinct.push(id);

@@ -49,6 +49,8 @@ pub(super) struct Stream {
     pub foreign: Vec<Offset>,
     /// The largest size seen: what is known to be there.
     pub size: u64,
+    /// The file system's time of its last change, as the last look saw it.
+    pub modified: u64,
     /// When the file itself last told its size. A look that was asked for before may know less.
     pub told_at: Moment,
     /// Bytes from here on were written after this process first saw the file: never sent before.
@@ -146,6 +148,7 @@ impl Stream {
             inside: None,
             foreign: Vec::new(),
             size,
+            modified: 0,
             told_at: Moment::START,
             fresh_from: u64::MAX,
             partial: 0,
