@@ -102,6 +102,8 @@ pub struct FloorRecord {
     pub print: Option<String>,
     /// Of the bytes before `floor`, learned with the print: another file at the same inode has others there.
     pub guard: Option<Guard>,
+    /// Line ends of the head up to the floor with their guards, learned with the print.
+    pub marks: Vec<(Offset, Guard)>,
     pub floor: Offset,
     /// True when the floor stood inside a line.
     pub inside_line: bool,

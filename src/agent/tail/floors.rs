@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::Candidate;
-use super::evidence::Head;
+use super::evidence::{Head, Mark, is_strong};
 use super::resolve::Facts;
 use super::{CandidateKey, FloorState, SEARCH_LOOKS, Tail, guard_at};
 use crate::agent::border::Sighting;
@@ -52,6 +52,17 @@ impl Tail {
         self.unseen_floors = unseen;
     }
 
+    /// The floor of the candidate's very file, where that is sure. A stream that was not read so far is not it.
+    pub(super) fn own_floor(&self, key: &CandidateKey, candidate: &Candidate, facts: &Facts<'_>) -> Offset {
+        let own = candidate.floor.as_ref().filter(|own| {
+            let told = facts.told.get(&own.floor).copied().flatten();
+            let records = self.floors.sources.get(&*key.0);
+            records.is_some_and(|records| records.contains(own))
+                && told.is_some_and(|before| own.is_of(&facts.print.to_string(), before))
+        });
+        own.map_or(Offset::ZERO, |own| own.floor)
+    }
+
     /// Where to start with the candidate, which is a new file.
     pub(super) fn start_of(
         &mut self,
@@ -59,6 +70,7 @@ impl Tail {
         candidate: &mut Candidate,
         facts: &Facts<'_>,
     ) -> Start {
+        let begins_like_none = self.next_ordinal(&key.0, facts.print) == 0;
         let Some(records) = self.floors.sources.get_mut(&*key.0) else { return Start::BEGINNING };
         let print = facts.print.to_string();
         let at_floor = |floor: Offset| {
@@ -73,6 +85,7 @@ impl Tail {
                     if record.print.is_none() {
                         record.print = Some(print);
                         record.guard = Some(guard);
+                        record.marks = marks_before(record.floor, facts);
                         self.floors_dirty = true;
                     }
                     return start_at(&own, guard, byte);
@@ -86,12 +99,13 @@ impl Tail {
             }
             candidate.floor = None;
         }
-        // A floor within the first line, which many files begin with, says nothing of other inodes.
-        let first = Head::read(&facts.asked.head).marks.first().map_or(Offset::ZERO, |(first, _)| *first);
+        // What came before a floor within the first two lines may be before many: then the first line must be one
+        // that no file is known to begin with.
         let alike = || {
-            records
-                .iter()
-                .filter(|record| record.floor > first && record.print.as_deref() == Some(print.as_str()))
+            let of_print = records.iter().filter(|record| record.print.as_deref() == Some(print.as_str()));
+            of_print
+                .filter(|record| record.marks == marks_before(record.floor, facts))
+                .filter(|record| is_strong(&record.marks) || begins_like_none)
         };
         let unasked: BTreeSet<Offset> =
             alike().map(|record| record.floor).filter(|floor| at_floor(*floor).is_none()).collect();
@@ -104,6 +118,13 @@ impl Tail {
         });
         found.unwrap_or(Start::BEGINNING)
     }
+}
+
+/// The marks that the head gives up to a floor.
+fn marks_before(floor: Offset, facts: &Facts<'_>) -> Vec<Mark> {
+    let head = &facts.asked.head;
+    let end = usize::try_from(floor.0).unwrap_or(usize::MAX).min(head.len());
+    Head::read(&head[..end]).marks
 }
 
 fn start_at(record: &FloorRecord, guard: Guard, byte: Option<u8>) -> Start {

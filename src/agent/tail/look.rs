@@ -105,6 +105,7 @@ impl Tail {
                 file: *file,
                 print: None,
                 guard: None,
+                marks: Vec::new(),
                 floor: Offset(sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)),
                 inside_line: false,
             })

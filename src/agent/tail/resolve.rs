@@ -44,7 +44,7 @@ pub(super) struct Facts<'a> {
     pub at: &'a [Offset],
     pub asked: &'a Asked,
     pub print: Print,
-    told: BTreeMap<Offset, Option<Guard>>,
+    pub told: BTreeMap<Offset, Option<Guard>>,
 }
 
 enum Finding {
@@ -326,8 +326,13 @@ impl Tail {
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
         let head = Head::read(&facts.asked.head);
+        let own_floor = self.own_floor(key, candidate, facts);
         for id in rivals {
             let rival = &self.streams[&id];
+            if rival.position < own_floor {
+                distinct.push(id);
+                continue;
+            }
             if candidate.distinct_from.contains(&id) || candidate.took_the_place_of(rival) {
                 continue;
             }
