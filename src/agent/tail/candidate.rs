@@ -8,6 +8,7 @@ use crate::agent::checkpoint::FloorRecord;
 use crate::config::settings::Captures;
 use crate::model::{Moment, Offset, Print, StreamId};
 
+use super::evidence::Mark;
 use super::stream::{Place, Stream};
 
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Candidate {
     /// The table of ordinals is lost: it waits until the prints of all files of the first look are known.
     pub awaits_others: bool,
     pub floor: Option<FloorRecord>,
+    /// A place that was seen last: while the same bytes stand there, what was found out holds.
+    pub anchor: Option<Mark>,
     /// Streams with an equal print that it is proven not to be.
     pub distinct_from: BTreeSet<StreamId>,
     /// Up to where it is known to agree with an open stream.
@@ -75,6 +78,7 @@ impl Candidate {
     /// taken any more.
     pub(super) fn begin_again(&mut self) {
         self.step = Step::New;
+        self.anchor = None;
         self.distinct_from.clear();
         self.agreed.clear();
         self.doubts.clear();

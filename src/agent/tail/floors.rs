@@ -99,13 +99,15 @@ impl Tail {
             }
             candidate.floor = None;
         }
-        // What came before a floor within the first two lines may be before many: then the first line must be one
-        // that no file is known to begin with.
+        // What stands before a floor near the end of the first line may stand in many files: then the first line
+        // must be one that no file is known to begin with.
+        let first = Head::read(&facts.asked.head).marks.first().map_or(Offset::ZERO, |(first, _)| *first);
+        let far = first.plus(Guard::REACH as u64);
         let alike = || {
             let of_print = records.iter().filter(|record| record.print.as_deref() == Some(print.as_str()));
             of_print
                 .filter(|record| record.marks == marks_before(record.floor, facts))
-                .filter(|record| is_strong(&record.marks) || begins_like_none)
+                .filter(|record| is_strong(&record.marks) || record.floor >= far || begins_like_none)
         };
         let unasked: BTreeSet<Offset> =
             alike().map(|record| record.floor).filter(|floor| at_floor(*floor).is_none()).collect();

@@ -281,8 +281,11 @@ impl Tail {
         let tales = tell_tales(&stream.marks, stream.position, stream.guard);
         let stream = &self.streams[&id];
         let same_head = self.print_of(&stream.source, &asked) == Some(stream.print);
-        match judge(&tales, &told, stream.common) {
-            Judgement::Same { .. } if same_head => {
+        // A file of another source may begin with the same line.
+        let source = self.index_of(&stream.source);
+        let is_of_source = source.is_some_and(|source| self.captures_of(source, &path).is_some());
+        match judge(&tales, &told, stream.said_by_many()) {
+            Judgement::Same { is_strong } if same_head && (is_strong || is_of_source) => {
                 self.found_at(id, path, out);
                 // What stands there now may have been sent by the process before.
                 self.streams.get_mut(&id).expect("the stream was just seen").fresh_from = asked.size;
@@ -403,8 +406,8 @@ impl Tail {
         self.leave(id, Some(file), now, out);
         self.look_soon(now);
         // A file that was moved out of the source's reach is of no concern any more.
-        let index = self.index_of(&source).expect("only streams of known sources are at a file");
-        let Some(captures) = self.captures_of(index, &path) else { return };
+        let index = self.index_of(&source);
+        let Some(captures) = index.and_then(|index| self.captures_of(index, &path)) else { return };
         let candidate = Candidate {
             path,
             captures: Arc::new(captures),
@@ -414,6 +417,7 @@ impl Tail {
             initial: false,
             awaits_others: false,
             floor: None,
+            anchor: None,
             distinct_from: [id].into(),
             agreed: BTreeMap::new(),
             in_vain: BTreeSet::new(),

@@ -78,7 +78,7 @@ impl Tail {
         let settings = &self.settings.sources[index];
         if self.ordinals_lost && !self.first_look_done && settings.read_from == ReadFrom::End {
             // Whether a rotated file holds lines from before the floors cannot be known any more.
-            self.strangers.insert(Arc::clone(&source.id), siblings_of(&source.id, seen));
+            self.strangers.insert(Arc::clone(&source.id), self.siblings_of(index, seen));
         }
         match source.floors {
             FloorState::Set | FloorState::Saving(_) => return,
@@ -91,7 +91,7 @@ impl Tail {
         let of_source = || seen.iter().filter(|((source, _), _)| *source == id);
         // With a lost checkpoint nobody knows which siblings were read: all are ours, and ids make it safe.
         if !self.ordinals_lost {
-            self.strangers.insert(Arc::clone(&id), siblings_of(&id, seen));
+            self.strangers.insert(Arc::clone(&id), self.siblings_of(index, seen));
         }
         books.account(&id);
         self.changes += 1;
@@ -164,6 +164,7 @@ impl Tail {
                 initial: !self.first_look_done,
                 awaits_others: !self.first_look_done && self.ordinals_lost,
                 floor,
+                anchor: None,
                 distinct_from: BTreeSet::new(),
                 agreed: BTreeMap::new(),
                 in_vain: BTreeSet::new(),
@@ -185,6 +186,17 @@ impl Tail {
             let captures = self.captures_of(source, &sighting.path)?;
             Some((Arc::from(sighting.path.as_str()), Arc::new(captures), size))
         })
+    }
+
+    /// Rotated files of a source that stand beside its matches at a look.
+    fn siblings_of(&self, source: usize, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) -> BTreeSet<FileKey> {
+        let id = &self.sources[source].id;
+        seen.iter()
+            .filter(|((of, _), _)| of == id)
+            .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
+            .filter(|(_, sightings)| self.place_of(source, sightings).is_some())
+            .map(|((_, file), _)| *file)
+            .collect()
     }
 
     /// The captures of a path by which a file belongs to the source.
@@ -303,13 +315,4 @@ impl Tail {
             }
         }
     }
-}
-
-/// The files of a source that stand beside its matches at a look.
-fn siblings_of(source: &str, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) -> BTreeSet<FileKey> {
-    seen.iter()
-        .filter(|((of, _), _)| &**of == source)
-        .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
-        .map(|((_, file), _)| *file)
-        .collect()
 }

@@ -149,6 +149,8 @@ impl Tail {
         let from = against.and_then(|stream| candidate.agreed.get(&stream).copied()).unwrap_or(Offset::ZERO);
         let whom = Whom::At { path: candidate.path.to_string(), file: key.1 };
         let mut at = at;
+        at.push(Offset(candidate.size));
+        at.extend(candidate.anchor.map(|(offset, _)| offset));
         let left = against.map(|stream| {
             let rival = &self.streams[&stream];
             let tales = tell_tales(&rival.marks, rival.position, rival.guard);
@@ -223,7 +225,13 @@ impl Tail {
         };
         candidate.size = asked.size;
         let told = told_by_offset(at, &asked);
-        if let (Some((stream, tales)), Some(agreement)) = (against, asked.agreement) {
+        let has_changed =
+            candidate.anchor.is_some_and(|(offset, guard)| told.get(&offset) != Some(&Some(guard)));
+        if has_changed {
+            candidate.begin_again();
+        }
+        candidate.anchor = told.iter().rev().find_map(|(offset, guard)| Some((*offset, (*guard)?)));
+        if let (Some((stream, tales)), Some(agreement), false) = (against, asked.agreement, has_changed) {
             let rival = self.streams.get_mut(&stream).expect("a rival that is compared with is known");
             let is_doubtful = holds_what_rival_was(&told, &tales, agreement) && {
                 // A read that is under way may have seen what was there before.
@@ -354,7 +362,7 @@ impl Tail {
                     let was_read = rival.position > Offset::ZERO;
                     // A first line that only one file ever began with is as good as a name.
                     let too_weak = given_up && begins_like_others;
-                    let judgement = judge(&tales, &facts.told, rival.common);
+                    let judgement = judge(&tales, &facts.told, rival.said_by_many());
                     let (holds_position, agrees_strongly) = match judgement {
                         Judgement::Other => {
                             distinct.push(id);
@@ -363,7 +371,9 @@ impl Tail {
                         Judgement::Same { is_strong } => (true, is_strong),
                         Judgement::Shorter { holds_position, is_strong } => (holds_position, is_strong),
                     };
-                    let is_other = too_weak || (begins_like_others && in_its_place);
+                    // Nor may the next line's beginning be taken for one that was skipped.
+                    let is_inside = rival.foreign.contains(&rival.position);
+                    let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
                     } else if holds_position && !given_up && facts.asked.size < rival.size {
@@ -447,6 +457,7 @@ impl Tail {
             initial: false,
             awaits_others: false,
             floor: None,
+            anchor: None,
             distinct_from: BTreeSet::new(),
             agreed: [(id, Offset(stream.size))].into(),
             in_vain: BTreeSet::new(),
@@ -505,6 +516,12 @@ impl Tail {
         }
         // What stood beyond need not come true in a file that is shorter.
         stream.marks.retain(|(offset, _)| offset.0 <= size);
+        if let Some(line) = stream.inside.filter(|line| line.searched.0 > size) {
+            stream.inside = None;
+            if line.is_foreign {
+                stream.enter_foreign_line();
+            }
+        }
         stream.path = candidate.path;
         stream.was_moved = false;
         if is_matched {

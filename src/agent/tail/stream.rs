@@ -191,6 +191,17 @@ impl Stream {
         });
     }
 
+    /// Up to here many files may say the same: the first line, and the first bytes of the next where the position
+    /// stands inside of that.
+    pub(super) fn said_by_many(&self) -> Offset {
+        let is_inside = self.foreign.contains(&self.position);
+        if is_inside && self.position < self.common.plus(Guard::REACH as u64) {
+            self.position
+        } else {
+            self.common
+        }
+    }
+
     /// Where its reading may go: not beyond what the marks know, until they tell it from its neighbours.
     pub(super) fn readable_until(&self) -> Offset {
         if is_strong(&self.marks) { Offset(u64::MAX) } else { self.common }
