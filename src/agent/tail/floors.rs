@@ -55,12 +55,25 @@ impl Tail {
     /// The floor of the candidate's very file, where that is sure. A stream that was not read so far is not it.
     pub(super) fn own_floor(&self, key: &CandidateKey, candidate: &Candidate, facts: &Facts<'_>) -> Offset {
         let own = candidate.floor.as_ref().filter(|own| {
-            let told = facts.told.get(&own.floor).copied().flatten();
             let records = self.floors.sources.get(&*key.0);
+            let told = facts.told.get(&own.floor).copied().flatten();
             records.is_some_and(|records| records.contains(own))
-                && told.is_some_and(|before| own.is_of(&facts.print.to_string(), before))
+                && told.is_some_and(|before| self.is_own(key, own, before, facts))
         });
         own.map_or(Offset::ZERO, |own| own.floor)
+    }
+
+    /// Whether a file with the inode of a floor is still the one whose floor it is.
+    fn is_own(&self, key: &CandidateKey, record: &FloorRecord, before: Guard, facts: &Facts<'_>) -> bool {
+        if record.print.is_none() {
+            return true;
+        }
+        let is_alike = record.is_of(&facts.print.to_string(), before)
+            && record.marks == marks_before(record.floor, facts);
+        // Else its stream is known, and this is not that stream.
+        let may_be_weak =
+            || self.with_print(&key.0, facts.print).all(|(_, stream)| stream.start != record.floor);
+        is_alike && (is_telling(record, facts) || may_be_weak())
     }
 
     /// Where to start with the candidate, which is a new file.
@@ -71,7 +84,9 @@ impl Tail {
         facts: &Facts<'_>,
     ) -> Start {
         let begins_like_none = self.next_ordinal(&key.0, facts.print) == 0;
-        let Some(records) = self.floors.sources.get_mut(&*key.0) else { return Start::BEGINNING };
+        if !self.floors.sources.contains_key(&*key.0) {
+            return Start::BEGINNING;
+        }
         let print = facts.print.to_string();
         let at_floor = |floor: Offset| {
             let index = facts.at.iter().position(|offset| *offset == floor)?;
@@ -79,11 +94,13 @@ impl Tail {
         };
         if let Some(own) = candidate.floor.clone() {
             let Some(told) = at_floor(own.floor) else { return Start::Ask([own.floor].into()) };
+            let is_own = told.is_some_and(|(before, _)| self.is_own(key, &own, before, facts));
+            let records = self.floors.sources.get_mut(&*key.0).expect("the source has floors");
             let record = records.iter_mut().find(|record| **record == own);
             match (told, record) {
-                (Some((guard, byte)), Some(record)) if record.is_of(&print, guard) => {
+                (Some((guard, byte)), Some(record)) if is_own => {
                     if record.print.is_none() {
-                        record.print = Some(print);
+                        record.print = Some(print.clone());
                         record.guard = Some(guard);
                         record.marks = marks_before(record.floor, facts);
                         self.floors_dirty = true;
@@ -101,13 +118,12 @@ impl Tail {
         }
         // What stands before a floor near the end of the first line may stand in many files: then the first line
         // must be one that no file is known to begin with.
-        let first = Head::read(&facts.asked.head).marks.first().map_or(Offset::ZERO, |(first, _)| *first);
-        let far = first.plus(Guard::REACH as u64);
+        let records = &self.floors.sources[&*key.0];
         let alike = || {
             let of_print = records.iter().filter(|record| record.print.as_deref() == Some(print.as_str()));
             of_print
                 .filter(|record| record.marks == marks_before(record.floor, facts))
-                .filter(|record| is_strong(&record.marks) || record.floor >= far || begins_like_none)
+                .filter(|record| is_telling(record, facts) || begins_like_none)
         };
         let unasked: BTreeSet<Offset> =
             alike().map(|record| record.floor).filter(|floor| at_floor(*floor).is_none()).collect();
@@ -120,6 +136,12 @@ impl Tail {
         });
         found.unwrap_or(Start::BEGINNING)
     }
+}
+
+/// Whether what stands before the floor tells the file from others that begin with the same line.
+fn is_telling(record: &FloorRecord, facts: &Facts<'_>) -> bool {
+    let first = Head::read(&facts.asked.head).marks.first().map_or(Offset::ZERO, |(first, _)| *first);
+    is_strong(&record.marks) || record.floor >= first.plus(Guard::REACH as u64)
 }
 
 /// The marks that the head gives up to a floor.
