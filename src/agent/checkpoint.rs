@@ -25,6 +25,10 @@ pub struct Checkpoint {
     pub ordinals: Vec<OrdinalRecord>,
     /// Rotated siblings that were there before Floe first looked: not ours to read.
     pub strangers: BTreeMap<String, Vec<FileKey>>,
+    /// The checkpoint before was lost, and nobody has looked at the files since.
+    pub ordinals_lost: bool,
+    /// Files that begin alike and that the lost checkpoint told apart: held until they are alone, by source id.
+    pub held: BTreeMap<String, Vec<FileKey>>,
     /// By source id.
     pub accounts: BTreeMap<String, AccountRecord>,
     pub events_inserted: u64,

@@ -16,6 +16,8 @@ pub(super) struct Candidate {
     pub path: Arc<str>,
     pub captures: Arc<Captures>,
     pub size: u64,
+    /// The file system's time of its last change, as the last look saw it.
+    pub modified: u64,
     pub step: Step,
     /// Only a known file that was lost is looked for in it; it makes no new one.
     pub adopt_only: bool,

@@ -412,6 +412,7 @@ impl Tail {
             path,
             captures: Arc::new(captures),
             size,
+            modified: 0,
             step: Step::New,
             adopt_only: false,
             initial: false,

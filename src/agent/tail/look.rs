@@ -57,11 +57,14 @@ impl Tail {
         self.forget_vanished(&seen, books, out);
         self.forget_unseen_floors(&seen);
         self.age_lost(now, books, out);
-        if self.ordinals_lost {
-            let sources: Vec<Arc<str>> = self.sources.iter().map(|source| Arc::clone(&source.id)).collect();
-            sources.iter().for_each(|source| self.release_stuck(source, out));
-        }
+        let awaiting = self.candidates.iter().filter(|(_, candidate)| candidate.awaits_others);
+        let sources: BTreeSet<Arc<str>> = awaiting.map(|((source, _), _)| Arc::clone(source)).collect();
+        sources.iter().for_each(|source| self.release_stuck(source, out));
         self.first_look_done = true;
+        if std::mem::take(&mut self.ordinals_lost) || !self.held_before.is_empty() {
+            self.held_before.clear();
+            self.changes += 1;
+        }
         self.resolve_all(now, out);
     }
 
@@ -159,10 +162,12 @@ impl Tail {
                 path,
                 captures,
                 size,
+                modified: 0,
                 step: Step::New,
                 adopt_only: stranger,
                 initial: !self.first_look_done,
-                awaits_others: !self.first_look_done && self.ordinals_lost,
+                awaits_others: !self.first_look_done
+                    && (self.ordinals_lost || self.held_before.contains(key)),
                 floor,
                 anchor: None,
                 distinct_from: BTreeSet::new(),
@@ -262,12 +267,14 @@ impl Tail {
             if size < candidate.size {
                 candidate.begin_again();
             }
-            if size != candidate.size {
-                candidate.size = size;
-                if candidate.step == Step::Young {
-                    candidate.step = Step::New;
-                }
+            let modified = sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0);
+            let has_changed = std::mem::replace(&mut candidate.modified, modified) != modified;
+            // It may have been written anew, with as many bytes.
+            let is_held_otherwise = matches!(candidate.step, Step::Held { .. }) && has_changed;
+            if size != candidate.size && candidate.step == Step::Young || is_held_otherwise {
+                candidate.step = Step::New;
             }
+            candidate.size = size;
         }
         for (source, files) in &mut self.strangers {
             // What stood at a path of the source since is ours, wherever it goes: the inode was used again.

@@ -168,6 +168,8 @@ pub(super) struct Tail {
     look_asked: Moment,
     /// The checkpoint was lost: equal prints cannot be told apart at the first look.
     ordinals_lost: bool,
+    /// Files that the process before held because of that.
+    held_before: BTreeSet<CandidateKey>,
     first_look_done: bool,
     next_id: u64,
     /// Counts what a checkpoint would say differently.
@@ -215,6 +217,7 @@ impl Tail {
             last_look: None,
             look_asked: Moment::START,
             ordinals_lost: checkpoint_lost,
+            held_before: BTreeSet::new(),
             first_look_done: false,
             next_id: 1,
             changes: 0,
@@ -278,6 +281,11 @@ impl Tail {
             if let Some(print) = parse_print(&print) {
                 self.ordinals.insert((Arc::from(source.as_str()), print), next);
             }
+        }
+        self.ordinals_lost |= checkpoint.ordinals_lost;
+        for (source, files) in checkpoint.held {
+            let source: Arc<str> = Arc::from(source.as_str());
+            self.held_before.extend(files.into_iter().map(|file| (Arc::clone(&source), file)));
         }
         let strangers = checkpoint.strangers.into_iter();
         self.strangers = strangers
@@ -426,6 +434,13 @@ impl Tail {
         for ((source, print), next) in &self.ordinals {
             let (source, print) = (source.to_string(), print.to_string());
             checkpoint.ordinals.push(OrdinalRecord { source, print, next: *next });
+        }
+        checkpoint.ordinals_lost = self.ordinals_lost;
+        let awaiting = self.candidates.iter().filter(|(_, candidate)| candidate.awaits_others);
+        let held: BTreeSet<&CandidateKey> =
+            self.held_before.iter().chain(awaiting.map(|(key, _)| key)).collect();
+        for (source, file) in held {
+            checkpoint.held.entry(source.to_string()).or_default().push(*file);
         }
         for (source, files) in &self.strangers {
             checkpoint.strangers.insert(source.to_string(), files.iter().copied().collect());

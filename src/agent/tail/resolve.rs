@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
-use super::evidence::{Head, Judgement, Mark, has_other_lines, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, Mark, has_other_lines, is_strong, judge, tell_tales, told_by_offset};
 use super::floors::Start;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail};
@@ -297,6 +297,7 @@ impl Tail {
                 }
                 if is_alone {
                     candidate.awaits_others = false;
+                    self.changes += 1;
                     candidate.step = Step::New;
                     self.resolve_wanted = true;
                 } else {
@@ -358,8 +359,9 @@ impl Tail {
                     // A copy of a truncated file is never where the file itself is.
                     let in_its_place = not.is_some() && candidate.path == rival.path;
                     let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
-                    // Of nothing nothing was billed, so a stream that was not read at all may be anywhere.
-                    let was_read = rival.position > Offset::ZERO;
+                    // Of nothing nothing was billed, so a stream that was not read at all may be anywhere. One
+                    // whose marks allowed it may have been read by the process before.
+                    let was_read = rival.position > Offset::ZERO || is_strong(&rival.marks);
                     // A first line that only one file ever began with is as good as a name.
                     let too_weak = given_up && begins_like_others;
                     let judgement = judge(&tales, &facts.told, rival.said_by_many());
@@ -452,6 +454,7 @@ impl Tail {
             path: Arc::clone(&before),
             captures: std::mem::replace(&mut stream.captures, candidate.captures),
             size: stream.size,
+            modified: stream.modified,
             step: Step::New,
             adopt_only: false,
             initial: false,
