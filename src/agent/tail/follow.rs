@@ -686,7 +686,7 @@ impl Tail {
             let frontier = books.frontier(id);
             stream.foreign.retain(|at| *at >= frontier);
             let is_far = stream.marks.last().is_some_and(|(last, _)| span.end.0 >= last.0 * 2);
-            if is_strong(&stream.marks) && is_far {
+            if is_strong(&stream.marks) && is_far && chunk.stop != Stop::FileEnd {
                 stream.marks.push((span.end, chunk.after));
             }
             stream.inside = None;
