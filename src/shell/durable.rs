@@ -15,20 +15,18 @@ pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// As [`replace`], and the old file is kept as `previous`.
+/// As [`replace`], and the old file, where there is one, is kept as `previous`.
 ///
 /// # Errors
 /// As [`replace`].
 pub fn replace_and_keep(folder: &Path, name: &str, previous: &str, bytes: &[u8]) -> io::Result<()> {
     let new = write_beside(folder, name, bytes)?;
     let (current, previous) = (folder.join(name), folder.join(previous));
-    // A second name for the old file, so that at no moment there is none under `name`.
-    let kept = remove_if_there(&previous).and_then(|()| fs::hard_link(&current, &previous));
-    match kept {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    if current.try_exists()? {
+        // A second name for the old file, so that at no moment there is none under `name`.
+        let kept = remove_if_there(&previous).and_then(|()| fs::hard_link(&current, &previous));
         // Not every file system knows hard links.
-        Err(_) => fs::rename(&current, &previous)?,
+        kept.or_else(|_| fs::rename(&current, &previous))?;
     }
     fs::rename(new, current)?;
     sync_folder(folder)
@@ -68,6 +66,9 @@ mod tests {
             replace_and_keep(folder.path(), "state", "state.previous", content.as_bytes()).unwrap();
         }
         assert_eq!(fs::read_to_string(folder.path().join("state")).unwrap(), "three");
+        assert_eq!(fs::read_to_string(folder.path().join("state.previous")).unwrap(), "two");
+        fs::remove_file(folder.path().join("state")).unwrap();
+        replace_and_keep(folder.path(), "state", "state.previous", b"four").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("state.previous")).unwrap(), "two");
     }
 

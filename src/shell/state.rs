@@ -123,9 +123,21 @@ pub fn open(
     let recorded = read_identity(&path)?;
     let mut identity = recorded.clone().unwrap_or_else(|| Identity::new(settings));
     let mut restored = Restored::default();
+    // A damaged checkpoint must not take the place of the one before, which may be whole.
+    let mut set_aside = |damaged: &Path, why: &str| {
+        let mut aside = damaged.as_os_str().to_owned();
+        aside.push(".damaged");
+        fs::rename(damaged, &aside).map_err(|error| unusable(damaged, &error))?;
+        notices.push(Notice {
+            code: NoticeCode::CheckpointLost,
+            message: format!("cannot use the checkpoint {damaged:?}: {why}; it is kept as {aside:?}"),
+            hint: Some("Floe goes on from an earlier one; ids make that safe".into()),
+        });
+        Ok(())
+    };
     match identity.fits(settings).map_err(|misfit| StateFault::Misfit { path: path.clone(), misfit })? {
         Match::Same => {
-            let read = read_checkpoint(&path, identity.mode, &mut notices)?;
+            let read = read_checkpoint(&path, identity.mode, &mut set_aside)?;
             restored.checkpoint_lost = read.is_none() && identity.saved_checkpoint;
             restored.checkpoint = read;
             if identity.mode == RecordedMode::Shadow {
@@ -136,7 +148,7 @@ pub fn open(
             restored.checkpoint = match from {
                 LiveFrom::Beginning => None,
                 LiveFrom::Shadow => {
-                    read_checkpoint(&path, identity.mode, &mut notices)?.map(without_accounts)
+                    read_checkpoint(&path, identity.mode, &mut set_aside)?.map(without_accounts)
                 }
             };
             restored.checkpoint_lost =
@@ -159,8 +171,7 @@ pub fn open(
 pub fn peek(path: &Path) -> Result<Checkpoint, StateFault> {
     let no_state = |why: &str| StateFault::Unusable { path: path.to_owned(), why: why.into() };
     let identity = read_identity(path)?.ok_or_else(|| no_state("no daemon has run here yet"))?;
-    read_checkpoint(path, identity.mode, &mut Vec::new())?
-        .ok_or_else(|| no_state("there is no checkpoint yet"))
+    read_checkpoint(path, identity.mode, |_, _| Ok(()))?.ok_or_else(|| no_state("there is no checkpoint yet"))
 }
 
 pub(super) fn write_identity(folder: &Path, identity: &Identity) -> io::Result<()> {
@@ -227,7 +238,7 @@ fn read_identity(folder: &Path) -> Result<Option<Identity>, StateFault> {
 fn read_checkpoint(
     folder: &Path,
     mode: RecordedMode,
-    notices: &mut Vec<Notice>,
+    mut on_damage: impl FnMut(&Path, &str) -> Result<(), StateFault>,
 ) -> Result<Option<Checkpoint>, StateFault> {
     for name in [mode.checkpoint(), mode.previous_checkpoint()] {
         let path = folder.join(name);
@@ -240,11 +251,7 @@ fn read_checkpoint(
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(unusable(&path, &error)),
         };
-        notices.push(Notice {
-            code: NoticeCode::CheckpointLost,
-            message: format!("cannot use the checkpoint {path:?}: {why}"),
-            hint: Some("Floe goes on from an earlier one; ids make that safe".into()),
-        });
+        on_damage(&path, &why)?;
     }
     Ok(None)
 }
@@ -358,8 +365,13 @@ mod tests {
         run(&settings, &[1, 2], false);
         fs::write(settings.state_dir.join("checkpoint.json"), [0; 100]).unwrap();
         check(&settings, Some(1), false, 1);
+        assert!(settings.state_dir.join("checkpoint.json.damaged").exists());
+        check(&settings, Some(1), false, 0);
+        run(&settings, &[3], false);
+        fs::write(settings.state_dir.join("checkpoint.json"), [0; 100]).unwrap();
+        check(&settings, Some(1), false, 1);
         fs::write(settings.state_dir.join("checkpoint.previous.json"), "").unwrap();
-        check(&settings, None, true, 2);
+        check(&settings, None, true, 1);
     }
 
     #[test]

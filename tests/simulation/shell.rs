@@ -252,7 +252,7 @@ impl Simulation {
             Job::Save { save, checkpoint } => {
                 let result = refused(self.faults.saving);
                 if result.is_ok() {
-                    self.state.previous = self.state.current.replace(checkpoint.to_vec());
+                    self.state.save(checkpoint.to_vec());
                 }
                 Input::Saved { save, result }
             }

@@ -67,6 +67,32 @@ pub struct StateFolder {
     pub current: Option<Vec<u8>>,
     pub previous: Option<Vec<u8>>,
     pub floors: Option<Vec<u8>>,
+    /// A checkpoint was saved in it once.
+    has_saved: bool,
+}
+
+impl StateFolder {
+    /// A new checkpoint takes the place of the current one, where there is one.
+    pub fn save(&mut self, checkpoint: Vec<u8>) {
+        self.has_saved = true;
+        if let Some(before) = self.current.replace(checkpoint) {
+            self.previous = Some(before);
+        }
+    }
+
+    /// The newest checkpoint that is whole. A damaged one is set aside, so that it does not take the place of the
+    /// one before.
+    fn restore(&mut self) -> Option<Checkpoint> {
+        for slot in [&mut self.current, &mut self.previous] {
+            let read = slot.as_deref().map(Checkpoint::read);
+            match read {
+                Some(Ok(checkpoint)) => return Some(checkpoint),
+                Some(Err(_)) => *slot = None,
+                None => {}
+            }
+        }
+        None
+    }
 }
 
 /// What the disk under the state folder and the logs refuses now.
@@ -267,10 +293,8 @@ impl Simulation {
         if self.process.is_some() {
             return Ok(());
         }
-        let current = self.state.current.as_deref().and_then(|bytes| Checkpoint::read(bytes).ok());
-        let checkpoint =
-            current.or_else(|| self.state.previous.as_deref().and_then(|bytes| Checkpoint::read(bytes).ok()));
-        let checkpoint_lost = checkpoint.is_none() && self.state.current.is_some();
+        let checkpoint = self.state.restore();
+        let checkpoint_lost = checkpoint.is_none() && self.state.has_saved;
         let floors: Floors = self
             .state
             .floors
