@@ -23,7 +23,6 @@ mod simulation;
 mod storm;
 mod writers;
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use invariants::Invariant;
@@ -38,14 +37,6 @@ const TWICE: u64 = 50;
 
 /// Histories in which a planted bug must show.
 const PLANTED: u64 = 300;
-
-/// Seeds that once found a bug, with what it was.
-const FOUND: &[(u64, &str)] = &[];
-
-/// Histories of the suite's own run that break a promise today: an open gap, said aloud at each run. All but a few
-/// rotate or copy files that begin with the same line, which leaves little to tell them apart by, while the daemon
-/// is killed. One that is mended leaves this list; the test sees to it.
-const OPEN: &[u64] = &[76, 415, 565, 571, 665, 833, 986, 1170, 1344, 1435, 1678, 1995];
 
 fn from_environment(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -67,14 +58,8 @@ fn every_history_keeps_every_promise() {
         let replay = format!("FLOE_SEED={seed} cargo test --test simulation one_seed -- --nocapture");
         eprintln!("seed {seed}: {violation}\n  replay: {replay}\n");
     }
-    let broken: BTreeSet<u64> = broken.iter().map(|(seed, _)| *seed).collect();
-    let open: BTreeSet<u64> =
-        OPEN.iter().copied().filter(|seed| (first..first + seeds).contains(seed)).collect();
-    println!("{} of {seeds} histories break a promise and are known to: {open:?}", open.len());
-    let new: Vec<_> = broken.difference(&open).collect();
-    assert!(new.is_empty(), "{} more histories broke a promise: {new:?}", new.len());
-    let mended: Vec<_> = open.difference(&broken).collect();
-    assert!(mended.is_empty(), "these keep every promise now, so take them off OPEN: {mended:?}");
+    let seeds: Vec<u64> = broken.iter().map(|(seed, _)| *seed).collect();
+    assert!(broken.is_empty(), "{} histories broke a promise: {seeds:?}", broken.len());
 }
 
 #[test]
@@ -82,15 +67,6 @@ fn one_seed_is_told() {
     let Some(seed) = from_environment("FLOE_SEED") else { return };
     if let Err(violation) = runner::play(seed, None, true) {
         panic!("seed {seed}: {violation}");
-    }
-}
-
-#[test]
-fn seeds_that_found_a_bug_find_none_now() {
-    for (seed, bug) in FOUND {
-        if let Err(violation) = runner::play(*seed, None, false) {
-            panic!("seed {seed} ({bug}): {violation}");
-        }
     }
 }
 

@@ -248,7 +248,6 @@ impl Tail {
         out.push(Effect::Ask { ask, whom, at, against: None });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one answer with what was asked")]
     pub(super) fn verified(
         &mut self,
         id: StreamId,
@@ -514,7 +513,6 @@ impl Tail {
         out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![stream.position], against: None });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one answer with what was asked")]
     pub(super) fn marks_told(
         &mut self,
         id: StreamId,

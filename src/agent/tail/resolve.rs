@@ -5,13 +5,14 @@
 //! | the stream | the candidate | then |
 //! |---|---|---|
 //! | may be at its file still (`Expected`, `Verifying`) | | waits |
-//! | is there | stands at the path that the stream was renamed from | is another |
-//! | is there | differs from it somewhere | is another |
+//! | was read less far than the candidate's own floor | | is another |
+//! | is there | stands at the path that the stream's very file was renamed from | is another |
+//! | is there | differs from it somewhere, and the stream is still what it was | is another |
 //! | is there | is wholly its beginning | waits: it is a copy |
 //! | is there | begins wholly with it, and is longer than all such | is the file; the stream's own is the copy |
 //! | is lost | is the very file that has other content now | is another |
-//! | is lost | differs at a place that is remembered | is another |
-//! | is lost | agrees in the first line, of which alone was read and with which other files begin, too, at the path where the stream was truncated | is another |
+//! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
+//! | is lost | agrees weakly, and other files begin so, and it stands where the stream was truncated, or the stream was left inside its second line, or is given up | is another |
 //! | is lost | agrees up to where was read | is it; of several streams the one read furthest |
 //! | is lost, searched for | agrees, but is shorter than what is known to have stood there | waits for a fuller copy |
 //! | is lost | ends before the place up to which was read | waits |
