@@ -34,7 +34,7 @@ pub(super) struct Candidate {
     pub agreed: BTreeMap<StreamId, Offset>,
     /// Streams with which it was compared to no avail since it was last asked about afresh.
     pub in_vain: BTreeSet<StreamId>,
-    /// Streams that differ from it and may have been written anew, and after how many checks they have not.
+    /// Streams that differ from it and may have been written anew, each with the number of that doubt.
     pub doubts: BTreeMap<StreamId, u64>,
     /// The operator knows that it is held, or cannot be read.
     pub said: bool,

@@ -112,7 +112,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
         if modified != std::mem::replace(&mut stream.modified, modified) && size == stream.size {
             // It may have been written anew, with as many bytes.
-            stream.unsure = true;
+            stream.doubts += 1;
             self.make_ready(id);
         }
         let stream = &self.streams[&id];
@@ -155,7 +155,7 @@ impl Tail {
     pub(super) fn settle_at(&mut self, id: StreamId, file: FileKey, size: u64, now: Now, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         stream.place = Place::At { file, handle: Handle::Closed, absent_since: None };
-        stream.unsure = true;
+        stream.doubts += 1;
         stream.asking = None;
         stream.size = size;
         stream.told_at = now.moment;
@@ -260,6 +260,11 @@ impl Tail {
     ) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Place::Verifying { file } = stream.place else { return };
+        if self.sources.iter().all(|source| source.id != stream.source) {
+            // Its source went with a reload; it may come back.
+            stream.place = Place::Expected { file };
+            return;
+        }
         let asked = match result {
             Ok(asked) => asked,
             Err(DiskFault::Gone) => {
@@ -283,14 +288,19 @@ impl Tail {
         // A file of another source may begin with the same line.
         let source = self.index_of(&stream.source);
         let is_of_source = source.is_some_and(|source| self.captures_of(source, &path).is_some());
-        match judge(&tales, &told, stream.said_by_many()) {
+        let common = stream.said_by_many().max(Head::read(&asked.head).common);
+        match judge(&tales, &told, common) {
             Judgement::Same { is_strong } if same_head && (is_strong || is_of_source) => {
                 self.found_at(id, path, out);
                 // What stands there now may have been sent by the process before.
                 self.streams.get_mut(&id).expect("the stream was just seen").fresh_from = asked.size;
                 self.settle_at(id, file, asked.size, now, out);
             }
-            Judgement::Shorter { is_strong: true, .. } if same_head && books.is_settled(id) => {
+            Judgement::Shorter { is_strong: true, .. } if same_head && !books.is_settled(id) => {
+                // The next look asks again.
+                self.streams.get_mut(&id).expect("the stream was just seen").place = Place::Expected { file };
+            }
+            Judgement::Shorter { is_strong: true, .. } if same_head => {
                 self.found_at(id, path, out);
                 self.rolled_back(id, file, at, &asked, now, books, out);
             }
@@ -348,6 +358,7 @@ impl Tail {
         let source = Arc::clone(&stream.source);
         if frontier != stream.position {
             stream.inside = None;
+            stream.foreign.retain(|at| *at <= frontier);
         }
         stream.position = frontier;
         stream.guard = guard;
@@ -490,6 +501,10 @@ impl Tail {
                 continue;
             }
             stream.queued = false;
+            if stream.asking.is_some() {
+                stream.again = true;
+                continue;
+            }
             if stream.read_from() >= stream.readable_until() && !stream.ends_now(now) {
                 self.ask_for_marks(id, out);
                 continue;
@@ -503,21 +518,18 @@ impl Tail {
     fn ask_for_marks(&mut self, id: StreamId, out: &mut Outbox) {
         let ask = AskId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is asked about is known");
-        if stream.asking.is_some() {
-            stream.again = true;
-            return;
-        }
         stream.asking = Some(ask);
         stream.again = false;
-        self.asking.insert(ask, Asking::Marks { stream: id, size_known: stream.size });
-        out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![stream.position], against: None });
+        let Stream { position, size: size_known, doubts, .. } = *stream;
+        self.asking.insert(ask, Asking::Marks { stream: id, position, size_known, doubts });
+        out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![position], against: None });
     }
 
     pub(super) fn marks_told(
         &mut self,
         id: StreamId,
         ask: AskId,
-        size_known: u64,
+        known: (Offset, u64, u64),
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -527,13 +539,18 @@ impl Tail {
             return;
         };
         stream.asking = None;
+        let (position, size_known, doubts) = known;
+        if stream.position != position {
+            self.make_ready(id);
+            return;
+        }
         let asked = match result {
             Ok(asked) => asked,
             Err(DiskFault::Gone) => return self.read_failed(id, ReadFault::Gone, now, out),
             Err(fault) => return self.read_failed(id, ReadFault::Io(words(&fault)), now, out),
         };
         let head = Head::read(&asked.head);
-        let (position, first) = (stream.position, stream.marks.first().copied());
+        let first = stream.marks.first().copied();
         let has_shrunk = asked.size < size_known;
         let has_changed = (has_shrunk && position == Offset::ZERO)
             || asked.guards[0].is_none_or(|(guard, _)| guard != stream.guard)
@@ -544,7 +561,7 @@ impl Tail {
             return;
         }
         self.take_size(id, asked.size, has_shrunk, now, books, out);
-        self.made_sure(id);
+        self.made_sure(id, doubts);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.common = head.common;
         if is_strong(&head.marks) {
@@ -556,7 +573,7 @@ impl Tail {
             self.make_ready(id);
         } else {
             // What is behind it is no whole line yet.
-            stream.partial = stream.size - position.0;
+            stream.partial = stream.size.saturating_sub(position.0);
             if std::mem::take(&mut stream.again) {
                 self.make_ready(id);
             }
@@ -566,11 +583,12 @@ impl Tail {
     }
 
     /// What is remembered of the stream was just seen in its file.
-    fn made_sure(&mut self, id: StreamId) {
+    fn made_sure(&mut self, id: StreamId, of: u64) {
         let stream = self.streams.get_mut(&id).expect("a stream that is made sure of is known");
-        stream.unsure = false;
-        stream.checks += 1;
-        self.wake_held(id);
+        if stream.sure_of < of {
+            stream.sure_of = of;
+            self.wake_held(id);
+        }
     }
 
     /// Takes in the size that the file itself told.
@@ -594,6 +612,8 @@ impl Tail {
             miss(books, out, &stream.source, &stream.path, span, "became shorter before it was read");
             stream.size = size;
             stream.partial = 0;
+            // Others may come to stand there.
+            stream.marks.retain(|(at, _)| at.0 <= size);
         }
     }
 
@@ -611,9 +631,10 @@ impl Tail {
         let last_line = stream.ends_now(now);
         let base = if stream.behind() > 1024 * 1024 { LARGE_READ } else { SMALL_READ };
         let allowed = if last_line { u64::MAX } else { stream.readable_until().0 - stream.read_from().0 };
-        let is_known_by_guard = stream.position > Offset::ZERO && is_strong(&stream.marks) && !stream.unsure;
+        let is_known_by_guard =
+            stream.position > Offset::ZERO && is_strong(&stream.marks) && !stream.is_unsure();
         let witness = match stream.inside {
-            Some(line) if line.opening.is_some() => line.opening,
+            Some(line) if line.opening.is_some() && !stream.is_unsure() => line.opening,
             None if is_known_by_guard => None,
             _ => stream.marks.last().copied(),
         };
@@ -639,8 +660,8 @@ impl Tail {
         };
         self.reserved += room;
         let settings = Arc::clone(&self.settings);
-        let Stream { size: size_known, unsure: was_unsure, .. } = self.streams[&id];
-        self.reads.insert(read, ReadUnderWay { stream: id, room, size_known, was_unsure, settings });
+        let Stream { size: size_known, doubts, .. } = self.streams[&id];
+        self.reads.insert(read, ReadUnderWay { stream: id, room, size_known, doubts, settings });
         order
     }
 
@@ -654,7 +675,7 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) -> Option<Arrived> {
-        let ReadUnderWay { stream: id, room, size_known, was_unsure, settings } = self.reads.remove(&read)?;
+        let ReadUnderWay { stream: id, room, size_known, doubts, settings } = self.reads.remove(&read)?;
         self.reserved -= room;
         let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
         stream.reading = None;
@@ -674,9 +695,7 @@ impl Tail {
             return None;
         }
         self.take_size(id, size, has_shrunk, now, books, out);
-        if was_unsure {
-            self.made_sure(id);
-        }
+        self.made_sure(id, doubts);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         if let Some(span) = chunk.span {
             stream.position = span.end;
@@ -723,7 +742,7 @@ impl Tail {
             self.look_soon(now);
         }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        let more = stream.again || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
+        let more = stream.again || stream.is_unsure() || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
         let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
         if more && long_partial {
             stream.retry_at = now.moment + std::time::Duration::from_nanos(PARTIAL_PAUSE_NANOS);

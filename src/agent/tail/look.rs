@@ -270,7 +270,7 @@ impl Tail {
             let modified = sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0);
             let has_changed = std::mem::replace(&mut candidate.modified, modified) != modified;
             // It may have been written anew, with as many bytes.
-            let is_held_otherwise = matches!(candidate.step, Step::Held { .. }) && has_changed;
+            let is_held_otherwise = matches!(candidate.step, Step::Held { .. } | Step::Young) && has_changed;
             if size != candidate.size && candidate.step == Step::Young || is_held_otherwise {
                 candidate.step = Step::New;
             }
@@ -296,6 +296,9 @@ impl Tail {
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
+            if !self.sources.iter().any(|source| source.id == stream.source) {
+                continue;
+            }
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             *looks += 1;
             let waited = *looks > SEARCH_LOOKS && now.moment.since(*since) >= SEARCH_TIME;

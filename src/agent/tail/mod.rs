@@ -86,8 +86,8 @@ struct ReadUnderWay {
     /// The size that was known when it was ordered: a smaller one means that the file shrank. A look may
     /// have seen more since the bytes were read.
     size_known: u64,
-    /// It makes sure of the stream's last mark.
-    was_unsure: bool,
+    /// How many doubts there were when it was ordered: it clears them up.
+    doubts: u64,
     settings: Arc<Settings>,
 }
 
@@ -97,8 +97,8 @@ enum Asking {
     Candidate { key: CandidateKey, at: Vec<Offset>, against: Option<(StreamId, Vec<Mark>)> },
     /// `path`: by which it was seen.
     Verify { stream: StreamId, at: Vec<Offset>, path: Arc<str> },
-    /// Lines that tell it from files that begin like it; with the size that was known when it was asked.
-    Marks { stream: StreamId, size_known: u64 },
+    /// Lines that tell it from files that begin like it; with what was known when it was asked.
+    Marks { stream: StreamId, position: Offset, size_known: u64, doubts: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

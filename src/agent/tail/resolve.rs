@@ -176,8 +176,8 @@ impl Tail {
             Some(Asking::Verify { stream, at, path }) => {
                 self.verified(stream, &at, path, result, now, books, out);
             }
-            Some(Asking::Marks { stream, size_known }) => {
-                self.marks_told(stream, ask, size_known, result, now, books, out);
+            Some(Asking::Marks { stream, position, size_known, doubts }) => {
+                self.marks_told(stream, ask, (position, size_known, doubts), result, now, books, out);
             }
             Some(Asking::Candidate { key, at, against }) => {
                 self.told_of_candidate(&key, ask, &at, against, result, now, books, out);
@@ -232,17 +232,19 @@ impl Tail {
             candidate.begin_again();
         }
         candidate.anchor = told.iter().rev().find_map(|(offset, guard)| Some((*offset, (*guard)?)));
-        if let (Some((stream, tales)), Some(agreement), false) = (against, asked.agreement, has_changed) {
-            let rival = self.streams.get_mut(&stream).expect("a rival that is compared with is known");
+        if let (Some((stream, tales)), Some(agreement), false) = (against, asked.agreement, has_changed)
+            && let Some(rival) = self.streams.get_mut(&stream)
+        {
             let is_doubtful = holds_what_rival_was(&told, &tales, agreement) && {
-                // A read that is under way may have seen what was there before.
-                let enough = rival.checks + 1 + u64::from(rival.reading.is_some());
-                rival.checks < *candidate.doubts.entry(stream).or_insert(enough)
+                // The rival's next read tells whether it is what it was.
+                let doubt = *candidate.doubts.entry(stream).or_insert_with(|| {
+                    rival.doubts += 1;
+                    rival.doubts
+                });
+                rival.sure_of < doubt
             };
             let before = candidate.agreed.get(&stream).copied().unwrap_or(Offset::ZERO);
             if is_doubtful {
-                // The rival's next read tells whether it is what it was.
-                rival.unsure = true;
                 self.make_ready(stream);
             } else {
                 candidate.compared(stream, agreement);
@@ -265,14 +267,16 @@ impl Tail {
             return;
         }
         let facts = Facts { at, asked: &asked, print, told };
-        let found = match self.find(key, &facts) {
-            Finding::Is(rival) | Finding::Continues(rival)
-                if !self.reopen_last_line(rival, asked.size, books) =>
-            {
-                Finding::Wait { rival }
-            }
-            found => found,
-        };
+        let found = self.find(key, &facts);
+        if let Finding::Is(rival) | Finding::Continues(rival) = found
+            && !self.reopen_last_line(rival, asked.size, books)
+        {
+            let retry_at = now.moment + DISK_RETRY;
+            let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
+            candidate.step = Step::Denied { retry_at };
+            self.retries.insert((retry_at, None));
+            return;
+        }
         match found {
             Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
             Finding::Continues(stream) => self.move_on(key, stream, asked.size, now, out),
@@ -373,7 +377,8 @@ impl Tail {
                     let was_read = rival.position > Offset::ZERO || is_strong(&rival.marks);
                     // A first line that only one file ever began with is as good as a name.
                     let too_weak = given_up && begins_like_others;
-                    let judgement = judge(&tales, &facts.told, rival.said_by_many());
+                    let common = rival.said_by_many().max(head.common);
+                    let judgement = judge(&tales, &facts.told, common);
                     let (holds_position, agrees_strongly) = match judgement {
                         Judgement::Other => {
                             distinct.push(id);

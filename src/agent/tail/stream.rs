@@ -39,10 +39,10 @@ pub(super) struct Stream {
     pub common: Offset,
     /// Its marks are being asked for.
     pub asking: Option<AskId>,
-    /// The next read makes sure of the last mark: the file may be another since it was asked about.
-    pub unsure: bool,
-    /// How often that was made sure of.
-    pub checks: u64,
+    /// Counts the reasons to doubt that the file is what it was. The next read makes sure of the last mark.
+    pub doubts: u64,
+    /// How many of them were cleared up.
+    pub sure_of: u64,
     /// Set while the position stands before, or in, a line that is read past.
     pub inside: Option<LongLine>,
     /// Where what is read begins in the middle of a line that is not ours. What the frontier has passed may go.
@@ -143,8 +143,8 @@ impl Stream {
             common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
             marks,
             asking: None,
-            unsure: true,
-            checks: 0,
+            doubts: 1,
+            sure_of: 0,
             inside: None,
             foreign: Vec::new(),
             size,
@@ -189,6 +189,10 @@ impl Stream {
             opening: None,
             is_foreign: true,
         });
+    }
+
+    pub(super) fn is_unsure(&self) -> bool {
+        self.sure_of < self.doubts
     }
 
     /// Up to here many files may say the same: the first line, and the first bytes of the next where the position
