@@ -27,17 +27,21 @@ fn a_drain_brings_home_what_was_read_and_the_next_start_goes_on() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let world = World::new();
-    world.sandbox.set_faults("timeout:1".parse().unwrap());
     world.append(&lines(0..10));
     let floe = world.start();
-    world.wait("a request", || world.sandbox.stats().requests > 0);
+    world.wait_for_billed(0..10);
+    // Events that no answer comes for, so that the drain has something to wait for.
+    world.sandbox.set_faults("timeout:1".parse().unwrap());
+    let before = world.sandbox.stats().requests;
+    world.append(&lines(10..20));
+    world.wait("a request", || world.sandbox.stats().requests > before);
     floe.signal(Signal::TERM);
     floe.wait_for_notice("draining");
     floe.signal(Signal::TERM);
     assert_eq!(floe.ended().code(), Some(1));
     world.sandbox.set_faults(FaultPlan::none());
     let floe = world.start();
-    world.wait_for_billed(0..10);
+    world.wait_for_billed(0..20);
     floe.stop();
 }
 
