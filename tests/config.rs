@@ -160,8 +160,8 @@ fn every_file_with_a_bad_syntax_is_told() {
 fn mistakes_in_sources_are_told() {
     check(
         "format = \"json\"",
-        "format = \"logfmt\"",
-        &["floe.toml:5:10: fault: this release does not read the format \"logfmt\""],
+        "format = \"logfmtt\"",
+        &["floe.toml:5:10: fault: unknown format \"logfmtt\""],
     );
     check(
         "include = [\"/var/log/app/*.log\"]",
@@ -170,11 +170,40 @@ fn mistakes_in_sources_are_told() {
     );
     check(
         "format = \"json\"",
-        "format = \"json\"\ncontainer = \"cri\"\nprefix = '^x '",
+        "format = \"json\"\ncontainer = \"crio\"\nprefix = '(x'\npattern = 'y'",
         &[
-            "floe.toml:6:13: fault: container = \"cri\" is not in this release yet",
-            "floe.toml:7:10: fault: a prefix is not in this release yet",
+            "floe.toml:6:13: fault: unknown value \"crio\"",
+            "floe.toml:7:10: fault: not a regular expression: unclosed group",
+            "floe.toml:8:11: fault: \"pattern\" belongs to format = \"regex\"",
         ],
+    );
+    check(
+        "format = \"json\"",
+        "format = \"regex\"\npattern = '(x)'",
+        &["floe.toml:6:11: fault: this pattern has no named groups"],
+    );
+    check(
+        "format = \"json\"",
+        "format = \"regex\"",
+        &["floe.toml:5:10: fault: the key \"pattern\" is missing"],
+    );
+    check(
+        "format = \"json\"",
+        "format = \"delimited\"",
+        &["floe.toml:5:10: fault: the columns have no names"],
+    );
+    check(
+        "format = \"json\"",
+        "format = \"delimited\"\ncolumns = [\"a\", \"a\"]\ndelimiter = \"ab\"",
+        &[
+            "floe.toml:6:17: fault: two columns have the name \"a\"",
+            "floe.toml:7:13: fault: \"ab\" cannot be a delimiter",
+        ],
+    );
+    check(
+        "format = \"json\"",
+        "format = \"json\"\nmultiline = { max_lines = 0 }",
+        &["floe.toml:6:13: fault: the key \"start\" is missing", "floe.toml:6:27: fault: 0 is out of range"],
     );
     check(
         "include = [\"/var/log/app/*.log\"]",

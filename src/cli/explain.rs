@@ -129,8 +129,8 @@ fn explain_file(
 /// The key that the daemon gives the first file with this head.
 pub(super) fn stream_key(settings: &Settings, source: SourceIndex, head: &[u8]) -> [u8; 32] {
     let settings_of_source = &settings.sources[usize::from(source.0)];
-    let print = identity::print_of_head(head, settings_of_source.format)
-        .or_else(|| identity::print_of_head(&[head, b"\n"].concat(), settings_of_source.format))
+    let print = identity::print_of_head(head, &settings_of_source.format)
+        .or_else(|| identity::print_of_head(&[head, b"\n"].concat(), &settings_of_source.format))
         // A blank file has no lines to name.
         .unwrap_or(crate::model::Print([0; 16]));
     identity::stream_key(&settings.instance, &settings_of_source.id, print, 0)

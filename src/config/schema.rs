@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::reading::FORMATS;
+
 /// The schema. `config/floe.schema.json` holds the same text.
 #[must_use]
 pub fn schema() -> Value {
@@ -48,6 +50,7 @@ fn definitions() -> Value {
         ("delivery", delivery()),
         ("limits", limits()),
         ("source", source()),
+        ("multiline", multiline()),
         ("rule", rule()),
         ("event", event()),
         ("cost", cost()),
@@ -132,13 +135,30 @@ fn source() -> Value {
             "id": text("Part of every event's identity: never rename it."),
             "include": described("texts", "Globs; {name} captures a part of a path segment as @path.name."),
             "exclude": described("texts", "Globs of files to leave out of discovery."),
-            "format": choice(&["json"], "How a line is written."),
-            "container": choice(&["none"], "How a container runtime wraps the lines."),
-            "prefix": { "const": "", "description": "Not in this release yet." },
+            "format": choice(FORMATS, "How a line is written."),
+            "pattern": text("With format = \"regex\": the regular expression; its named groups are the fields."),
+            "delimiter": text("With format = \"delimited\": the sign between columns. Default: a comma."),
+            "columns": { "type": "array", "items": { "type": "string" }, "description": "With format = \"delimited\": the names of the columns, \"\" for one that nobody wants." },
+            "header": choice(&["first_line", "fields"], "With format = \"delimited\": where the file names its columns; fields stands for #Fields: lines."),
+            "container": choice(&["none", "cri", "docker"], "How a container runtime wraps the lines. Default: none."),
+            "multiline": described("multiline", "Which lines make one record."),
+            "prefix": text("A regular expression that takes a leading part of the line off; its named groups are fields."),
             "read_from": choice(&["beginning", "end"], "Where to begin with the files present at the first start."),
             "max_line_bytes": described("size", "Longer lines are quarantined. Default: 1MiB."),
             "socket": { "not": {}, "description": "Not in this release yet." },
             "socket_type": { "not": {}, "description": "Not in this release yet." },
+        }),
+    )
+}
+
+fn multiline() -> Value {
+    table(
+        "Records of several lines: one that `start` matches, and those after it that it does not match.",
+        &["start"],
+        &json!({
+            "start": text("A regular expression that the first line of each record matches."),
+            "max_lines": described("count", "Lines of a record, 1 to 100000; one of more is quarantined. Default: 500."),
+            "max_wait": described("duration", "How long the last record of a file waits for more lines. Default: 5s."),
         }),
     )
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use regex::Regex;
+
 use super::language::{Condition, EventTemplate};
 
 /// Everything that `floe run` needs to know.
@@ -97,16 +99,72 @@ pub struct LimitSettings {
 pub struct SourceSettings {
     pub id: String,
     pub files: FilePatterns,
+    /// How a container runtime wraps the lines.
+    pub container: Container,
+    /// Which lines belong together. `None`: each line is a record.
+    pub multiline: Option<Multiline>,
+    /// Matches at the start of a record, and is taken off before `format` reads it; its named groups are fields.
+    pub prefix: Option<Regex>,
     pub format: Format,
     pub read_from: ReadFrom,
     /// 1 KiB..=64 MiB.
     pub max_line_bytes: u32,
 }
 
-/// The formats of this release; the issue on formats adds the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a record is written. `docs/formats.md` says what its fields are called.
+#[derive(Debug, Clone)]
 pub enum Format {
+    /// One JSON value.
     Json,
+    /// `key=value key="two words"`.
+    Logfmt,
+    /// The named groups of this are the fields.
+    Regex(Regex),
+    Delimited(Delimited),
+    /// nginx's predefined `combined`.
+    NginxCombined,
+    /// Apache's `combined` and `common`.
+    ApacheCombined,
+    SyslogRfc5424,
+    SyslogRfc3164,
+}
+
+/// Columns between delimiters: CSV, TSV and their kin.
+#[derive(Debug, Clone)]
+pub struct Delimited {
+    /// One ASCII character, no quote, no letter or digit.
+    pub delimiter: u8,
+    pub columns: Columns,
+}
+
+/// Where the columns have their names from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Columns {
+    /// The config. Never empty; an empty name is a column that nobody wants.
+    Named(Vec<String>),
+    /// The first line of the file that is not blank.
+    FirstLine,
+    /// The last `#Fields:` line before; other lines that begin with `#` are comments (W3C extended log format).
+    Directive,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    None,
+    /// `TIME STREAM P|F TEXT`, as the kubelet's runtimes and podman write it.
+    Cri,
+    /// `{"log":"TEXT","stream":"…","time":"…"}`, as Docker's json-file driver writes it.
+    Docker,
+}
+
+/// A record is a line that `start` matches and those after it that it does not match.
+#[derive(Debug, Clone)]
+pub struct Multiline {
+    pub start: Regex,
+    /// 1..=100,000. A record of more is quarantined(line_too_long).
+    pub max_lines: u32,
+    /// The last record of a file is whole when nothing has been written for this long.
+    pub max_wait: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +190,7 @@ pub struct FilePattern {
     /// Folders below `base` that a match may lie in; `None` is any number (`**`).
     pub depth: Option<usize>,
     /// Matches a whole path; named groups are the captures.
-    pub regex: regex::Regex,
+    pub regex: Regex,
 }
 
 /// `@path.name` by name.

@@ -106,8 +106,8 @@ mod tests {
     use super::*;
     use crate::config::language::{parse_path, parse_template};
     use crate::config::settings::Captures;
-    use crate::mapping::fields::Slots;
     use crate::mapping::scope::{Record, Tries};
+    use crate::mapping::slots::Slots;
 
     const LINE: &str =
         r#"{"n":9,"q":"9","ten":"10","big":10,"f":200.0,"t":"b","e":"","null":null,"yes":true,"o":{}}"#;

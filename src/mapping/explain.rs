@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::chunk::{MapContext, ReadWindow, Scratch, map};
 use super::condition::test_holds;
-use super::fields::Slots;
+use super::formats::delimited::Header;
 use super::found::Found;
 use super::identity::{BYTE_ORDER_MARK, record_of};
 use super::line::{exploded, matches, readable};
 use super::rules::{Rule, SourceRules};
 use super::scope::{Field, Record, Scope};
+use super::slots::Slots;
 use crate::config::language::{Condition, Root};
 use crate::model::{Fate, Ignored, Offset, Quarantined};
 
@@ -79,7 +80,7 @@ pub fn explain(context: &MapContext<'_>, at: Offset, line: &[u8]) -> Explanation
     let text = readable(bare, &mut text, &mut replaced);
     let mut slots = Slots::default();
     let (mut fields, mut verdicts) = (Vec::new(), Vec::new());
-    if rules.tries.line.read(text, &mut slots).is_ok() {
+    if rules.reader.read(text, &Header::default(), &mut slots).is_ok() {
         let line = Record { text, slots: &slots, origin: 0, replaced: &replaced };
         let scope = Scope { line, item: None, captures: context.captures, source: &rules.id };
         fields = named_fields(rules, &scope);
@@ -126,7 +127,7 @@ fn verdict_of(rule: &Rule, rules: &SourceRules, scope: &Scope<'_>) -> Verdict {
     let mut slots = Slots::default();
     let (mut events, mut first_why) = (0, None);
     for element in &elements {
-        if rules.tries.item.read(element, &mut slots).is_err() {
+        if rules.item.read(element, &mut slots).is_err() {
             continue;
         }
         let item = Record { text: element, slots: &slots, origin: 0, replaced: &[] };

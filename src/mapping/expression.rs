@@ -6,10 +6,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use jiff::Unit;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::fields::Slots;
 use super::found::{Bad, Found, Text, is_number, read_decimal, shortened};
 use super::instant;
 use super::scope::{Field, Scope};
+use super::slots::Slots;
 use crate::config::language::{Argument, DurationUnit, Expression, Part, Pipe, Start, Template, Value};
 
 pub(super) type Evaluated<'a> = Result<Found<'a>, Bad>;
@@ -319,10 +319,8 @@ fn parse_json<'a>(found: Found<'a>, path: &'a Field) -> Evaluated<'a> {
         return Err(Bad(format!("is {:?}, which is not JSON", shortened(&text))));
     }
     Ok(match text {
-        Cow::Borrowed(text) => {
-            slots.get(text, 0).map_or(Found::Missing, |(raw, _)| Found::of_json(raw, replaced))
-        }
-        Cow::Owned(text) => match slots.get(&text, 0).map(|(raw, _)| Found::of_json(raw, replaced)) {
+        Cow::Borrowed(text) => slots.get(text, 0).map_or(Found::Missing, |field| field.decode(replaced)),
+        Cow::Owned(text) => match slots.get(&text, 0).map(|field| field.decode(replaced)) {
             None | Some(Found::Missing) => Found::Missing,
             Some(Found::Text(text)) => {
                 Found::Text(Text { text: text.text.into_owned().into(), replaced: text.replaced })

@@ -3,7 +3,7 @@
 //! The hash is blake3 because a customer may choose what stands in a line: nobody can make two lines whose
 //! ids collide. Nothing here may change while an id given by an earlier release can come again.
 
-use crate::config::settings::Format;
+use crate::config::settings::{Columns, Format};
 use crate::model::{Offset, Print};
 
 /// Bytes from the head of a file that are enough to find its print.
@@ -22,32 +22,68 @@ const KEY_CONTEXT: &str = "floe 2026-11-21 stream key v1";
 
 /// The print of the file's first data line, or `None` while the head does not hold it yet.
 ///
-/// `head` is the file's first bytes: all of them, or [`HEAD_BYTES`]. A data line is the first that is not
-/// blank. It is known once its line end, or more than 1 KiB of it, is there. Where the first [`HEAD_BYTES`]
-/// minus 1 KiB are blank, these bytes stand for it. For a file that is gone and never had a line end,
-/// add one to the head.
+/// `head` is the file's first bytes: all of them, or [`HEAD_BYTES`]. A data line is the first that is neither
+/// blank nor a header or comment of the format. It is known once its line end, or more than 1 KiB of it, is there.
+/// Where none starts in the first [`HEAD_BYTES`] minus 1 KiB, these bytes stand for it. For a file that is gone and
+/// never had a line end, add one to the head.
 #[must_use]
-pub fn print_of_head(head: &[u8], format: Format) -> Option<Print> {
-    // Every format of this release starts with data; one with header lines skips them here.
-    let Format::Json = format;
+pub fn print_of_head(head: &[u8], format: &Format) -> Option<Print> {
+    let mut preamble = Preamble::of(format);
     let mut at = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     if let Some(start) = head.get(..BLANK_BYTES)
         && is_blank(&start[at..])
     {
         return Some(print(start));
     }
-    loop {
+    while at < BLANK_BYTES {
         let rest = &head[at..];
         let Some(end) = memchr::memchr(b'\n', rest) else {
+            if preamble.takes(rest) {
+                break;
+            }
             // One byte more than is hashed: a carriage return at its end may belong to a line end.
             let known = rest.len() > PRINT_BYTES && !is_blank(rest);
             return known.then(|| print(&rest[..PRINT_BYTES]));
         };
         let record = record_of(&rest[..=end]);
-        if !is_blank(record) {
+        if !is_blank(record) && !preamble.takes(record) {
             return Some(print(&record[..record.len().min(PRINT_BYTES)]));
         }
         at += end + 1;
+    }
+    head.get(..BLANK_BYTES).map(print)
+}
+
+/// What stands before the first data line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preamble {
+    None,
+    Header,
+    Comments,
+}
+
+impl Preamble {
+    fn of(format: &Format) -> Self {
+        match format {
+            Format::Delimited(delimited) => match delimited.columns {
+                Columns::Named(_) => Self::None,
+                Columns::FirstLine => Self::Header,
+                Columns::Directive => Self::Comments,
+            },
+            _ => Self::None,
+        }
+    }
+
+    /// Whether this line, which is not blank, belongs to it.
+    fn takes(&mut self, line: &[u8]) -> bool {
+        match self {
+            Self::None => false,
+            Self::Header => {
+                *self = Self::None;
+                true
+            }
+            Self::Comments => line.starts_with(b"#"),
+        }
     }
 }
 
@@ -125,7 +161,7 @@ mod tests {
     use super::*;
 
     fn print_of(head: &[u8]) -> Option<Print> {
-        print_of_head(head, Format::Json)
+        print_of_head(head, &Format::Json)
     }
 
     /// The vectors of `docs/ids.md`, which a Python program computed.

@@ -5,11 +5,13 @@ use jiff::Timestamp;
 use super::chunk::MapContext;
 use super::condition;
 use super::event::{self, Refusal, Written};
-use super::fields::{self, Slots};
+use super::formats::delimited::Header;
+use super::formats::json;
 use super::found::Found;
 use super::identity::external_id_in;
 use super::rules::{Rule, SourceRules};
 use super::scope::{Record, Scope};
+use super::slots::Slots;
 use crate::model::{Offset, Quarantined};
 use crate::polar::limits;
 
@@ -70,8 +72,7 @@ pub(super) fn map_line(
 ) -> Outcome {
     let LineScratch { line: slots, item, text, replaced, id } = scratch;
     let text = readable(line.record, text, replaced);
-    if let Err(fault) = rules.tries.line.read(text, slots) {
-        let refusal = Refusal { reason: Quarantined::InvalidJson, detail: fault.0 };
+    if let Err(refusal) = rules.reader.read(text, &Header::default(), slots) {
         return Outcome::Quarantined { refusal, rule: None };
     }
     let record = Record { text, slots, origin: 0, replaced };
@@ -145,7 +146,7 @@ impl Emitter<'_, '_> {
         let Some(elements) = exploded(rule, scope, scope.get(array))? else { return Ok(false) };
         let mut matched = false;
         for (index, element) in (0_u32..).zip(elements) {
-            if rules.tries.item.read(element, slots).is_err() {
+            if rules.item.read(element, slots).is_err() {
                 // The array is valid JSON, and so are its elements.
                 continue;
             }
@@ -200,7 +201,7 @@ pub(super) fn exploded<'a>(
 ) -> Result<Option<Vec<&'a str>>, Refusal> {
     match array {
         Found::Missing => Ok(None),
-        Found::Composite(source) if source.starts_with('[') => Ok(fields::elements(source)),
+        Found::Composite(source) if source.starts_with('[') => Ok(json::elements(source)),
         other if matches(rule, scope) => Err(Refusal {
             reason: Quarantined::BadMetadata,
             detail: format!("explode is {}, not an array", other.kind()),

@@ -1,4 +1,4 @@
-//! A line's journey, pure: framing → format → rule → event.
+//! A line's journey, pure: framing → container → format → rule → event.
 //!
 //! The same arguments give the same result, however the bytes are cut into chunks.
 
@@ -7,7 +7,7 @@ mod condition;
 mod event;
 mod explain;
 mod expression;
-mod fields;
+mod formats;
 mod found;
 mod instant;
 mod letter;
@@ -16,6 +16,7 @@ mod literals;
 pub mod identity;
 mod rules;
 mod scope;
+mod slots;
 
 pub use chunk::{MapContext, ReadFault, ReadWindow, Scratch, map, map_last_line};
 pub use explain::{ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, explain};

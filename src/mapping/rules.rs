@@ -2,6 +2,8 @@
 
 use jiff::SignedDuration;
 
+use super::formats::Reader;
+use super::formats::json::Trie;
 use super::literals::Filter;
 use super::scope::{Field, Tries};
 use crate::config::Settings;
@@ -20,8 +22,8 @@ pub struct Rules {
 impl Rules {
     /// The format of a source's lines.
     #[must_use]
-    pub fn format(&self, source: SourceIndex) -> Format {
-        self.sources[usize::from(source.0)].format
+    pub fn format(&self, source: SourceIndex) -> &Format {
+        &self.sources[usize::from(source.0)].format
     }
 }
 
@@ -32,7 +34,10 @@ pub(super) struct SourceRules {
     pub format: Format,
     pub max_line_bytes: usize,
     pub filter: Filter,
-    pub tries: Tries,
+    /// Reads the fields of a line.
+    pub reader: Reader,
+    /// Reads the fields of an exploded array's element.
+    pub item: Trie,
     pub rules: Vec<Rule>,
     /// The fields of the line that the rules name, in the order in which they name them: for explanations.
     pub named: Vec<(Path, Field)>,
@@ -63,10 +68,11 @@ impl Rules {
             let rules = wanted().map(|(index, rule)| Rule::new(index, rule, &mut names)).collect();
             SourceRules {
                 id: source.id.clone(),
-                format: source.format,
+                format: source.format.clone(),
                 max_line_bytes: usize::try_from(source.max_line_bytes).unwrap_or(usize::MAX),
                 filter: Filter::new(wanted().map(|(_, rule)| &rule.when)),
-                tries: names.tries,
+                reader: Reader::new(source, &names.tries.line),
+                item: names.tries.item,
                 rules,
                 named: names.named,
             }

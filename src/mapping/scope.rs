@@ -1,7 +1,8 @@
 //! What the rules can see: the line's fields, the element of an exploded array, the file's name, the source.
 
-use super::fields::{Slots, Trie};
+use super::formats::json::Trie;
 use super::found::{Found, Text};
+use super::slots::Slots;
 use crate::config::language::{Path, Resolver, Root};
 use crate::config::settings::Captures;
 
@@ -43,7 +44,7 @@ impl Resolver<Field> for Tries {
     }
 }
 
-/// A piece of JSON and where its wanted fields are.
+/// A text and where its wanted fields are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     pub text: &'a str,
@@ -56,13 +57,13 @@ pub(super) struct Record<'a> {
 
 impl<'a> Record<'a> {
     fn get(&self, slot: u16) -> Found<'a> {
-        let Some((raw, at)) = self.slots.get(self.text, slot) else { return Found::Missing };
+        let Some(field) = self.slots.get(self.text, slot) else { return Found::Missing };
         let replaced = !self.replaced.is_empty() && {
-            let start = self.origin + at;
+            let start = self.origin + field.at;
             let next = self.replaced.partition_point(|place| *place < start);
-            self.replaced.get(next).is_some_and(|place| *place < start + raw.len())
+            self.replaced.get(next).is_some_and(|place| *place < start + field.raw.len())
         };
-        Found::of_json(raw, replaced)
+        field.decode(replaced)
     }
 }
 

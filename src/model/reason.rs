@@ -48,6 +48,10 @@ reasons! {
         Empty = "empty",
         /// The rest of a line whose beginning is not Floe's to bill: it stands before the place where `read_from = "end"` began, or its file had ended.
         RestOfLine = "rest_of_line",
+        /// A header or comment line of the format: names of columns, a directive.
+        Header = "header",
+        /// A line that continues a multi-line record, but came too late or stands where no record is open.
+        Continuation = "continuation",
     }
 }
 
@@ -56,7 +60,11 @@ reasons! {
     Quarantined {
         /// A rule wants the line, but it is not valid JSON.
         InvalidJson = "invalid_json",
-        /// The line is longer than `max_line_bytes`.
+        /// A rule wants the line, but it is not of the source's format, or has not its prefix.
+        InvalidFormat = "invalid_format",
+        /// A rule wants the line, but no container runtime has wrapped it.
+        InvalidContainer = "invalid_container",
+        /// The line is longer than `max_line_bytes`, or the record has more lines than `max_lines`.
         LineTooLong = "line_too_long",
         /// The last line of a file that is gone has no newline and is not a closed JSON object.
         PartialEof = "partial_eof",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::config::Settings;
 use crate::config::settings::{
-    DeliverySettings, FilePattern, FilePatterns, Format, LimitSettings, Mode, PolarSettings, ReadFrom,
-    SourceSettings, TokenSource,
+    Container, DeliverySettings, FilePattern, FilePatterns, Format, LimitSettings, Mode, PolarSettings,
+    ReadFrom, SourceSettings, TokenSource,
 };
 
 pub fn settings(state_dir: &Path) -> Settings {
@@ -61,6 +61,9 @@ pub fn source(base: &Path, depth: Option<usize>, regex: &str) -> SourceSettings 
     SourceSettings {
         id: "app".into(),
         files: FilePatterns::new(vec![pattern], Vec::new()),
+        container: Container::None,
+        multiline: None,
+        prefix: None,
         format: Format::Json,
         read_from: ReadFrom::Beginning,
         max_line_bytes: 1 << 20,

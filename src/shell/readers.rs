@@ -175,7 +175,7 @@ mod tests {
             read: ReadId(1),
             stream: StreamId(1),
             from: Offset(from),
-            print: identity::print_of_head(head, settings.sources[0].format).unwrap(),
+            print: identity::print_of_head(head, &settings.sources[0].format).unwrap(),
             limit: 1 << 20,
             room: 1 << 20,
             expected: Some(expected),

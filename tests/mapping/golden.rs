@@ -20,7 +20,7 @@ fn map_golden(family: &str, log: &[u8]) -> (MappedChunk, [u8; 32]) {
     let config = String::from_utf8(read(&format!("{family}.toml"))).unwrap();
     let settings = Settings::from_toml(&config).unwrap_or_else(|faults| panic!("{family}: {faults:#?}"));
     let rules = Rules::compile(&settings);
-    let print = print_of_head(log, Format::Json).unwrap();
+    let print = print_of_head(log, &Format::Json).unwrap();
     let key = stream_key(&settings.instance, &settings.sources[0].id, print, 0);
     let context = MapContext {
         rules: &rules,

@@ -757,7 +757,7 @@ impl Tail {
 
     /// The print that the head of a file of the source shows.
     pub(super) fn print_of(&self, source: &str, asked: &Asked) -> Option<Print> {
-        let format = self.settings.sources[self.index_of(source)?].format;
+        let format = &self.settings.sources[self.index_of(source)?].format;
         identity::print_of_head(&asked.head, format)
     }
 

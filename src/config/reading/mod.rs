@@ -2,6 +2,7 @@
 
 mod condition;
 mod event;
+mod lines;
 mod literal;
 mod natural_id;
 mod polar;
@@ -21,6 +22,7 @@ use super::settings::Settings;
 
 #[cfg(test)]
 pub(super) use condition::OPERATORS;
+pub(super) use lines::FORMATS;
 pub(super) use polar::credential_path;
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/floe";

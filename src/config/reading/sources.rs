@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, id, unique_ids};
+use super::{Context, id, lines, unique_ids};
 use crate::config::fault::{Fault, Place};
 use crate::config::globs;
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{FilePattern, FilePatterns, Format, ReadFrom, SourceSettings};
+use crate::config::settings::{FilePattern, FilePatterns, ReadFrom, SourceSettings};
 
 const MAX_SOURCES: usize = 65_535;
 const DEFAULT_MAX_LINE_BYTES: u32 = 1 << 20;
@@ -50,8 +50,7 @@ fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
         )
     };
     let exclude = patterns(context, table.optional("exclude"), false);
-    let format = table.required("format", "say how a line is written: format = \"json\"");
-    let format = format.and_then(|node| read_format(report, node));
+    let lines = lines::read(report, &table);
     let read_from = table.or("read_from", ReadFrom::Beginning, |node| {
         report.choice(node, &[("beginning", ReadFrom::Beginning), ("end", ReadFrom::End)])
     });
@@ -67,10 +66,13 @@ fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
     let id_place = id_node.map_or(&node.place, |node| &node.place).clone();
     // A source without an id of its own still counts, so that nobody is told that it is unknown.
     let id = id.map_or_else(|| String::from("?"), str::to_owned);
-    let settings = format.map(|format| SourceSettings {
+    let settings = lines.map(|lines| SourceSettings {
         id: id.clone(),
         files: FilePatterns::new(include, exclude),
-        format,
+        container: lines.container,
+        multiline: lines.multiline,
+        prefix: lines.prefix,
+        format: lines.format,
         read_from,
         max_line_bytes,
     });
@@ -87,37 +89,7 @@ fn not_yet(report: &Report, table: &TableReader<'_>) -> bool {
                 .hint("let the application write a file, and name it with include"),
         );
     }
-    if let Some(node) = table.optional("container")
-        && let Some(text) = report.text(node)
-        && text.value != "none"
-    {
-        report.push(
-            Fault::at(&node.place, format!("container = \"{}\" is not in this release yet", text.value))
-                .hint("this release reads plain files: container = \"none\""),
-        );
-    }
-    if let Some(node) = table.optional("prefix")
-        && let Some(text) = report.text(node)
-        && !text.value.is_empty()
-    {
-        report.push(
-            Fault::at(&node.place, "a prefix is not in this release yet")
-                .hint("let the application write lines without one"),
-        );
-    }
     socket.is_some()
-}
-
-fn read_format(report: &Report, node: &Node) -> Option<Format> {
-    let text = report.text(node)?;
-    if text.value == "json" {
-        return Some(Format::Json);
-    }
-    report.push(
-        Fault::at(&node.place, format!("this release does not read the format \"{}\"", text.value))
-            .hint("it reads one format: \"json\", one JSON object a line"),
-    );
-    None
 }
 
 fn patterns(context: &Context<'_>, node: Option<&Node>, needed: bool) -> Vec<FilePattern> {

@@ -10,10 +10,11 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use crate::config::language::Step;
+use crate::mapping::slots::{Slots, Written};
 
 /// The wanted paths of one kind of line.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Trie {
+pub(in crate::mapping) struct Trie {
     root: Node,
     /// The slot of each path in the order in which it was added.
     slots: usize,
@@ -26,23 +27,9 @@ struct Node {
     indexes: Vec<(u32, Node)>,
 }
 
-/// Where each wanted field stands in its text.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Slots(Vec<Place>);
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    start: u32,
-    end: u32,
-}
-
-impl Place {
-    const NOWHERE: Self = Self { start: u32::MAX, end: u32::MAX };
-}
-
 /// Why a text gave no fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NotJson(pub String);
+pub(in crate::mapping) struct NotJson(pub String);
 
 impl Trie {
     /// The slot of a path; the same for the same path.
@@ -58,27 +45,53 @@ impl Trie {
         *node.slot.get_or_insert(next)
     }
 
+    /// The paths with their slots.
+    pub fn paths(&self) -> Vec<(Vec<Step>, u16)> {
+        let mut paths = Vec::with_capacity(self.slots);
+        self.root.collect_paths(&mut Vec::new(), &mut paths);
+        paths
+    }
+
+    /// How many slots it fills.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Finds the fields of `text`, which must be one JSON value.
     ///
     /// # Errors
     /// When it is not.
     pub fn read(&self, text: &str, slots: &mut Slots) -> Result<(), NotJson> {
+        slots.clear(self.slots);
+        self.read_from(text, 0, slots)
+    }
+
+    /// As [`Trie::read`], of what stands from `from` on in `text`. `slots` are cleared already.
+    ///
+    /// # Errors
+    /// When it is not one JSON value.
+    pub fn read_from(&self, text: &str, from: usize, slots: &mut Slots) -> Result<(), NotJson> {
         // What serde_json refuses on its quick way is not always invalid: a lone surrogate or 1e999 where an
         // object was expected. The exact way looks at such a value as text first.
-        if self.read_by(text, slots, false).is_ok() {
+        if self.read_by(text, from, slots, false).is_ok() {
             return Ok(());
         }
-        self.read_by(text, slots, true)
+        self.root.forget(slots);
+        self.read_by(text, from, slots, true)
             // A line is one line: only the column says something.
             .map_err(|error| NotJson(error.to_string().replace(" at line 1 column ", " at column ")))
     }
 
-    fn read_by(&self, text: &str, slots: &mut Slots, exact: bool) -> Result<(), serde_json::Error> {
-        slots.0.clear();
-        slots.0.resize(self.slots, Place::NOWHERE);
-        let mut parser = serde_json::Deserializer::from_str(text);
+    fn read_by(
+        &self,
+        text: &str,
+        from: usize,
+        slots: &mut Slots,
+        exact: bool,
+    ) -> Result<(), serde_json::Error> {
+        let mut parser = serde_json::Deserializer::from_str(&text[from..]);
         let origin = text.as_ptr() as usize;
-        Seed { node: &self.root, slots: &mut slots.0, origin, exact }.deserialize(&mut parser)?;
+        Seed { node: &self.root, slots, origin, exact }.deserialize(&mut parser)?;
         parser.end()
     }
 }
@@ -107,26 +120,29 @@ impl Node {
         self.keys.is_empty() && self.indexes.is_empty()
     }
 
-    fn forget(&self, slots: &mut [Place]) {
+    fn collect_paths(&self, steps: &mut Vec<Step>, paths: &mut Vec<(Vec<Step>, u16)>) {
+        paths.extend(self.slot.map(|slot| (steps.clone(), slot)));
+        let keys = self.keys.iter().map(|(key, child)| (Step::Key(key.to_string()), child));
+        let indexes = self.indexes.iter().map(|(index, child)| (Step::Index(*index), child));
+        for (step, child) in keys.chain(indexes) {
+            steps.push(step);
+            child.collect_paths(steps, paths);
+            steps.pop();
+        }
+    }
+
+    fn forget(&self, slots: &mut Slots) {
         if let Some(slot) = self.slot {
-            slots[usize::from(slot)] = Place::NOWHERE;
+            slots.forget(slot);
         }
         self.keys.iter().for_each(|(_, child)| child.forget(slots));
         self.indexes.iter().for_each(|(_, child)| child.forget(slots));
     }
 }
 
-impl Slots {
-    /// The source text of the field and where it stands, if it is there. `text` is the one that was read.
-    pub fn get<'a>(&self, text: &'a str, slot: u16) -> Option<(&'a str, usize)> {
-        let place = self.0.get(usize::from(slot))?;
-        Some((text.get(place.start as usize..place.end as usize)?, place.start as usize))
-    }
-}
-
 struct Seed<'a> {
     node: &'a Node,
-    slots: &'a mut [Place],
+    slots: &'a mut Slots,
     /// The address of the text's first byte: raw values borrow from it, so their places follow.
     origin: usize,
     exact: bool,
@@ -136,8 +152,7 @@ impl Seed<'_> {
     fn keep(&mut self, raw: &str) {
         if let Some(slot) = self.node.slot {
             let start = raw.as_ptr() as usize - self.origin;
-            let place = |at: usize| u32::try_from(at).expect("a line is shorter than 4 GiB");
-            self.slots[usize::from(slot)] = Place { start: place(start), end: place(start + raw.len()) };
+            self.slots.put(slot, start..start + raw.len(), Written::Json);
         }
     }
 }
@@ -258,7 +273,7 @@ impl<'a> Visitor<'_> for KeySeed<'a> {
 }
 
 /// The source texts of an array's elements and where they stand in `text`; `None` if it is no array.
-pub(super) fn elements(text: &str) -> Option<Vec<&str>> {
+pub(in crate::mapping) fn elements(text: &str) -> Option<Vec<&str>> {
     let raw: Vec<&RawValue> = serde_json::from_str(text).ok()?;
     Some(raw.into_iter().map(RawValue::get).collect())
 }
@@ -276,7 +291,7 @@ mod tests {
         trie.add(&parse_path("a.b.sibling").unwrap().steps);
         let mut slots = Slots::default();
         let found = trie.read(text, &mut slots).map_err(|_| ());
-        assert_eq!(found.map(|()| slots.get(text, slot).map(|(raw, _)| raw)), wanted, "{path} in {text}");
+        assert_eq!(found.map(|()| slots.get(text, slot).map(|field| field.raw)), wanted, "{path} in {text}");
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! How a line is written: one small pure parser for each format, behind one door.
+//!
+//! A parser looks for the fields that rules name and leaves where they stand; it builds no tree of the line. What a
+//! line must be in its format it proves for the whole line, whatever fields are wanted. Time is linear in the line.
+
+mod access;
+pub(super) mod delimited;
+pub(super) mod json;
+mod logfmt;
+mod pattern;
+mod syslog;
+
+use std::ops::Range;
+
+use self::delimited::{Delimited, Header};
+use self::json::Trie;
+use self::pattern::Pattern;
+use super::event::Refusal;
+use super::slots::{Slots, Written};
+use crate::config::language::Step;
+use crate::config::settings::{Format, SourceSettings};
+use crate::model::Quarantined;
+
+/// Reads the records of one source.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// How many fields are wanted.
+    slots: usize,
+    /// Taken off before the format reads the rest.
+    prefix: Option<Pattern>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Json(Trie),
+    Logfmt(Names),
+    Pattern(Pattern),
+    Delimited(Delimited),
+    Access(access::Dialect, Names),
+    SyslogRfc5424(Names),
+    SyslogRfc3164(Names),
+}
+
+/// Why a parser refuses a line: a sentence's end for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct NotParsed(String);
+
+/// The wanted fields of a format without nesting, by name. A path of several steps is a name with dots.
+#[derive(Debug, Default)]
+struct Names(Vec<(Box<str>, u16)>);
+
+impl Reader {
+    /// `wanted`: the paths that the rules name, with their slots.
+    pub fn new(source: &SourceSettings, wanted: &Trie) -> Self {
+        let names = Names::new(wanted);
+        let prefix = source.prefix.as_ref().map(|regex| Pattern::at_start(regex, &names));
+        let body = match &source.format {
+            Format::Json => Body::Json(wanted.clone()),
+            Format::Logfmt => Body::Logfmt(names),
+            Format::Regex(regex) => Body::Pattern(Pattern::new(regex, &names)),
+            Format::Delimited(settings) => Body::Delimited(Delimited::new(settings, names)),
+            Format::NginxCombined => Body::Access(access::Dialect::Nginx, names),
+            Format::ApacheCombined => Body::Access(access::Dialect::Apache, names),
+            Format::SyslogRfc5424 => Body::SyslogRfc5424(names),
+            Format::SyslogRfc3164 => Body::SyslogRfc3164(names),
+        };
+        Self { slots: wanted.slots(), prefix, body }
+    }
+
+    /// Finds the wanted fields of `text`. `header` is what the file says of its columns.
+    ///
+    /// # Errors
+    /// When the line is not of this format, or has not the prefix.
+    pub fn read(&self, text: &str, header: &Header, slots: &mut Slots) -> Result<(), Refusal> {
+        slots.clear(self.slots);
+        let from = match &self.prefix {
+            Some(prefix) => prefix.read(text, 0, slots).map_err(|NotParsed(detail)| Refusal {
+                reason: Quarantined::InvalidFormat,
+                detail: format!("the prefix {detail}"),
+            })?,
+            None => 0,
+        };
+        let parsed = match &self.body {
+            Body::Json(trie) => {
+                let refusal =
+                    |fault: json::NotJson| Refusal { reason: Quarantined::InvalidJson, detail: fault.0 };
+                return trie.read_from(text, from, slots).map_err(refusal);
+            }
+            Body::Logfmt(names) => logfmt::read(text, from, names, slots),
+            Body::Pattern(pattern) => pattern.read(text, from, slots).map(|_| ()),
+            Body::Delimited(delimited) => delimited.read(text, from, header, slots),
+            Body::Access(dialect, names) => access::read(*dialect, text, from, names, slots),
+            Body::SyslogRfc5424(names) => syslog::read_rfc5424(text, from, names, slots),
+            Body::SyslogRfc3164(names) => syslog::read_rfc3164(text, from, names, slots),
+        };
+        parsed.map_err(|NotParsed(detail)| Refusal { reason: Quarantined::InvalidFormat, detail })
+    }
+}
+
+impl Names {
+    fn new(wanted: &Trie) -> Self {
+        let name = |steps: Vec<Step>| {
+            let words = steps.into_iter().map(|step| match step {
+                Step::Key(key) => key,
+                Step::Index(index) => index.to_string(),
+            });
+            words.collect::<Vec<_>>().join(".").into_boxed_str()
+        };
+        Self(wanted.paths().into_iter().map(|(steps, slot)| (name(steps), slot)).collect())
+    }
+
+    /// The slots of a name: two paths may be one name.
+    fn slots_of(&self, name: &str) -> impl Iterator<Item = u16> {
+        self.0.iter().filter(move |(wanted, _)| **wanted == *name).map(|(_, slot)| *slot)
+    }
+
+    /// Notes where the field stands, if it is wanted. Of a name that comes twice the last counts.
+    fn put(&self, slots: &mut Slots, name: &str, range: Range<usize>, written: Written) {
+        for slot in self.slots_of(name) {
+            slots.put(slot, range.clone(), written);
+        }
+    }
+}
