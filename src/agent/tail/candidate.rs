@@ -66,6 +66,27 @@ pub(super) enum Step {
 }
 
 impl Candidate {
+    /// A file of which nothing is known but that it is there.
+    pub(super) fn new(path: Arc<str>, captures: Arc<Captures>, size: u64) -> Self {
+        Self {
+            path,
+            captures,
+            size,
+            modified: 0,
+            step: Step::New,
+            adopt_only: false,
+            initial: false,
+            awaits_others: false,
+            floor: None,
+            anchor: None,
+            distinct_from: BTreeSet::new(),
+            agreed: BTreeMap::new(),
+            in_vain: BTreeSet::new(),
+            doubts: BTreeMap::new(),
+            said: false,
+        }
+    }
+
     /// Takes in how far the candidate agrees with an open stream.
     pub(super) fn compared(&mut self, stream: StreamId, agreement: Agreement) {
         if agreement.differs {

@@ -1,9 +1,9 @@
 //! Streams that are known: found again, opened, read, truncated, ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::candidate::{Candidate, Step};
+use super::candidate::Candidate;
 use super::evidence::{Head, Judgement, Mark, is_strong, judge, tell_tales, told_by_offset};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, miss, source_index};
@@ -418,23 +418,8 @@ impl Tail {
         // A file that was moved out of the source's reach is of no concern any more.
         let index = self.index_of(&source);
         let Some(captures) = index.and_then(|index| self.captures_of(index, &path)) else { return };
-        let candidate = Candidate {
-            path,
-            captures: Arc::new(captures),
-            size,
-            modified: 0,
-            step: Step::New,
-            adopt_only: false,
-            initial: false,
-            awaits_others: false,
-            floor: None,
-            anchor: None,
-            distinct_from: [id].into(),
-            agreed: BTreeMap::new(),
-            in_vain: BTreeSet::new(),
-            doubts: BTreeMap::new(),
-            said: false,
-        };
+        let mut candidate = Candidate::new(path, Arc::new(captures), size);
+        candidate.distinct_from.insert(id);
         self.candidates.insert((source, file), candidate);
     }
 

@@ -157,24 +157,13 @@ impl Tail {
             if stranger && !self.searches(&key.0) {
                 continue;
             }
-            let floor = self.floor_of(&key.0, key.1);
             let candidate = Candidate {
-                path,
-                captures,
-                size,
-                modified: 0,
-                step: Step::New,
                 adopt_only: stranger,
                 initial: !self.first_look_done,
                 awaits_others: !self.first_look_done
                     && (self.ordinals_lost || self.held_before.contains(key)),
-                floor,
-                anchor: None,
-                distinct_from: BTreeSet::new(),
-                agreed: BTreeMap::new(),
-                in_vain: BTreeSet::new(),
-                doubts: BTreeMap::new(),
-                said: false,
+                floor: self.floor_of(&key.0, key.1),
+                ..Candidate::new(path, captures, size)
             };
             self.candidates.insert(key.clone(), candidate);
         }

@@ -495,22 +495,12 @@ impl Tail {
         let before = std::mem::replace(&mut stream.path, Arc::clone(&candidate.path));
         stream.first_path = candidate.path;
         stream.was_moved = false;
+        let captures = std::mem::replace(&mut stream.captures, candidate.captures);
         let left = Candidate {
-            path: Arc::clone(&before),
-            captures: std::mem::replace(&mut stream.captures, candidate.captures),
-            size: stream.size,
             modified: stream.modified,
-            step: Step::New,
-            adopt_only: false,
-            initial: false,
-            awaits_others: false,
-            floor: None,
-            anchor: None,
-            distinct_from: BTreeSet::new(),
             agreed: [(id, Offset(stream.size))].into(),
-            in_vain: BTreeSet::new(),
-            doubts: BTreeMap::new(),
             said: true,
+            ..Candidate::new(Arc::clone(&before), captures, stream.size)
         };
         self.by_file.remove(&(Arc::clone(&key.0), file));
         self.by_path.remove(&(before, id));
