@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::candidate::Candidate;
-use super::evidence::{Head, Judgement, Mark, is_strong, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, is_strong, judge, tell_tales, told_by_offset};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, miss, source_index};
-use crate::agent::books::{Books, Standing};
+use crate::agent::books::Books;
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting, Whom};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::config::Settings;
 use crate::mapping::{ReadFault, identity};
-use crate::model::{FileKey, Guard, MappedChunk, Moment, Offset, Print, Span, Stop, StreamId};
+use crate::model::{FileKey, MappedChunk, Moment, Offset, Print, Span, Stop, StreamId};
 
 /// Output that one read may make, at most.
 const MOST_ROOM: u64 = 256 * 1024;
@@ -304,11 +304,7 @@ impl Tail {
                 self.found_at(id, path, out);
                 self.rolled_back(id, file, at, &asked, now, books, out);
             }
-            _ => {
-                self.say_truncated(id, asked.size, out);
-                self.lose(id, Some(file), now);
-                self.look_soon(now);
-            }
+            _ => self.replaced(id, file, asked.size, now, out),
         }
     }
 
@@ -319,57 +315,11 @@ impl Tail {
         }
     }
 
-    /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took
-    /// its end. Reading goes on from the last mark; what is read twice has the same ids.
-    fn rolled_back(
-        &mut self,
-        id: StreamId,
-        file: FileKey,
-        at: &[Offset],
-        asked: &Asked,
-        now: Now,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) {
-        let stream = self.streams.get_mut(&id).expect("a stream that is rolled back is known");
-        stream.marks.retain(|(offset, _)| offset.0 <= asked.size);
-        // A mark in the middle of a line is no place to read from.
-        let line_ends: Vec<Offset> = at
-            .iter()
-            .zip(&asked.guards)
-            .filter(|(_, told)| matches!(told, Some((_, Some(b'\n')))))
-            .map(|(offset, _)| *offset)
-            .collect();
-        let is_ours = |(offset, _): &&Mark| {
-            (stream.start..=stream.position).contains(offset) && line_ends.contains(offset)
-        };
-        let last = stream.marks.iter().rev().find(is_ours).copied();
-        let (frontier, guard) = match last {
-            _ if stream.position.0 <= asked.size => (stream.position, stream.guard),
-            Some(mark) => mark,
-            None if stream.start == Offset::ZERO => (Offset::ZERO, Guard::NOTHING),
-            None => {
-                self.say_truncated(id, asked.size, out);
-                self.lose(id, Some(file), now);
-                self.look_soon(now);
-                return;
-            }
-        };
-        let source = Arc::clone(&stream.source);
-        if frontier != stream.position {
-            stream.inside = None;
-            stream.foreign.retain(|at| *at <= frontier);
-        }
-        stream.position = frontier;
-        stream.guard = guard;
-        stream.fresh_from = u64::MAX;
-        out.say(
-            NoticeCode::FileTruncated,
-            format!("{:?} lost its end; it is read again from byte {frontier}", stream.path),
-        );
-        books.close(id);
-        books.open(id, &source, Standing { frontier, guard });
-        self.settle_at(id, file, asked.size, now, out);
+    /// Another file stands where the stream was expected.
+    pub(super) fn replaced(&mut self, id: StreamId, file: FileKey, size: u64, now: Now, out: &mut Outbox) {
+        self.say_truncated(id, size, out);
+        self.lose(id, Some(file), now);
+        self.look_soon(now);
     }
 
     /// The stream's bytes are not where they were.

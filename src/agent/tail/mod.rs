@@ -11,6 +11,7 @@ mod floors;
 mod follow;
 mod look;
 mod resolve;
+mod rewind;
 mod rotation;
 mod stream;
 

@@ -33,7 +33,7 @@ use crate::agent::books::{Books, Standing};
 use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now, Whom};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
-use crate::mapping::identity::{self, HEAD_BYTES};
+use crate::mapping::identity;
 use crate::model::{Guard, Offset, Print, StreamId};
 
 /// Bytes that one question compares at most.
@@ -445,37 +445,6 @@ impl Tail {
             return Finding::Continues(stream);
         }
         live.map_or(Finding::New, |(_, rival)| Finding::Wait { rival })
-    }
-
-    /// A line was taken for the stream's last one, and a file that goes on behind it was found: back to where that
-    /// line began, if nothing is under way. What is read twice has the same ids.
-    fn reopen_last_line(&mut self, id: StreamId, size: u64, books: &mut Books) -> bool {
-        let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
-        let was_ended = stream.foreign.contains(&stream.position) && stream.position > stream.start;
-        if !was_ended || size <= stream.position.0 {
-            return true;
-        }
-        if !books.is_settled(id) {
-            return false;
-        }
-        let is_line_end = |(offset, _): &&Mark| {
-            (stream.start..stream.position).contains(offset) && offset.0 != HEAD_BYTES as u64
-        };
-        let (frontier, guard) = match stream.marks.iter().rev().find(is_line_end) {
-            Some(mark) => *mark,
-            None if stream.start == Offset::ZERO => (Offset::ZERO, Guard::NOTHING),
-            None => return true,
-        };
-        let source = Arc::clone(&stream.source);
-        stream.position = frontier;
-        stream.guard = guard;
-        stream.inside = None;
-        stream.last_line_done = false;
-        stream.foreign.retain(|at| *at <= frontier);
-        stream.fresh_from = u64::MAX;
-        books.close(id);
-        books.open(id, &source, Standing { frontier, guard });
-        true
     }
 
     /// The stream goes on in the candidate, of which its own file is wholly the beginning; that one is the
