@@ -193,8 +193,8 @@ pub struct ReadOrder {
     /// See [`MapContext::room`](crate::mapping::MapContext).
     pub room: usize,
     pub expected: Option<Guard>,
-    /// A second place that tells whether the file is still what it was: read the bytes before it, too, after
-    /// the others, and give them to [`ReadOrder::bear_out`].
+    /// A second place that tells whether the file is still what it was: take the guard before it, too, after
+    /// the other bytes, and give it to [`ReadOrder::bear_out`].
     pub witness: Option<(Offset, Guard)>,
     pub long_line: Option<LongLine>,
     /// Map the unterminated last line: the file is gone and nobody will end it.
@@ -230,12 +230,12 @@ pub struct Status {
 }
 
 impl ReadOrder {
-    /// Holds what was read before the witness's place (at most [`Guard::REACH`] bytes) against what is remembered.
+    /// Holds the guard before the witness's place (`None` beyond the end of the file) against what is remembered.
     ///
     /// # Errors
     /// [`ReadFault::GuardDiffers`], when other bytes stand there, or too few.
-    pub fn bear_out(&self, before_witness: &[u8]) -> Result<(), ReadFault> {
-        let differs = self.witness.is_some_and(|(_, guard)| Guard::at_end_of(before_witness) != guard);
+    pub fn bear_out(&self, seen: Option<Guard>) -> Result<(), ReadFault> {
+        let differs = self.witness.is_some_and(|(_, guard)| seen != Some(guard));
         if differs { Err(ReadFault::GuardDiffers) } else { Ok(()) }
     }
 
