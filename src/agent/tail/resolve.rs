@@ -44,6 +44,7 @@ pub(super) struct Facts<'a> {
     /// In the order of the answer's guards.
     pub at: &'a [Offset],
     pub asked: &'a Asked,
+    pub head: Head,
     pub print: Print,
     pub told: BTreeMap<Offset, Option<Guard>>,
 }
@@ -266,7 +267,7 @@ impl Tail {
             self.release_stuck(&key.0, out);
             return;
         }
-        let facts = Facts { at, asked: &asked, print, told };
+        let facts = Facts { at, asked: &asked, head: Head::read(&asked.head), print, told };
         let found = self.find(key, &facts);
         if let Finding::Is(rival) | Finding::Continues(rival) = found
             && !self.reopen_last_line(rival, asked.size, books)
@@ -284,7 +285,7 @@ impl Tail {
                 self.candidates.remove(key);
                 self.strangers.entry(Arc::clone(&key.0)).or_default().insert(key.1);
             }
-            Finding::New => self.admit(key, &facts, now, books, out),
+            Finding::New => self.admit(key, facts, now, books, out),
             Finding::Ask { at, against } => self.ask(key, at, against, out),
             Finding::Wait { rival } => self.hold(key, print, rival, out),
         }
@@ -347,7 +348,6 @@ impl Tail {
         let mut questions: BTreeSet<Offset> = BTreeSet::new();
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
-        let head = Head::read(&facts.asked.head);
         let own_floor = self.own_floor(key, candidate, facts);
         for id in rivals {
             let rival = &self.streams[&id];
@@ -361,7 +361,7 @@ impl Tail {
             match rival.place {
                 Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
-                Place::Nowhere { .. } if has_other_lines(&rival.marks, &head) => distinct.push(id),
+                Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
                     let tales = tell_tales(&rival.marks, rival.position, rival.guard);
                     let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
@@ -377,7 +377,7 @@ impl Tail {
                     let was_read = rival.position > Offset::ZERO || is_strong(&rival.marks);
                     // A first line that only one file ever began with is as good as a name.
                     let too_weak = given_up && begins_like_others;
-                    let common = rival.said_by_many().max(head.common);
+                    let common = rival.said_by_many().max(facts.head.common);
                     let judgement = judge(&tales, &facts.told, common);
                     let (holds_position, agrees_strongly) = match judgement {
                         Judgement::Other => {
@@ -541,16 +541,9 @@ impl Tail {
     }
 
     /// The candidate is a new file of its source.
-    fn admit(
-        &mut self,
-        key: &CandidateKey,
-        facts: &Facts<'_>,
-        now: Now,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) {
+    fn admit(&mut self, key: &CandidateKey, facts: Facts<'_>, now: Now, books: &mut Books, out: &mut Outbox) {
         let mut candidate = self.candidates.remove(key).expect("a candidate that is admitted is known");
-        let (position, guard, inside) = match self.start_of(key, &mut candidate, facts) {
+        let (position, guard, inside) = match self.start_of(key, &mut candidate, &facts) {
             Start::At { position, guard, inside } => (position, guard, inside),
             Start::Ask(mut at) => {
                 at.extend(facts.at);
@@ -566,7 +559,6 @@ impl Tail {
         books.open(id, &source, Standing { frontier: position, guard });
         let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
         out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
-        let head = Head::read(&facts.asked.head);
         let identity = Identity {
             source,
             path: candidate.path,
@@ -574,11 +566,11 @@ impl Tail {
             print: facts.print,
             ordinal,
             key: stream_key,
-            marks: head.marks,
+            marks: facts.head.marks,
             size: facts.asked.size,
         };
         let mut stream = Stream::new(identity, position, guard, now.moment);
-        stream.common = head.common;
+        stream.common = facts.head.common;
         if inside {
             stream.enter_foreign_line();
         }
