@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::candidate::Candidate;
 use super::evidence::{Head, Judgement, is_strong, judge, tell_tales, told_by_offset};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, miss, source_index};
+use super::{
+    Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, index_of, miss, source_index,
+};
 use crate::agent::books::Books;
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting, Whom};
 use crate::agent::notice::NoticeCode;
@@ -46,7 +48,7 @@ impl Tail {
         let ids: Vec<StreamId> = self.streams.keys().copied().collect();
         for id in ids {
             let stream = &self.streams[&id];
-            if self.index_of(&stream.source).is_none() {
+            if index_of(&self.sources, &stream.source).is_none() {
                 continue;
             }
             match stream.place {
@@ -260,11 +262,11 @@ impl Tail {
     ) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Place::Verifying { file } = stream.place else { return };
-        if self.sources.iter().all(|source| source.id != stream.source) {
+        let Some(source) = index_of(&self.sources, &stream.source) else {
             // Its source went with a reload; it may come back.
             stream.place = Place::Expected { file };
             return;
-        }
+        };
         let asked = match result {
             Ok(asked) => asked,
             Err(DiskFault::Gone) => {
@@ -284,10 +286,9 @@ impl Tail {
         let told = told_by_offset(at, &asked);
         let tales = tell_tales(&stream.marks, stream.position, stream.guard);
         let stream = &self.streams[&id];
-        let same_head = self.print_of(&stream.source, &asked) == Some(stream.print);
+        let same_head = self.print_of(source, &asked) == Some(stream.print);
         // A file of another source may begin with the same line.
-        let source = self.index_of(&stream.source);
-        let is_of_source = source.is_some_and(|source| self.captures_of(source, &path).is_some());
+        let is_of_source = self.captures_of(source, &path).is_some();
         let common = stream.said_by_many().max(Head::read(&asked.head).common);
         match judge(&tales, &told, common) {
             Judgement::Same { is_strong } if same_head && (is_strong || is_of_source) => {
@@ -366,7 +367,7 @@ impl Tail {
         self.leave(id, Some(file), now, out);
         self.look_soon(now);
         // A file that was moved out of the source's reach is of no concern any more.
-        let index = self.index_of(&source);
+        let index = index_of(&self.sources, &source);
         let Some(captures) = index.and_then(|index| self.captures_of(index, &path)) else { return };
         let mut candidate = Candidate::new(path, Arc::new(captures), size);
         candidate.distinct_from.insert(id);
@@ -484,13 +485,16 @@ impl Tail {
             Err(DiskFault::Gone) => return self.read_failed(id, ReadFault::Gone, now, out),
             Err(fault) => return self.read_failed(id, ReadFault::Io(words(&fault)), now, out),
         };
+        let stream = &self.streams[&id];
+        let source = index_of(&self.sources, &stream.source);
+        let source = source.expect("only streams of known sources are at a file");
         let head = Head::read(&asked.head);
-        let first = stream.marks.first().copied();
+        let first = stream.marks.first();
         let has_shrunk = asked.size < size_known;
         let has_changed = (has_shrunk && position == Offset::ZERO)
             || asked.guards[0].is_none_or(|(guard, _)| guard != stream.guard)
-            || first.is_some_and(|first| head.marks.first() != Some(&first))
-            || self.print_of(&self.streams[&id].source, &asked) != Some(self.streams[&id].print);
+            || first.is_some_and(|first| head.marks.first() != Some(first))
+            || self.print_of(source, &asked) != Some(stream.print);
         if has_changed {
             self.truncated(id, asked.size, now, out);
             return;
@@ -561,7 +565,7 @@ impl Tail {
     fn order(&mut self, id: StreamId, room: u64, now: Now, polar_now: jiff::Timestamp) -> ReadOrder {
         let read = ReadId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is read is known");
-        let source = self.sources.iter().position(|source| source.id == stream.source);
+        let source = index_of(&self.sources, &stream.source);
         let source = source_index(source.expect("only streams of known sources are at a file"));
         let last_line = stream.ends_now(now);
         let base = if stream.behind() > 1024 * 1024 { LARGE_READ } else { SMALL_READ };
@@ -691,13 +695,12 @@ impl Tail {
     }
 
     /// The print that the head of a file of the source shows.
-    pub(super) fn print_of(&self, source: &str, asked: &Asked) -> Option<Print> {
-        let format = self.settings.sources[self.index_of(source)?].format;
-        identity::print_of_head(&asked.head, format)
+    pub(super) fn print_of(&self, source: usize, asked: &Asked) -> Option<Print> {
+        identity::print_of_head(&asked.head, self.settings.sources[source].format)
     }
 
     fn max_line_of(&self, id: StreamId) -> u32 {
-        let source = self.index_of(&self.streams[&id].source);
+        let source = index_of(&self.sources, &self.streams[&id].source);
         source.map_or(SMALL_READ, |index| self.settings.sources[index].max_line_bytes)
     }
 

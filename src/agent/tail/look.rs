@@ -8,7 +8,7 @@ use super::rotation::rotated_from;
 use super::stream::Place;
 use super::{
     CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME,
-    SLOW_SWEEP, Tail, miss,
+    SLOW_SWEEP, Tail, index_of, miss,
 };
 use crate::agent::books::Books;
 use crate::agent::border::{Effect, Now, SaveId, Sighting};
@@ -147,7 +147,7 @@ impl Tail {
             if self.by_file.contains_key(key) || self.candidates.contains_key(key) {
                 continue;
             }
-            let source = self.index_of(&key.0).expect("a sighting is of a source that is known");
+            let source = index_of(&self.sources, &key.0).expect("a sighting is of a source that is known");
             if awaited.contains(key) || self.sources[source].floors != FloorState::Set {
                 continue;
             }
@@ -228,7 +228,7 @@ impl Tail {
                 continue;
             }
             // An inode that is known only by a name of no concern was given to another file.
-            let source = self.index_of(&key.0).expect("a candidate is of a source that is known");
+            let source = index_of(&self.sources, &key.0).expect("a candidate is of a source that is known");
             match self.place_of(source, sightings) {
                 Some((path, captures, _)) => moved.push((key.clone(), path, captures)),
                 None => vanished.push(key.clone()),
@@ -285,7 +285,7 @@ impl Tail {
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
-            if !self.sources.iter().any(|source| source.id == stream.source) {
+            if index_of(&self.sources, &stream.source).is_none() {
                 continue;
             }
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };

@@ -31,7 +31,6 @@ use crate::model::{FileKey, Guard, Moment, Offset, Print, SourceIndex, Span, Str
 use candidate::{Candidate, Step};
 use evidence::Mark;
 pub(super) use follow::Arrived;
-use rotation::rotated_from;
 use stream::{Handle, Identity, Place, Registered, Stream};
 
 /// Looks are no closer than this, whatever rings.
@@ -343,10 +342,6 @@ impl Tail {
         !self.reads.is_empty()
     }
 
-    fn index_of(&self, source: &str) -> Option<usize> {
-        self.sources.iter().position(|known| &*known.id == source)
-    }
-
     /// New settings: sources come and go by their ids; a stream of one that is gone is remembered.
     pub(super) fn reload(
         &mut self,
@@ -368,14 +363,13 @@ impl Tail {
         let gone: Vec<StreamId> = self
             .streams
             .iter()
-            .filter(|(_, stream)| self.sources.iter().all(|source| source.id != stream.source))
+            .filter(|(_, stream)| index_of(&self.sources, &stream.source).is_none())
             .map(|(id, _)| *id)
             .collect();
         for id in gone {
             self.let_go(id, out);
         }
-        let sources = &self.sources;
-        self.candidates.retain(|(source, _), _| sources.iter().any(|known| known.id == *source));
+        self.candidates.retain(|(source, _), _| index_of(&self.sources, source).is_some());
         if self.looking == Looking::Yes {
             self.looking = Looking::InVain;
         }
@@ -534,10 +528,7 @@ impl Tail {
     }
 
     fn is_of_a_source(&self, path: &str) -> bool {
-        self.settings.sources.iter().any(|source| {
-            source.files.captures(path).is_some()
-                || rotated_from(path).any(|base| source.files.captures(base).is_some())
-        })
+        (0..self.sources.len()).any(|source| self.captures_of(source, path).is_some())
     }
 
     fn look_soon(&mut self, now: Now) {
@@ -605,6 +596,11 @@ impl Tail {
             assert_eq!(self.streams[id].file(), Some(key.1), "a file leads to the stream that is there");
         }
     }
+}
+
+/// The place of a source among those that are known.
+fn index_of(sources: &[Source], id: &str) -> Option<usize> {
+    sources.iter().position(|known| &*known.id == id)
 }
 
 fn miss(books: &mut Books, out: &mut Outbox, source: &Arc<str>, path: &str, span: Span, what: &str) {

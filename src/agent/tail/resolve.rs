@@ -28,7 +28,7 @@ use super::candidate::{Candidate, Step};
 use super::evidence::{Head, Judgement, Mark, has_other_lines, is_strong, judge, tell_tales, told_by_offset};
 use super::floors::Start;
 use super::stream::{Handle, Identity, Place, Stream};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of};
 use crate::agent::books::{Books, Standing};
 use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now, Whom};
 use crate::agent::notice::NoticeCode;
@@ -255,7 +255,8 @@ impl Tail {
                 candidate.in_vain.insert(stream);
             }
         }
-        let print = self.print_of(&key.0, &asked);
+        let source = index_of(&self.sources, &key.0).expect("a candidate is of a source that is known");
+        let print = self.print_of(source, &asked);
         let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
         let Some(print) = print else {
             candidate.step = Step::Young;
@@ -513,7 +514,7 @@ impl Tail {
         out: &mut Outbox,
     ) {
         let candidate = self.candidates.remove(key).expect("a candidate that is adopted is known");
-        let source = self.index_of(&key.0).expect("a candidate is of a source that is known");
+        let source = index_of(&self.sources, &key.0).expect("a candidate is of a source that is known");
         let is_matched = self.settings.sources[source].files.captures(&candidate.path).is_some();
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         let given_up = matches!(stream.place, Place::Nowhere { given_up: true, .. });
