@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::candidate::Candidate;
 use super::evidence::{Head, Judgement, is_strong, judge, tell_tales, told_by_offset};
+use super::look::{modified_of, size_of};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::{
     Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, index_of, miss, source_index,
@@ -78,7 +79,7 @@ impl Tail {
     }
 
     fn seen_again(&mut self, id: StreamId, now: Now, sightings: &[&Sighting], out: &mut Outbox) {
-        let size = sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0);
+        let size = size_of(sightings);
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
         if let Place::At { absent_since, .. } = &mut stream.place {
             *absent_since = None;
@@ -110,7 +111,7 @@ impl Tail {
             // Reading tells whether what was read of it is still there.
             self.make_ready(id);
         }
-        let modified = sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0);
+        let modified = modified_of(sightings);
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
         if modified != std::mem::replace(&mut stream.modified, modified) && size == stream.size {
             // It may have been written anew, with as many bytes.

@@ -103,13 +103,13 @@ impl Tail {
             return;
         }
         let records: Vec<FloorRecord> = of_source()
-            .filter(|(_, sightings)| sightings.iter().any(|sighting| sighting.matched.is_some()))
+            .filter(|(_, sightings)| is_matched(sightings))
             .map(|((_, file), sightings)| FloorRecord {
                 file: *file,
                 print: None,
                 guard: None,
                 marks: Vec::new(),
-                floor: Offset(sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)),
+                floor: Offset(size_of(sightings)),
                 inside_line: false,
             })
             .collect();
@@ -151,9 +151,9 @@ impl Tail {
             if awaited.contains(key) || self.sources[source].floors != FloorState::Set {
                 continue;
             }
-            let Some((path, captures, size)) = self.place_of(source, sightings) else { continue };
-            let matched = sightings.iter().any(|sighting| sighting.matched.is_some());
-            let stranger = !matched && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
+            let Some((path, captures)) = self.place_of(source, sightings) else { continue };
+            let stranger = !is_matched(sightings)
+                && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
             if stranger && !self.searches(&key.0) {
                 continue;
             }
@@ -163,23 +163,21 @@ impl Tail {
                 awaits_others: !self.first_look_done
                     && (self.ordinals_lost || self.held_before.contains(key)),
                 floor: self.floor_of(&key.0, key.1),
-                ..Candidate::new(path, captures, size)
+                ..Candidate::new(path, captures, size_of(sightings))
             };
             self.candidates.insert(key.clone(), candidate);
         }
     }
 
     /// The path by which a file belongs to the source: a match, or else the sibling of one.
-    fn place_of(&self, source: usize, sightings: &[&Sighting]) -> Option<(Arc<str>, Arc<Captures>, u64)> {
-        let size = sightings.iter().map(|sighting| sighting.size).max()?;
-        let matched = sightings.iter().find_map(|sighting| Some((sighting, sighting.matched.as_ref()?)));
-        if let Some((sighting, captures)) = matched {
-            return Some((Arc::from(sighting.path.as_str()), Arc::new(captures.clone()), size));
-        }
-        sightings.iter().find_map(|sighting| {
-            let captures = self.captures_of(source, &sighting.path)?;
-            Some((Arc::from(sighting.path.as_str()), Arc::new(captures), size))
-        })
+    fn place_of(&self, source: usize, sightings: &[&Sighting]) -> Option<(Arc<str>, Arc<Captures>)> {
+        let matched = sightings.iter().find_map(|sighting| Some((sighting, sighting.matched.clone()?)));
+        let rotated = || {
+            let mut all = sightings.iter();
+            all.find_map(|sighting| Some((sighting, self.captures_of(source, &sighting.path)?)))
+        };
+        let (sighting, captures) = matched.or_else(rotated)?;
+        Some((Arc::from(sighting.path.as_str()), Arc::new(captures)))
     }
 
     /// Rotated files of a source that stand beside its matches at a look.
@@ -187,7 +185,7 @@ impl Tail {
         let id = &self.sources[source].id;
         seen.iter()
             .filter(|((of, _), _)| of == id)
-            .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
+            .filter(|(_, sightings)| !is_matched(sightings))
             .filter(|(_, sightings)| self.place_of(source, sightings).is_some())
             .map(|((_, file), _)| *file)
             .collect()
@@ -230,7 +228,7 @@ impl Tail {
             // An inode that is known only by a name of no concern was given to another file.
             let source = index_of(&self.sources, &key.0).expect("a candidate is of a source that is known");
             match self.place_of(source, sightings) {
-                Some((path, captures, _)) => moved.push((key.clone(), path, captures)),
+                Some((path, captures)) => moved.push((key.clone(), path, captures)),
                 None => vanished.push(key.clone()),
             }
         }
@@ -252,11 +250,11 @@ impl Tail {
         }
         for (key, candidate) in &mut self.candidates {
             let Some(sightings) = seen.get(key) else { continue };
-            let size = sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0);
+            let size = size_of(sightings);
             if size < candidate.size {
                 candidate.begin_again();
             }
-            let modified = sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0);
+            let modified = modified_of(sightings);
             let has_changed = std::mem::replace(&mut candidate.modified, modified) != modified;
             // It may have been written anew, with as many bytes.
             let is_held_otherwise = matches!(candidate.step, Step::Held { .. } | Step::Young) && has_changed;
@@ -269,7 +267,7 @@ impl Tail {
             // What stood at a path of the source since is ours, wherever it goes: the inode was used again.
             files.retain(|file| {
                 let sightings = seen.get(&(Arc::clone(source), *file));
-                sightings.is_some_and(|sightings| sightings.iter().all(|sighting| sighting.matched.is_none()))
+                sightings.is_some_and(|sightings| !is_matched(sightings))
             });
         }
     }
@@ -314,4 +312,19 @@ impl Tail {
             }
         }
     }
+}
+
+/// Whether the source includes one of the file's names.
+fn is_matched(sightings: &[&Sighting]) -> bool {
+    sightings.iter().any(|sighting| sighting.matched.is_some())
+}
+
+/// The size of a file that was seen under several names, one after the other: the largest.
+pub(super) fn size_of(sightings: &[&Sighting]) -> u64 {
+    sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)
+}
+
+/// The time of its last change: the latest.
+pub(super) fn modified_of(sightings: &[&Sighting]) -> u64 {
+    sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0)
 }
