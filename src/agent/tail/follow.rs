@@ -85,7 +85,7 @@ impl Tail {
             *absent_since = None;
         }
         let (path, is_open) = (path_among(sightings, &stream.path), stream.is_open());
-        if path != stream.path && is_open {
+        if is_open {
             self.rename(id, path, out);
         } else if path != stream.path {
             // Nothing holds its inode: another file may have got it.
@@ -134,8 +134,12 @@ impl Tail {
         matches!(stream.place, Place::At { handle: Handle::Closed, .. }) && stream.told_at < self.look_asked
     }
 
-    pub(super) fn rename(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
+    /// The stream's very file was found, maybe under another name.
+    fn rename(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that is renamed is known");
+        if stream.path == path {
+            return;
+        }
         let before = std::mem::replace(&mut stream.path, Arc::clone(&path));
         stream.was_moved = true;
         if self.by_path.remove(&(Arc::clone(&before), id)) {
@@ -293,7 +297,7 @@ impl Tail {
         let common = stream.said_by_many().max(Head::read(&asked.head).common);
         match judge(&tales, &told, common) {
             Judgement::Same { is_strong } if same_head && (is_strong || is_of_source) => {
-                self.found_at(id, path, out);
+                self.rename(id, path, out);
                 // What stands there now may have been sent by the process before.
                 self.streams.get_mut(&id).expect("the stream was just seen").fresh_from = asked.size;
                 self.settle_at(id, file, asked.size, now, out);
@@ -303,17 +307,10 @@ impl Tail {
                 self.streams.get_mut(&id).expect("the stream was just seen").place = Place::Expected { file };
             }
             Judgement::Shorter { is_strong: true, .. } if same_head => {
-                self.found_at(id, path, out);
+                self.rename(id, path, out);
                 self.rolled_back(id, file, at, &asked, now, books, out);
             }
             _ => self.replaced(id, file, asked.size, now, out),
-        }
-    }
-
-    /// The stream's very file was found, maybe under another name.
-    fn found_at(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
-        if self.streams[&id].path != path {
-            self.rename(id, path, out);
         }
     }
 
