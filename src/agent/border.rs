@@ -13,7 +13,8 @@ use crate::mapping::identity::{HEAD_BYTES, print_of_head};
 use crate::mapping::{MapContext, ReadFault, ReadWindow, Rules, Scratch, map, map_last_line};
 use crate::model::chunk::LongLine;
 use crate::model::{
-    FileKey, Guard, MappedChunk, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId, Tally,
+    FileKey, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId,
+    Tally,
 };
 use crate::polar::Answer;
 
@@ -195,7 +196,7 @@ pub struct ReadOrder {
     pub expected: Option<Guard>,
     /// A second place that tells whether the file is still what it was: take the guard before it, too, after
     /// the other bytes, and give it to [`ReadOrder::bear_out`].
-    pub witness: Option<(Offset, Guard)>,
+    pub witness: Option<Mark>,
     pub long_line: Option<LongLine>,
     /// Map the unterminated last line: the file is gone and nobody will end it.
     pub last_line: bool,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fate, FileKey, Guard, Missed, Offset, SourceAccount, Span, Tally};
+use crate::model::{Fate, FileKey, Guard, Mark, Missed, Offset, SourceAccount, Span, Tally};
 
 /// The version that this release writes. It reads this one alone.
 pub const VERSION: u32 = 1;
@@ -58,7 +58,7 @@ pub struct FileRecord {
     pub guard: Guard,
     /// Places with their guards: line ends of the head, and ends of reads at growing distances. By these the
     /// file is known again; they may stand beyond the frontier.
-    pub marks: Vec<(Offset, Guard)>,
+    pub marks: Vec<Mark>,
     /// The file's size when it was last seen.
     pub size: u64,
     /// Set where the frontier stands inside a line that began before it and is not ours.
@@ -107,7 +107,7 @@ pub struct FloorRecord {
     /// Of the bytes before `floor`, learned with the print: another file at the same inode has others there.
     pub guard: Option<Guard>,
     /// Line ends of the head up to the floor with their guards, learned with the print.
-    pub marks: Vec<(Offset, Guard)>,
+    pub marks: Vec<Mark>,
     pub floor: Offset,
     /// True when the floor stood inside a line.
     pub inside_line: bool,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::account::Tally;
-use super::file::{Guard, Offset, Span};
+use super::file::{Guard, Mark, Offset, Span};
 
 /// The outcome of mapping some whole lines of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub struct LongLine {
     /// Of the bytes before `searched`.
     pub before_searched: Guard,
     /// Where its first bytes end, and the guard there: a long line may say the same for long.
-    pub opening: Option<(Offset, Guard)>,
+    pub opening: Option<Mark>,
     /// It began before what is ours to read: whatever it says, it is ignored(rest_of_line). Its `start` is
     /// then where our part of it begins, and it may be of any length.
     pub is_foreign: bool,

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crate::agent::border::{Agreement, AskId};
 use crate::agent::checkpoint::FloorRecord;
 use crate::config::settings::Captures;
-use crate::model::{Moment, Offset, Print, StreamId};
+use crate::model::{Mark, Moment, Offset, Print, StreamId};
 
-use super::evidence::Mark;
 use super::stream::{Place, Stream};
 
 #[derive(Debug)]

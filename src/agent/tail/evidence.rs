@@ -8,10 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::agent::border::Asked;
 use crate::mapping::identity::{self, HEAD_BYTES};
-use crate::model::{Guard, Offset};
-
-/// A place in a file, and the guard of the bytes before it.
-pub(super) type Mark = (Offset, Guard);
+use crate::model::{Guard, Mark, Offset};
 
 /// What the head of a file shows.
 #[derive(Debug, PartialEq, Eq)]

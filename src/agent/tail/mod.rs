@@ -26,10 +26,9 @@ use super::notice::{Notice, NoticeCode};
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::{Rules, identity};
-use crate::model::{FileKey, Guard, Moment, Offset, Print, SourceIndex, Span, StreamId};
+use crate::model::{FileKey, Guard, Mark, Moment, Offset, Print, SourceIndex, Span, StreamId};
 
 use candidate::{Candidate, Step};
-use evidence::Mark;
 pub(super) use follow::Arrived;
 use stream::{Handle, Identity, Place, Registered, Stream};
 

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
-use super::evidence::{Head, Judgement, Mark, has_other_lines, is_strong, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, tell_tales, told_by_offset};
 use super::floors::Start;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of};
@@ -34,7 +34,7 @@ use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, 
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::mapping::identity;
-use crate::model::{Guard, Offset, Print, StreamId};
+use crate::model::{Guard, Mark, Offset, Print, StreamId};
 
 /// Bytes that one question compares at most.
 const COMPARE_BYTES: u64 = 4 * 1024 * 1024;

@@ -2,14 +2,13 @@
 //!
 //! It goes back to where a line of its own began, so what is read twice has the same ids.
 
-use super::evidence::Mark;
 use super::stream::Stream;
 use super::{Outbox, Tail};
 use crate::agent::books::{Books, Standing};
 use crate::agent::border::{Asked, Now};
 use crate::agent::notice::NoticeCode;
 use crate::mapping::identity::HEAD_BYTES;
-use crate::model::{FileKey, Guard, Offset, StreamId};
+use crate::model::{FileKey, Guard, Mark, Offset, StreamId};
 
 impl Tail {
     /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::evidence::{Mark, is_strong};
+use super::evidence::is_strong;
 use crate::agent::border::{AskId, ReadId};
 use crate::config::settings::Captures;
 use crate::model::chunk::LongLine;
-use crate::model::{FileKey, Guard, Moment, Offset, Print};
+use crate::model::{FileKey, Guard, Mark, Moment, Offset, Print};
 
 /// Bytes that a read takes while a file is near its end.
 pub(super) const SMALL_READ: u32 = 64 * 1024;
