@@ -8,7 +8,8 @@ use super::evidence::{Head, Judgement, is_strong, judge, tell_tales, told_by_off
 use super::look::{modified_of, size_of};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::{
-    Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, index_of, miss, source_index,
+    Asking, CandidateKey, DISK_RETRY, Known, Outbox, QUIET_TIME, ReadUnderWay, Tail, index_of, miss,
+    source_index,
 };
 use crate::agent::books::Books;
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting, Whom};
@@ -454,16 +455,16 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is asked about is known");
         stream.asking = Some(ask);
         stream.again = false;
-        let Stream { position, size: size_known, doubts, .. } = *stream;
-        self.asking.insert(ask, Asking::Marks { stream: id, position, size_known, doubts });
-        out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![position], against: None });
+        let known = stream.known();
+        self.asking.insert(ask, Asking::Marks { stream: id, known });
+        out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![known.position], against: None });
     }
 
     pub(super) fn marks_told(
         &mut self,
         id: StreamId,
         ask: AskId,
-        known: (Offset, u64, u64),
+        known: Known,
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -473,8 +474,7 @@ impl Tail {
             return;
         };
         stream.asking = None;
-        let (position, size_known, doubts) = known;
-        if stream.position != position {
+        if stream.position != known.position {
             self.make_ready(id);
             return;
         }
@@ -488,8 +488,8 @@ impl Tail {
         let source = source.expect("only streams of known sources are at a file");
         let head = Head::read(&asked.head);
         let first = stream.marks.first();
-        let has_shrunk = asked.size < size_known;
-        let has_changed = (has_shrunk && position == Offset::ZERO)
+        let has_shrunk = asked.size < known.size;
+        let has_changed = (has_shrunk && known.position == Offset::ZERO)
             || asked.guards[0].is_none_or(|(guard, _)| guard != stream.guard)
             || first.is_some_and(|first| head.marks.first() != Some(first))
             || self.print_of(source, &asked) != Some(stream.print);
@@ -498,7 +498,7 @@ impl Tail {
             return;
         }
         self.take_size(id, asked.size, has_shrunk, now, books, out);
-        self.made_sure(id, doubts);
+        self.made_sure(id, known.doubts);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.common = head.common;
         if is_strong(&head.marks) {
@@ -506,11 +506,11 @@ impl Tail {
             stream.registered = Registered::No;
             self.unregistered = true;
             self.changes += 1;
-        } else if position < head.common {
+        } else if known.position < head.common {
             self.make_ready(id);
         } else {
             // What is behind it is no whole line yet.
-            stream.partial = stream.size.saturating_sub(position.0);
+            stream.partial = stream.size.saturating_sub(known.position.0);
             if std::mem::take(&mut stream.again) {
                 self.make_ready(id);
             }
@@ -577,7 +577,10 @@ impl Tail {
         };
         stream.reading = Some(read);
         stream.again = false;
-        let order = ReadOrder {
+        let settings = Arc::clone(&self.settings);
+        self.reads.insert(read, ReadUnderWay { stream: id, room, known: stream.known(), settings });
+        self.reserved += room;
+        ReadOrder {
             read,
             stream: id,
             from: stream.read_from(),
@@ -594,12 +597,7 @@ impl Tail {
             path: Arc::clone(&stream.path),
             captures: Arc::clone(&stream.captures),
             polar_now,
-        };
-        self.reserved += room;
-        let settings = Arc::clone(&self.settings);
-        let Stream { size: size_known, doubts, .. } = self.streams[&id];
-        self.reads.insert(read, ReadUnderWay { stream: id, room, size_known, doubts, settings });
-        order
+        }
     }
 
     /// Takes a read's answer in. What it gives is to be entered in the books at once: the position has moved.
@@ -612,7 +610,7 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) -> Option<Arrived> {
-        let ReadUnderWay { stream: id, room, size_known, doubts, settings } = self.reads.remove(&read)?;
+        let ReadUnderWay { stream: id, room, known, settings } = self.reads.remove(&read)?;
         self.reserved -= room;
         let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
         stream.reading = None;
@@ -626,13 +624,13 @@ impl Tail {
         if std::mem::take(&mut stream.unreadable) {
             out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
         }
-        let has_shrunk = size < size_known;
+        let has_shrunk = size < known.size;
         if has_shrunk && stream.position == Offset::ZERO {
             self.truncated(id, size, now, out);
             return None;
         }
         self.take_size(id, size, has_shrunk, now, books, out);
-        self.made_sure(id, doubts);
+        self.made_sure(id, known.doubts);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         if let Some(span) = chunk.span {
             stream.position = span.end;
@@ -721,6 +719,10 @@ impl Tail {
 }
 
 impl Stream {
+    fn known(&self) -> Known {
+        Known { position: self.position, size: self.size, doubts: self.doubts }
+    }
+
     /// Whether nobody will end its last line any more.
     fn ends_now(&self, now: Now) -> bool {
         let is_over = matches!(self.place, Place::At { absent_since: Some(_), .. }) || self.was_renamed();

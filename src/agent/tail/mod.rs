@@ -82,12 +82,18 @@ enum FloorState {
 struct ReadUnderWay {
     stream: StreamId,
     room: u64,
-    /// The size that was known when it was ordered: a smaller one means that the file shrank. A look may
-    /// have seen more since the bytes were read.
-    size_known: u64,
-    /// How many doubts there were when it was ordered: it clears them up.
-    doubts: u64,
+    known: Known,
     settings: Arc<Settings>,
+}
+
+/// What was known of a stream when its file was asked: by this its answer is judged.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    position: Offset,
+    /// A smaller one means that the file shrank. A look may have seen more since the answer was taken.
+    size: u64,
+    /// How many doubts there were: the answer clears them up.
+    doubts: u64,
 }
 
 #[derive(Debug)]
@@ -96,8 +102,8 @@ enum Asking {
     Candidate { key: CandidateKey, at: Vec<Offset>, against: Option<(StreamId, Vec<Mark>)> },
     /// `path`: by which it was seen.
     Verify { stream: StreamId, at: Vec<Offset>, path: Arc<str> },
-    /// Lines that tell it from files that begin like it; with what was known when it was asked.
-    Marks { stream: StreamId, position: Offset, size_known: u64, doubts: u64 },
+    /// Lines that tell it from files that begin like it.
+    Marks { stream: StreamId, known: Known },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -177,8 +177,8 @@ impl Tail {
             Some(Asking::Verify { stream, at, path }) => {
                 self.verified(stream, &at, path, result, now, books, out);
             }
-            Some(Asking::Marks { stream, position, size_known, doubts }) => {
-                self.marks_told(stream, ask, (position, size_known, doubts), result, now, books, out);
+            Some(Asking::Marks { stream, known }) => {
+                self.marks_told(stream, ask, known, result, now, books, out);
             }
             Some(Asking::Candidate { key, at, against }) => {
                 self.told_of_candidate(&key, ask, &at, against, result, now, books, out);
