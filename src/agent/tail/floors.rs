@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::candidate::Candidate;
 use super::evidence::is_strong;
 use super::resolve::Facts;
-use super::{CandidateKey, FloorState, SEARCH_LOOKS, Tail, guard_at};
+use super::{CandidateKey, FloorState, SEARCH_LOOKS, Tail};
 use crate::agent::border::Sighting;
 use crate::agent::checkpoint::FloorRecord;
 use crate::model::{Guard, Offset};
@@ -90,7 +90,7 @@ impl Tail {
         let print = facts.print.to_string();
         let at_floor = |floor: Offset| {
             let index = facts.at.iter().position(|offset| *offset == floor)?;
-            Some(guard_at(&facts.asked.guards, index))
+            Some(facts.asked.guards.get(index).copied().flatten())
         };
         if let Some(own) = candidate.floor.clone() {
             let Some(told) = at_floor(own.floor) else { return Start::Ask([own.floor].into()) };

@@ -26,7 +26,7 @@ use super::notice::{Notice, NoticeCode};
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::{Rules, identity};
-use crate::model::{FileKey, Guard, Mark, Moment, Offset, Print, SourceIndex, Span, StreamId};
+use crate::model::{FileKey, Mark, Moment, Offset, Print, SourceIndex, Span, StreamId};
 
 use candidate::{Candidate, Step};
 pub(super) use follow::Arrived;
@@ -635,9 +635,4 @@ fn parse_print(text: &str) -> Option<Print> {
 /// The place in the settings of a source, as effects carry it.
 fn source_index(index: usize) -> SourceIndex {
     SourceIndex(u16::try_from(index).expect("settings have at most 65,535 sources"))
-}
-
-/// What a stream remembers of the bytes before a floor.
-fn guard_at(asked: &[Option<(Guard, Option<u8>)>], index: usize) -> Option<(Guard, Option<u8>)> {
-    asked.get(index).copied().flatten()
 }
