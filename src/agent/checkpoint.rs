@@ -109,11 +109,17 @@ pub struct FloorRecord {
     /// Line ends of the head up to the floor with their guards, learned with the print.
     pub marks: Vec<Mark>,
     pub floor: Offset,
-    /// True when the floor stood inside a line.
-    pub inside_line: bool,
+    /// Said by files of before, and read for their sake alone: the byte before the floor tells.
+    #[serde(default, skip_serializing)]
+    inside_line: bool,
 }
 
 impl FloorRecord {
+    /// A floor of which nothing more is learned yet.
+    pub(super) fn new(file: FileKey, floor: Offset) -> Self {
+        Self { file, print: None, guard: None, marks: Vec::new(), floor, inside_line: false }
+    }
+
     /// Whether the file with its key may have this print, and these bytes before the floor.
     pub(super) fn is_of(&self, print: &str, before: Guard) -> bool {
         self.print.as_deref().is_none_or(|own| own == print) && self.guard.is_none_or(|own| own == before)
@@ -268,6 +274,16 @@ mod tests {
         let mut again = Checkpoint::default();
         again.set_accounts(&accounts);
         assert_eq!(again.accounts, read.accounts);
+    }
+
+    #[test]
+    fn floors_are_read_back_also_those_that_say_whether_they_stand_inside_a_line() {
+        let file = FileKey { device: 1, inode: 2 };
+        let floors = Floors { sources: [("app".to_owned(), vec![FloorRecord::new(file, Offset(9))])].into() };
+        assert_eq!(unseal::<Floors>(&seal(&floors)), Ok(floors.clone()));
+        let mut before = serde_json::to_value(&floors).unwrap();
+        before["sources"]["app"][0]["inside_line"] = false.into();
+        assert_eq!(unseal::<Floors>(&seal(&before)), Ok(floors));
     }
 
     #[test]

@@ -104,14 +104,7 @@ impl Tail {
         }
         let records: Vec<FloorRecord> = of_source()
             .filter(|(_, sightings)| is_matched(sightings))
-            .map(|((_, file), sightings)| FloorRecord {
-                file: *file,
-                print: None,
-                guard: None,
-                marks: Vec::new(),
-                floor: Offset(size_of(sightings)),
-                inside_line: false,
-            })
+            .map(|((_, file), sightings)| FloorRecord::new(*file, Offset(size_of(sightings))))
             .collect();
         books.account(&id).skipped_bytes = records.iter().map(|record| record.floor.0).sum();
         self.floors.sources.insert(id.to_string(), records);
