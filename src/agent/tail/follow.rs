@@ -1,42 +1,18 @@
-//! Streams that are known: found again, opened, read, truncated, ended.
+//! Which file a known stream stands at: found again, opened, truncated, gone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::candidate::Candidate;
-use super::evidence::{Head, Judgement, is_strong, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, judge, tell_tales, told_by_offset};
 use super::look::{modified_of, size_of};
-use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
-use super::{
-    Asking, CandidateKey, DISK_RETRY, Known, Outbox, QUIET_TIME, ReadUnderWay, Tail, index_of, miss,
-    source_index,
-};
+use super::stream::{Handle, Place};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of};
 use crate::agent::books::Books;
-use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting, Whom};
+use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, Sighting, Whom};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
-use crate::config::Settings;
-use crate::mapping::{ReadFault, identity};
-use crate::model::{FileKey, MappedChunk, Moment, Offset, Print, Span, Stop, StreamId};
-
-/// Output that one read may make, at most.
-const MOST_ROOM: u64 = 256 * 1024;
-
-/// A long unterminated line is not read again sooner than this.
-const PARTIAL_PAUSE_NANOS: u64 = 5_000_000;
-
-/// An unterminated line shorter than this is read again whenever something rings.
-const SHORT_PARTIAL: u64 = 4096;
-
-/// What an answered read brings.
-#[derive(Debug)]
-pub(in crate::agent) struct Arrived {
-    pub stream: StreamId,
-    pub chunk: MappedChunk,
-    pub settings: Arc<Settings>,
-    /// Everything in it was written after this process first saw the file.
-    pub fresh: bool,
-}
+use crate::model::{FileKey, Moment, Offset, StreamId};
 
 impl Tail {
     /// Holds the list against the streams: moved, grown, shrunk, gone, found again.
@@ -210,7 +186,7 @@ impl Tail {
         }
     }
 
-    fn unreadable(&mut self, id: StreamId, why: &str, now: Now, out: &mut Outbox) {
+    pub(super) fn unreadable(&mut self, id: StreamId, why: &str, now: Now, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that cannot be read is known");
         stream.retry_at = now.moment + DISK_RETRY;
         self.retries.insert((stream.retry_at, Some(id)));
@@ -358,7 +334,7 @@ impl Tail {
 
     /// A followed file became shorter than what was read of it, or has other content there: what stands in it
     /// now is another file, and the stream lives on only in a copy.
-    fn truncated(&mut self, id: StreamId, size: u64, now: Now, out: &mut Outbox) {
+    pub(super) fn truncated(&mut self, id: StreamId, size: u64, now: Now, out: &mut Outbox) {
         self.say_truncated(id, size, out);
         let stream = &self.streams[&id];
         let Place::At { file, .. } = stream.place else { return };
@@ -396,346 +372,6 @@ impl Tail {
             }
             out.say(NoticeCode::FileEnded, format!("{path:?} is gone, read to its end"));
         }
-    }
-
-    /// Gives the next read that memory and windows allow.
-    pub(in crate::agent) fn next_read(
-        &mut self,
-        now: Now,
-        polar_now: jiff::Timestamp,
-        books: &Books,
-        out: &mut Outbox,
-    ) -> Option<ReadOrder> {
-        if self.draining {
-            return None;
-        }
-        if self.stalled_at != books.changes() {
-            self.stalled_at = books.changes();
-            for id in std::mem::take(&mut self.stalled) {
-                self.ready.push_back(id);
-            }
-        }
-        let most = usize::from(self.settings.limits.mapping_threads) + 1;
-        let room = MOST_ROOM.min(self.settings.limits.memory / 4);
-        while self.reads.len() < most && self.reserved + books.charged() + room <= self.settings.limits.memory
-        {
-            let id = self.ready.pop_front()?;
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
-            if !stream.is_open() || stream.reading.is_some() {
-                stream.queued = false;
-                continue;
-            }
-            if stream.registered != Registered::Yes {
-                stream.queued = false;
-                self.unregistered |= stream.registered == Registered::No;
-                continue;
-            }
-            let ahead = stream.position.0 - books.frontier(id).0;
-            if ahead >= self.settings.limits.window {
-                self.stalled.push(id);
-                continue;
-            }
-            stream.queued = false;
-            if stream.asking.is_some() {
-                stream.again = true;
-                continue;
-            }
-            if stream.read_from() >= stream.readable_until() && !stream.ends_now(now) {
-                self.ask_for_marks(id, out);
-                continue;
-            }
-            return Some(self.order(id, room, now, polar_now));
-        }
-        None
-    }
-
-    /// Asks for lines that tell the stream from files that begin like it.
-    fn ask_for_marks(&mut self, id: StreamId, out: &mut Outbox) {
-        let ask = AskId(self.new_id());
-        let stream = self.streams.get_mut(&id).expect("a stream that is asked about is known");
-        stream.asking = Some(ask);
-        stream.again = false;
-        let known = stream.known();
-        self.asking.insert(ask, Asking::Marks { stream: id, known });
-        out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![known.position], against: None });
-    }
-
-    pub(super) fn marks_told(
-        &mut self,
-        id: StreamId,
-        ask: AskId,
-        known: Known,
-        result: Result<Asked, DiskFault>,
-        now: Now,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.asking == Some(ask)) else {
-            return;
-        };
-        stream.asking = None;
-        if stream.position != known.position {
-            self.make_ready(id);
-            return;
-        }
-        let asked = match result {
-            Ok(asked) => asked,
-            Err(DiskFault::Gone) => return self.read_failed(id, ReadFault::Gone, now, out),
-            Err(fault) => return self.read_failed(id, ReadFault::Io(words(&fault)), now, out),
-        };
-        let stream = &self.streams[&id];
-        let source = index_of(&self.sources, &stream.source);
-        let source = source.expect("only streams of known sources are at a file");
-        let head = Head::read(&asked.head);
-        let first = stream.marks.first();
-        let has_shrunk = asked.size < known.size;
-        let has_changed = (has_shrunk && known.position == Offset::ZERO)
-            || asked.guards[0].is_none_or(|(guard, _)| guard != stream.guard)
-            || first.is_some_and(|first| head.marks.first() != Some(first))
-            || self.print_of(source, &asked) != Some(stream.print);
-        if has_changed {
-            self.truncated(id, asked.size, now, out);
-            return;
-        }
-        self.take_size(id, asked.size, has_shrunk, now, books, out);
-        self.made_sure(id, known.doubts);
-        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        stream.common = head.common;
-        if is_strong(&head.marks) {
-            // Durable before more of it is read.
-            stream.registered = Registered::No;
-            self.unregistered = true;
-            self.changes += 1;
-        } else if known.position < head.common {
-            self.make_ready(id);
-        } else {
-            // What is behind it is no whole line yet.
-            stream.partial = stream.size.saturating_sub(known.position.0);
-            if std::mem::take(&mut stream.again) {
-                self.make_ready(id);
-            }
-        }
-        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        stream.marks = head.marks;
-    }
-
-    /// What is remembered of the stream was just seen in its file.
-    fn made_sure(&mut self, id: StreamId, of: u64) {
-        let stream = self.streams.get_mut(&id).expect("a stream that is made sure of is known");
-        if stream.sure_of < of {
-            stream.sure_of = of;
-            self.wake_held(id);
-        }
-    }
-
-    /// Takes in the size that the file itself told.
-    fn take_size(
-        &mut self,
-        id: StreamId,
-        size: u64,
-        has_shrunk: bool,
-        now: Now,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) {
-        let stream = self.streams.get_mut(&id).expect("a stream that tells its size is known");
-        stream.told_at = now.moment;
-        if size > stream.size {
-            stream.size = size;
-            stream.last_growth = now.moment;
-        } else if has_shrunk {
-            // What was read is still there, but what stood behind it was taken back.
-            let span = Span { start: Offset(size.max(stream.position.0)), end: Offset(stream.size) };
-            miss(books, out, &stream.source, &stream.path, span, "became shorter before it was read");
-            stream.size = size;
-            stream.partial = 0;
-            // Others may come to stand there.
-            stream.marks.retain(|(at, _)| at.0 <= size);
-        }
-    }
-
-    /// After [`Tail::next_read`]: whether there is something to read, and a window or the memory forbids it
-    /// until something is settled.
-    pub(in crate::agent) fn is_starved(&self) -> bool {
-        self.reads.is_empty() && !(self.stalled.is_empty() && self.ready.is_empty())
-    }
-
-    fn order(&mut self, id: StreamId, room: u64, now: Now, polar_now: jiff::Timestamp) -> ReadOrder {
-        let read = ReadId(self.new_id());
-        let stream = self.streams.get_mut(&id).expect("a stream that is read is known");
-        let source = index_of(&self.sources, &stream.source);
-        let source = source_index(source.expect("only streams of known sources are at a file"));
-        let last_line = stream.ends_now(now);
-        let base = if stream.behind() > 1024 * 1024 { LARGE_READ } else { SMALL_READ };
-        let allowed = if last_line { u64::MAX } else { stream.readable_until().0 - stream.read_from().0 };
-        let is_known_by_guard =
-            stream.position > Offset::ZERO && is_strong(&stream.marks) && !stream.is_unsure();
-        let witness = match stream.inside {
-            Some(line) if line.opening.is_some() && !stream.is_unsure() => line.opening,
-            None if is_known_by_guard => None,
-            _ => stream.marks.last().copied(),
-        };
-        stream.reading = Some(read);
-        stream.again = false;
-        let settings = Arc::clone(&self.settings);
-        self.reads.insert(read, ReadUnderWay { stream: id, room, known: stream.known(), settings });
-        self.reserved += room;
-        ReadOrder {
-            read,
-            stream: id,
-            from: stream.read_from(),
-            print: stream.print,
-            limit: base.max(stream.limit).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
-            room: usize::try_from(room).expect("room is small"),
-            expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
-            witness,
-            long_line: stream.inside,
-            last_line,
-            rules: Arc::clone(&self.rules),
-            source,
-            stream_key: stream.key,
-            path: Arc::clone(&stream.path),
-            captures: Arc::clone(&stream.captures),
-            polar_now,
-        }
-    }
-
-    /// Takes a read's answer in. What it gives is to be entered in the books at once: the position has moved.
-    pub(in crate::agent) fn mapped(
-        &mut self,
-        read: ReadId,
-        result: Result<MappedChunk, ReadFault>,
-        size: u64,
-        now: Now,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) -> Option<Arrived> {
-        let ReadUnderWay { stream: id, room, known, settings } = self.reads.remove(&read)?;
-        self.reserved -= room;
-        let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
-        stream.reading = None;
-        let chunk = match result {
-            Ok(chunk) => chunk,
-            Err(fault) => {
-                self.read_failed(id, fault, now, out);
-                return None;
-            }
-        };
-        if std::mem::take(&mut stream.unreadable) {
-            out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
-        }
-        let has_shrunk = size < known.size;
-        if has_shrunk && stream.position == Offset::ZERO {
-            self.truncated(id, size, now, out);
-            return None;
-        }
-        self.take_size(id, size, has_shrunk, now, books, out);
-        self.made_sure(id, known.doubts);
-        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        if let Some(span) = chunk.span {
-            stream.position = span.end;
-            stream.guard = chunk.after;
-            let frontier = books.frontier(id);
-            stream.foreign.retain(|at| *at >= frontier);
-            let is_far = stream.marks.last().is_some_and(|(last, _)| span.end.0 >= last.0 * 2);
-            if is_strong(&stream.marks) && is_far && chunk.stop != Stop::FileEnd {
-                stream.marks.push((span.end, chunk.after));
-            }
-            stream.inside = None;
-            stream.limit = SMALL_READ;
-            stream.partial = 0;
-        }
-        if chunk.span.is_none() && stream.inside.is_none() {
-            // What was blank there is not any more.
-            stream.common = stream.common.min(stream.position);
-        }
-        let max_line = self.max_line_of(id);
-        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        match chunk.stop {
-            Stop::BytesEnd { partial } => {
-                stream.partial = partial;
-                if partial > u64::from(stream.limit) / 2 {
-                    // A line does not fit into one read: take more, up to its limit.
-                    let most = max_line.saturating_add(SMALL_READ);
-                    stream.limit = stream.limit.saturating_mul(2).min(most);
-                }
-            }
-            Stop::BodyFull => stream.partial = 0,
-            Stop::InLongLine(line) => {
-                stream.inside = Some(line);
-                stream.partial = 0;
-            }
-            Stop::FileEnd => {
-                stream.last_line_done = true;
-                // What a late writer appends belongs to the line that is done.
-                stream.enter_foreign_line();
-                stream.partial = 0;
-            }
-        }
-        if has_shrunk {
-            // The bytes that it waits for are gone: a look tells what became of them.
-            self.look_soon(now);
-        }
-        let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        let more = stream.again || stream.is_unsure() || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
-        let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
-        if more && long_partial {
-            stream.retry_at = now.moment + std::time::Duration::from_nanos(PARTIAL_PAUSE_NANOS);
-            self.retries.insert((stream.retry_at, Some(id)));
-        } else if more {
-            self.make_ready(id);
-        }
-        let stream = &self.streams[&id];
-        let fresh = chunk.span.is_some_and(|span| span.start.0 >= stream.fresh_from);
-        Some(Arrived { stream: id, chunk, settings, fresh })
-    }
-
-    /// The print that the head of a file of the source shows.
-    pub(super) fn print_of(&self, source: usize, asked: &Asked) -> Option<Print> {
-        identity::print_of_head(&asked.head, self.settings.sources[source].format)
-    }
-
-    fn max_line_of(&self, id: StreamId) -> u32 {
-        let source = index_of(&self.sources, &self.streams[&id].source);
-        source.map_or(SMALL_READ, |index| self.settings.sources[index].max_line_bytes)
-    }
-
-    fn read_failed(&mut self, id: StreamId, fault: ReadFault, now: Now, out: &mut Outbox) {
-        match fault {
-            ReadFault::Shrunk { size } => self.truncated(id, size, now, out),
-            ReadFault::GuardDiffers => self.truncated(id, self.streams[&id].size, now, out),
-            ReadFault::Gone => {
-                let stream = self.streams.get_mut(&id).expect("a stream that failed is known");
-                if let Place::At { handle, .. } = &mut stream.place {
-                    *handle = Handle::Closed;
-                }
-                stream.retry_at = now.moment + DISK_RETRY;
-                self.retries.insert((stream.retry_at, Some(id)));
-                self.look_soon(now);
-            }
-            ReadFault::Io(why) => self.unreadable(id, &why, now, out),
-        }
-    }
-}
-
-impl Stream {
-    fn known(&self) -> Known {
-        Known { position: self.position, size: self.size, doubts: self.doubts }
-    }
-
-    /// Whether nobody will end its last line any more.
-    fn ends_now(&self, now: Now) -> bool {
-        let is_over = matches!(self.place, Place::At { absent_since: Some(_), .. }) || self.was_renamed();
-        is_over
-            && now.moment.since(self.last_growth) >= QUIET_TIME
-            && (self.partial > 0 || self.inside.is_some())
-            && !self.last_line_done
-            && self.behind() == 0
-    }
-
-    /// Whether it is settled at a file or may be soon.
-    pub(super) fn is_undecided(&self) -> bool {
-        matches!(self.place, Place::Expected { .. } | Place::Verifying { .. })
     }
 }
 

@@ -10,6 +10,7 @@ mod evidence;
 mod floors;
 mod follow;
 mod look;
+mod read;
 mod resolve;
 mod rewind;
 mod rotation;
@@ -20,16 +21,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::books::{Books, Standing};
-use super::border::{AskId, DiskFault, Effect, Now, ReadId, SaveId};
+use super::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, SaveId};
 use super::checkpoint::{Checkpoint, FileRecord, Floors, OrdinalRecord};
 use super::notice::{Notice, NoticeCode};
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::{Rules, identity};
-use crate::model::{FileKey, Mark, Moment, Offset, Print, SourceIndex, Span, StreamId};
+use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
 
 use candidate::{Candidate, Step};
-pub(super) use follow::Arrived;
+pub(super) use read::Arrived;
+use read::{Known, ReadUnderWay};
 use stream::{Handle, Identity, Place, Registered, Stream};
 
 /// Looks are no closer than this, whatever rings.
@@ -76,24 +78,6 @@ enum FloorState {
         at: Moment,
     },
     Set,
-}
-
-#[derive(Debug)]
-struct ReadUnderWay {
-    stream: StreamId,
-    room: u64,
-    known: Known,
-    settings: Arc<Settings>,
-}
-
-/// What was known of a stream when its file was asked: by this its answer is judged.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    position: Offset,
-    /// A smaller one means that the file shrank. A look may have seen more since the answer was taken.
-    size: u64,
-    /// How many doubts there were: the answer clears them up.
-    doubts: u64,
 }
 
 #[derive(Debug)]
@@ -569,6 +553,11 @@ impl Tail {
         }
     }
 
+    /// The print that the head of a file of the source shows.
+    fn print_of(&self, source: usize, asked: &Asked) -> Option<Print> {
+        identity::print_of_head(&asked.head, self.settings.sources[source].format)
+    }
+
     fn next_ordinal(&self, source: &Arc<str>, print: Print) -> u32 {
         let used = self.with_print(source, print).map(|(_, stream)| stream.ordinal + 1).max();
         let remembered = self.ordinals.get(&(Arc::clone(source), print)).copied();
@@ -630,9 +619,4 @@ fn parse_print(text: &str) -> Option<Print> {
         *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
     Some(Print(bytes))
-}
-
-/// The place in the settings of a source, as effects carry it.
-fn source_index(index: usize) -> SourceIndex {
-    SourceIndex(u16::try_from(index).expect("settings have at most 65,535 sources"))
 }

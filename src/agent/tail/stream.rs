@@ -172,6 +172,11 @@ impl Stream {
         }
     }
 
+    /// Whether the file where it is expected may turn out to be its own.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.place, Place::Expected { .. } | Place::Verifying { .. })
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(self.place, Place::At { handle: Handle::Open, .. })
     }
