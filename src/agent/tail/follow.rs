@@ -300,28 +300,47 @@ impl Tail {
 
     /// The stream's bytes are not where they were.
     fn lose(&mut self, id: StreamId, not: Option<FileKey>, now: Now) {
+        self.stop_reading(id);
         let stream = self.streams.get_mut(&id).expect("a stream that is lost was known");
         stream.place = Place::Nowhere { since: now.moment, looks: 0, not, given_up: false };
-        stream.queued = false;
-        stream.asking = None;
         self.changes += 1;
-        Self::drop_read(&mut self.reads, &mut self.reserved, stream);
-        self.ready.retain(|ready| *ready != id);
-        self.stalled.retain(|stalled| *stalled != id);
         self.wake_held(id);
     }
 
     /// The stream's file is not its own any more, or nothing leads to it.
     fn leave(&mut self, id: StreamId, not: Option<FileKey>, now: Now, out: &mut Outbox) {
-        let stream = &self.streams[&id];
-        if let Place::At { file, handle, .. } = stream.place {
-            if handle != Handle::Closed {
-                out.push(Effect::Close(id));
-            }
-            self.by_file.remove(&(Arc::clone(&stream.source), file));
-            self.by_path.remove(&(Arc::clone(&stream.path), id));
-        }
+        self.detach(id, out);
         self.lose(id, not, now);
+    }
+
+    /// Closes a stream's file and expects it where it was, for when its source comes back.
+    pub(super) fn let_go(&mut self, id: StreamId, out: &mut Outbox) {
+        let Some(file) = self.detach(id, out) else { return };
+        self.stop_reading(id);
+        let stream = self.streams.get_mut(&id).expect("a stream that is let go was known");
+        stream.place = Place::Expected { file };
+    }
+
+    /// Closes the file that a stream is at, and lets nothing lead from it to the stream.
+    pub(super) fn detach(&mut self, id: StreamId, out: &mut Outbox) -> Option<FileKey> {
+        let stream = &self.streams[&id];
+        let Place::At { file, handle, .. } = stream.place else { return None };
+        if handle != Handle::Closed {
+            out.push(Effect::Close(id));
+        }
+        self.by_file.remove(&(Arc::clone(&stream.source), file));
+        self.by_path.remove(&(Arc::clone(&stream.path), id));
+        Some(file)
+    }
+
+    /// Takes a stream out of the queues. What is read of it, or asked about it, will be ignored.
+    fn stop_reading(&mut self, id: StreamId) {
+        self.drop_read(id);
+        self.ready.retain(|ready| *ready != id);
+        self.stalled.retain(|stalled| *stalled != id);
+        let stream = self.streams.get_mut(&id).expect("a stream that is not read any more was known");
+        stream.queued = false;
+        stream.asking = None;
     }
 
     fn say_truncated(&self, id: StreamId, size: u64, out: &mut Outbox) {

@@ -32,7 +32,7 @@ use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
 use candidate::{Candidate, Step};
 pub(super) use read::Arrived;
 use read::{Known, ReadUnderWay};
-use stream::{Handle, Identity, Place, Registered, Stream};
+use stream::{Identity, Place, Registered, Stream};
 
 /// Looks are no closer than this, whatever rings.
 const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
@@ -364,33 +364,6 @@ impl Tail {
         }
         self.next_look = now.moment;
         self.first_look_done &= before.len() == self.sources.len();
-    }
-
-    /// Closes a stream's file and expects it where it was, for when its source comes back.
-    fn let_go(&mut self, id: StreamId, out: &mut Outbox) {
-        let stream = self.streams.get_mut(&id).expect("the stream was just listed");
-        if let Place::At { file, handle, .. } = stream.place {
-            if handle != Handle::Closed {
-                out.push(Effect::Close(id));
-            }
-            stream.place = Place::Expected { file };
-            stream.queued = false;
-            stream.asking = None;
-            self.ready.retain(|ready| *ready != id);
-            self.stalled.retain(|stalled| *stalled != id);
-            self.by_file.remove(&(Arc::clone(&stream.source), file));
-            self.by_path.remove(&(Arc::clone(&stream.path), id));
-            Self::drop_read(&mut self.reads, &mut self.reserved, stream);
-        }
-    }
-
-    /// Forgets a read under way; its answer will be ignored.
-    fn drop_read(reads: &mut BTreeMap<ReadId, ReadUnderWay>, reserved: &mut u64, stream: &mut Stream) {
-        if let Some(read) = stream.reading.take()
-            && let Some(under_way) = reads.remove(&read)
-        {
-            *reserved -= under_way.room;
-        }
     }
 
     /// What a checkpoint says of the files.

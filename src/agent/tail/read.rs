@@ -346,6 +346,16 @@ impl Tail {
         Some(Arrived { stream: id, chunk, settings, fresh })
     }
 
+    /// Forgets a read under way; its answer will be ignored.
+    pub(super) fn drop_read(&mut self, id: StreamId) {
+        let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
+        if let Some(read) = stream.reading.take()
+            && let Some(under_way) = self.reads.remove(&read)
+        {
+            self.reserved -= under_way.room;
+        }
+    }
+
     fn max_line_of(&self, id: StreamId) -> u32 {
         let source = index_of(&self.sources, &self.streams[&id].source);
         source.map_or(SMALL_READ, |index| self.settings.sources[index].max_line_bytes)

@@ -452,16 +452,13 @@ impl Tail {
     /// copy, then, and held until they differ.
     fn move_on(&mut self, key: &CandidateKey, id: StreamId, size: u64, now: Now, out: &mut Outbox) {
         let candidate = self.candidates.remove(key).expect("a candidate that goes on is known");
+        let Some(file) = self.detach(id, out) else { return };
+        self.drop_read(id);
         let stream = self.streams.get_mut(&id).expect("a stream that goes on is known");
-        let Place::At { file, handle, .. } = stream.place else { return };
-        if handle != Handle::Closed {
-            out.push(Effect::Close(id));
-        }
         out.say(
             NoticeCode::IdentityResolved,
             format!("{:?} is the beginning of {:?}, which is read on", stream.path, candidate.path),
         );
-        Self::drop_read(&mut self.reads, &mut self.reserved, stream);
         let before = std::mem::replace(&mut stream.path, Arc::clone(&candidate.path));
         stream.first_path = candidate.path;
         stream.was_moved = false;
@@ -470,10 +467,8 @@ impl Tail {
             modified: stream.modified,
             agreed: [(id, Offset(stream.size))].into(),
             said: true,
-            ..Candidate::new(Arc::clone(&before), captures, stream.size)
+            ..Candidate::new(before, captures, stream.size)
         };
-        self.by_file.remove(&(Arc::clone(&key.0), file));
-        self.by_path.remove(&(before, id));
         self.candidates.insert((Arc::clone(&key.0), file), left);
         self.resolve_wanted = true;
         self.settle_at(id, key.1, size, now, out);
