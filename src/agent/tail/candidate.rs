@@ -96,6 +96,11 @@ impl Candidate {
         }
     }
 
+    /// Up to where it is known to agree with an open stream.
+    pub(super) fn agreed_with(&self, stream: StreamId) -> Offset {
+        self.agreed.get(&stream).copied().unwrap_or(Offset::ZERO)
+    }
+
     /// Forgets what was found out: other bytes may stand there now. An answer that is still under way is not
     /// taken any more.
     pub(super) fn begin_again(&mut self) {

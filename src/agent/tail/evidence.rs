@@ -82,13 +82,6 @@ pub(super) enum Judgement {
     },
 }
 
-/// Places whose guards tell whether a file is the one that stood there.
-pub(super) fn tell_tales(marks: &[Mark], position: Offset, guard: Guard) -> Vec<Mark> {
-    let mut tales = marks.to_vec();
-    tales.push((position, guard));
-    tales
-}
-
 /// Compares what was asked with what is remembered. `told` is by offset, `position` is the last of `tales`.
 /// Up to `common` there is what other files begin with, too.
 pub(super) fn judge(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>, common: Offset) -> Judgement {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::candidate::Candidate;
-use super::evidence::{Head, Judgement, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, judge, told_by_offset};
 use super::look::{modified_of, size_of};
 use super::stream::{Handle, Place};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of};
@@ -225,7 +225,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is verified is known");
         let path = path_among(sightings, &stream.path);
         stream.place = Place::Verifying { file };
-        let tales = tell_tales(&stream.marks, stream.position, stream.guard);
+        let tales = stream.tell_tales();
         let at: Vec<Offset> = tales.iter().map(|(offset, _)| *offset).collect();
         let whom = Whom::At { path: path.to_string(), file };
         self.asking.insert(ask, Asking::Verify { stream: id, at: at.clone(), path });
@@ -266,7 +266,7 @@ impl Tail {
         };
         stream.unreadable = false;
         let told = told_by_offset(at, &asked);
-        let tales = tell_tales(&stream.marks, stream.position, stream.guard);
+        let tales = stream.tell_tales();
         let stream = &self.streams[&id];
         let same_head = self.print_of(source, &asked) == Some(stream.print);
         // A file of another source may begin with the same line.

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
-use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, told_by_offset};
 use super::floors::Start;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of};
@@ -148,14 +148,14 @@ impl Tail {
         let ask = AskId(self.new_id());
         let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
         candidate.step = Step::Asking(ask);
-        let from = against.and_then(|stream| candidate.agreed.get(&stream).copied()).unwrap_or(Offset::ZERO);
+        let from = against.map_or(Offset::ZERO, |stream| candidate.agreed_with(stream));
         let whom = Whom::At { path: candidate.path.to_string(), file: key.1 };
         let mut at = at;
         at.push(Offset(candidate.size));
         at.extend(candidate.anchor.map(|(offset, _)| offset));
         let left = against.map(|stream| {
             let rival = &self.streams[&stream];
-            let tales = tell_tales(&rival.marks, rival.position, rival.guard);
+            let tales = rival.tell_tales();
             at.extend(tales.iter().map(|(offset, _)| *offset));
             (stream, tales)
         });
@@ -244,7 +244,7 @@ impl Tail {
                 });
                 rival.sure_of < doubt
             };
-            let before = candidate.agreed.get(&stream).copied().unwrap_or(Offset::ZERO);
+            let before = candidate.agreed_with(stream);
             if is_doubtful {
                 self.make_ready(stream);
             } else {
@@ -364,7 +364,7 @@ impl Tail {
                 Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
                 Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
-                    let tales = tell_tales(&rival.marks, rival.position, rival.guard);
+                    let tales = rival.tell_tales();
                     let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
                     if !asked {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
@@ -372,7 +372,7 @@ impl Tail {
                     }
                     // A copy of a truncated file is never where the file itself is.
                     let in_its_place = not.is_some() && candidate.path == rival.path;
-                    let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
+                    let agreed = candidate.agreed_with(id);
                     // Of nothing nothing was billed, so a stream that was not read at all may be anywhere. One
                     // whose marks allowed it may have been read by the process before.
                     let was_read = rival.position > Offset::ZERO || is_strong(&rival.marks);
@@ -389,7 +389,7 @@ impl Tail {
                         Judgement::Shorter { holds_position, is_strong } => (holds_position, is_strong),
                     };
                     // Nor may the next line's beginning be taken for one that was skipped.
-                    let is_inside = rival.foreign.contains(&rival.position);
+                    let is_inside = rival.is_inside_foreign_line();
                     let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
@@ -409,7 +409,7 @@ impl Tail {
                 // A stranger is only searched for what is lost.
                 Place::At { .. } if candidate.adopt_only => {}
                 Place::At { handle, .. } => {
-                    let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
+                    let agreed = candidate.agreed_with(id);
                     let both = facts.asked.size.min(rival.size);
                     let open = handle == Handle::Open;
                     if open && agreed.0 < both && !candidate.in_vain.contains(&id) {

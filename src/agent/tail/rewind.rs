@@ -49,7 +49,7 @@ impl Tail {
     /// line began, if nothing is under way.
     pub(super) fn reopen_last_line(&mut self, id: StreamId, size: u64, books: &mut Books) -> bool {
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
-        let was_ended = stream.foreign.contains(&stream.position) && stream.position > stream.start;
+        let was_ended = stream.is_inside_foreign_line() && stream.position > stream.start;
         if !was_ended || size <= stream.position.0 {
             return true;
         }

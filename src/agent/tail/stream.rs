@@ -196,6 +196,17 @@ impl Stream {
         });
     }
 
+    pub(super) fn is_inside_foreign_line(&self) -> bool {
+        self.foreign.contains(&self.position)
+    }
+
+    /// Places whose guards tell whether a file is the one that stood there.
+    pub(super) fn tell_tales(&self) -> Vec<Mark> {
+        let mut tales = self.marks.clone();
+        tales.push((self.position, self.guard));
+        tales
+    }
+
     pub(super) fn is_unsure(&self) -> bool {
         self.sure_of < self.doubts
     }
@@ -203,8 +214,7 @@ impl Stream {
     /// Up to here many files may say the same: the first line, and the first bytes of the next where the position
     /// stands inside of that.
     pub(super) fn said_by_many(&self) -> Offset {
-        let is_inside = self.foreign.contains(&self.position);
-        if is_inside && self.position < self.common.plus(Guard::REACH as u64) {
+        if self.is_inside_foreign_line() && self.position < self.common.plus(Guard::REACH as u64) {
             self.position
         } else {
             self.common
