@@ -7,7 +7,7 @@ use super::candidate::Candidate;
 use super::evidence::{Head, Judgement, judge, told_by_offset};
 use super::look::{modified_of, size_of};
 use super::stream::{Handle, Place};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
 use crate::agent::books::Books;
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, Sighting, Whom};
 use crate::agent::notice::NoticeCode;
@@ -168,9 +168,7 @@ impl Tail {
             Ok(()) => {
                 *handle = Handle::Open;
                 stream.retry_at = Moment::START;
-                if std::mem::take(&mut stream.unreadable) {
-                    out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
-                }
+                stream.say_readable_again(out);
                 self.make_ready(id);
                 self.wake_held(id);
             }
@@ -188,15 +186,17 @@ impl Tail {
 
     pub(super) fn unreadable(&mut self, id: StreamId, why: &str, now: Now, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that cannot be read is known");
-        stream.retry_at = now.moment + DISK_RETRY;
-        self.retries.insert((stream.retry_at, Some(id)));
         if !std::mem::replace(&mut stream.unreadable, true) {
-            out.say_with_hint(
-                NoticeCode::FileUnreadable,
-                format!("cannot read {:?}: {why}", stream.path),
-                "it is tried again each second; give Floe's user read access, or raise its limit of open files",
-            );
+            say_unreadable(out, &stream.path, why);
         }
+        self.retry(id, now.moment + DISK_RETRY);
+    }
+
+    /// Tries again at that moment to open the stream's file, or to read it.
+    pub(super) fn retry(&mut self, id: StreamId, at: Moment) {
+        let stream = self.streams.get_mut(&id).expect("a stream that is tried again is known");
+        stream.retry_at = at;
+        self.retries.insert((at, Some(id)));
     }
 
     /// Retries what the disk refused a while ago.

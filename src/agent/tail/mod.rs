@@ -583,6 +583,14 @@ fn miss(books: &mut Books, out: &mut Outbox, source: &Arc<str>, path: &str, span
     );
 }
 
+fn say_unreadable(out: &mut Outbox, path: &str, why: &str) {
+    out.say_with_hint(
+        NoticeCode::FileUnreadable,
+        format!("cannot read {path:?}: {why}"),
+        "it is tried again each second; give Floe's user read access, or raise its limit of open files",
+    );
+}
+
 fn parse_print(text: &str) -> Option<Print> {
     let mut bytes = [0; 16];
     if text.len() != 32 {

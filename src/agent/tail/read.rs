@@ -4,13 +4,13 @@
 //! before anything of it is believed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::evidence::{Head, is_strong};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, miss};
 use crate::agent::books::Books;
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Whom};
-use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::config::Settings;
 use crate::mapping::ReadFault;
@@ -20,7 +20,7 @@ use crate::model::{MappedChunk, Offset, SourceIndex, Span, Stop, StreamId};
 const MOST_ROOM: u64 = 256 * 1024;
 
 /// A long unterminated line is not read again sooner than this.
-const PARTIAL_PAUSE_NANOS: u64 = 5_000_000;
+const PARTIAL_PAUSE: Duration = Duration::from_millis(5);
 
 /// An unterminated line shorter than this is read again whenever something rings.
 const SHORT_PARTIAL: u64 = 4096;
@@ -277,9 +277,7 @@ impl Tail {
                 return None;
             }
         };
-        if std::mem::take(&mut stream.unreadable) {
-            out.say(NoticeCode::FileReadable, format!("{:?} can be read again", stream.path));
-        }
+        stream.say_readable_again(out);
         let has_shrunk = size < known.size;
         if has_shrunk && stream.position == Offset::ZERO {
             self.truncated(id, size, now, out);
@@ -336,8 +334,7 @@ impl Tail {
         let more = stream.again || stream.is_unsure() || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
         let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
         if more && long_partial {
-            stream.retry_at = now.moment + std::time::Duration::from_nanos(PARTIAL_PAUSE_NANOS);
-            self.retries.insert((stream.retry_at, Some(id)));
+            self.retry(id, now.moment + PARTIAL_PAUSE);
         } else if more {
             self.make_ready(id);
         }
@@ -370,8 +367,7 @@ impl Tail {
                 if let Place::At { handle, .. } = &mut stream.place {
                     *handle = Handle::Closed;
                 }
-                stream.retry_at = now.moment + DISK_RETRY;
-                self.retries.insert((stream.retry_at, Some(id)));
+                self.retry(id, now.moment + DISK_RETRY);
                 self.look_soon(now);
             }
             ReadFault::Io(why) => self.unreadable(id, &why, now, out),

@@ -28,7 +28,7 @@ use super::candidate::{Candidate, Step};
 use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, told_by_offset};
 use super::floors::Start;
 use super::stream::{Handle, Identity, Place, Stream};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of, say_unreadable};
 use crate::agent::books::{Books, Standing};
 use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now, Whom};
 use crate::agent::notice::NoticeCode;
@@ -207,21 +207,15 @@ impl Tail {
             Ok(asked) => asked,
             Err(DiskFault::Gone) => {
                 // The next look knows more; what was seen of it counts until then.
-                candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
-                self.retries.insert((now.moment + DISK_RETRY, None));
+                self.ask_later(key, now);
                 self.look_soon(now);
                 return;
             }
             Err(fault) => {
-                candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
-                self.retries.insert((now.moment + DISK_RETRY, None));
                 if !std::mem::replace(&mut candidate.said, true) {
-                    out.say_with_hint(
-                        NoticeCode::FileUnreadable,
-                        format!("cannot read {:?}: {}", candidate.path, words(&fault)),
-                        "it is tried again each second; give Floe's user read access, or raise its limit of open files",
-                    );
+                    say_unreadable(out, &candidate.path, &words(&fault));
                 }
+                self.ask_later(key, now);
                 return;
             }
         };
@@ -273,10 +267,7 @@ impl Tail {
         if let Finding::Is(rival) | Finding::Continues(rival) = found
             && !self.reopen_last_line(rival, asked.size, books)
         {
-            let retry_at = now.moment + DISK_RETRY;
-            let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
-            candidate.step = Step::Denied { retry_at };
-            self.retries.insert((retry_at, None));
+            self.ask_later(key, now);
             return;
         }
         match found {
@@ -290,6 +281,13 @@ impl Tail {
             Finding::Ask { at, against } => self.ask(key, at, against, out),
             Finding::Wait { rival } => self.hold(key, print, rival, out),
         }
+    }
+
+    fn ask_later(&mut self, key: &CandidateKey, now: Now) {
+        let retry_at = now.moment + DISK_RETRY;
+        let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
+        candidate.step = Step::Denied { retry_at };
+        self.retries.insert((retry_at, None));
     }
 
     /// With the table of ordinals lost, files with equal prints at the first look cannot be told apart: once

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Outbox;
 use super::evidence::is_strong;
 use crate::agent::border::{AskId, ReadId};
+use crate::agent::notice::NoticeCode;
 use crate::config::settings::Captures;
 use crate::model::chunk::LongLine;
 use crate::model::{FileKey, Guard, Mark, Moment, Offset, Print};
@@ -162,6 +164,13 @@ impl Stream {
             registered: Registered::No,
             is_new: true,
             last_line_done: false,
+        }
+    }
+
+    /// Its file was opened, or read: says so where the operator knows otherwise.
+    pub(super) fn say_readable_again(&mut self, out: &mut Outbox) {
+        if std::mem::take(&mut self.unreadable) {
+            out.say(NoticeCode::FileReadable, format!("{:?} can be read again", self.path));
         }
     }
 
