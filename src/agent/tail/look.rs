@@ -112,17 +112,21 @@ impl Tail {
     }
 
     fn save_floors_of(&mut self, index: usize, out: &mut Outbox) {
-        let save = SaveId(self.new_id());
+        let save = self.save_floors(out);
         self.sources[index].floors = FloorState::Saving(save);
-        out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
     }
 
     /// Saves floors that have learned the prints of their files.
     pub(in crate::agent) fn save_floors_if_changed(&mut self, out: &mut Outbox) {
         if std::mem::take(&mut self.floors_dirty) {
-            let save = SaveId(self.new_id());
-            out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+            self.save_floors(out);
         }
+    }
+
+    fn save_floors(&mut self, out: &mut Outbox) -> SaveId {
+        let save = SaveId(self.new_id());
+        out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+        save
     }
 
     fn notice_unknown(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
