@@ -460,7 +460,7 @@ impl Simulation {
         let before = &bytes[from.saturating_sub(Guard::REACH)..from];
         if let Some((at, _)) = order.witness {
             let at = usize::try_from(at.0).expect("virtual files fit in memory");
-            order.bear_out(bytes.get(..at).unwrap_or_default())?;
+            order.bear_out(bytes.get(..at).map(Guard::at_end_of))?;
         }
         let scratch = &mut self.process.as_mut().expect("jobs belong to a process").scratch;
         let chunk = order.map(ReadBytes { before, bytes: wanted, ..ReadBytes::default() }, scratch);
