@@ -62,7 +62,6 @@ impl Tail {
         }
         let is_line_end = |at: Offset| is_plain && at < stream.position && at.0 != HEAD_BYTES as u64;
         let Some(to) = stream.last_line_end(is_line_end) else { return true };
-        stream.last_line_done = false;
         self.rewind(id, to, books);
         true
     }
@@ -75,6 +74,7 @@ impl Tail {
             stream.foreign.retain(|at| *at <= frontier);
         }
         if frontier != stream.position {
+            stream.last_line_done = false;
             // A place that was passed is the file's beginning, or one where every line is a record.
             stream.carry = Carry::default();
         }
