@@ -254,6 +254,26 @@ mod tests {
         assert_eq!(result, Err(ReadFault::GuardDiffers));
     }
 
+    #[test]
+    fn a_witness_must_bear_the_file_out() {
+        let content = LINE.repeat(10);
+        let at = LINE.len() * 5;
+        let seen = Guard::at_end_of(&content[..at]);
+        let beyond = content.len() + 1;
+        for (at, guard, is_borne_out) in [
+            (at, seen, true),
+            (at, Guard { print: seen.print + 1, ..seen }, false),
+            (0, Guard::NOTHING, true),
+            (beyond, seen, false),
+        ] {
+            let witness = Some((Offset(at as u64), guard));
+            let order = ReadOrder { witness, ..order(0, LINE, Guard::NOTHING) };
+            let (result, _) = perform_read(&file_with(&content), &order, &mut Buffers::default());
+            let expected = if is_borne_out { Ok(10) } else { Err(ReadFault::GuardDiffers) };
+            assert_eq!(result.map(|chunk| chunk.lines.len()), expected, "{witness:?}");
+        }
+    }
+
     #[tokio::test]
     async fn the_pool_answers_what_it_is_asked() {
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
