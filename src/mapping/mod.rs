@@ -4,6 +4,7 @@
 
 mod chunk;
 mod condition;
+mod escapes;
 mod event;
 mod explain;
 mod expression;

@@ -2,8 +2,8 @@
 
 use jiff::SignedDuration;
 
-use super::formats::Reader;
 use super::formats::json::Trie;
+use super::formats::{Reader, is_computed};
 use super::framing::Framing;
 use super::literals::Filter;
 use super::scope::{Field, Tries};
@@ -80,7 +80,9 @@ impl Rules {
                 format: source.format.clone(),
                 max_line_bytes: usize::try_from(source.max_line_bytes).unwrap_or(usize::MAX),
                 framing: Framing::new(source),
-                filter: Filter::new(wanted().map(|(_, rule)| &rule.when)),
+                filter: Filter::new(wanted().map(|(_, rule)| &rule.when), |path| {
+                    is_computed(&source.format, path)
+                }),
                 reader: Reader::new(source, &names.tries.line),
                 item: names.tries.item,
                 rules,
