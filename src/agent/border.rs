@@ -13,7 +13,8 @@ use crate::mapping::identity::{HEAD_BYTES, print_of_head};
 use crate::mapping::{End, MapContext, ReadFault, ReadWindow, Rules, Scratch, map};
 use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
-    FileKey, Guard, MappedChunk, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId, Tally,
+    FileKey, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId,
+    Tally,
 };
 use crate::polar::Answer;
 
@@ -194,9 +195,9 @@ pub struct ReadOrder {
     /// See [`MapContext::room`](crate::mapping::MapContext).
     pub room: usize,
     pub expected: Option<Guard>,
-    /// A second place that tells whether the file is still what it was: read the bytes before it, too, after
-    /// the others, and give them to [`ReadOrder::bear_out`].
-    pub witness: Option<(Offset, Guard)>,
+    /// A second place that tells whether the file is still what it was: take the guard before it, too, after
+    /// the other bytes, and give it to [`ReadOrder::bear_out`].
+    pub witness: Option<Mark>,
     pub long_line: Option<LongLine>,
     pub end: ReadEnd,
     /// What the lines before `from` mean for those after it. Read the line at [`Carry::header`], too: up to
@@ -221,6 +222,8 @@ pub enum ReadEnd {
     More,
     /// Nothing has been written for so long that the last record is whole.
     Quiet,
+    /// Another file goes on where this one ended: what is unfinished here may be whole with the head of that.
+    Handover,
     /// The file is gone, or has another name, and nobody will end its last line.
     File,
 }
@@ -261,12 +264,12 @@ pub struct Status {
 }
 
 impl ReadOrder {
-    /// Holds what was read before the witness's place (at most [`Guard::REACH`] bytes) against what is remembered.
+    /// Holds the guard before the witness's place (`None` beyond the end of the file) against what is remembered.
     ///
     /// # Errors
     /// [`ReadFault::GuardDiffers`], when other bytes stand there, or too few.
-    pub fn bear_out(&self, before_witness: &[u8]) -> Result<(), ReadFault> {
-        let differs = self.witness.is_some_and(|(_, guard)| Guard::at_end_of(before_witness) != guard);
+    pub fn bear_out(&self, seen: Option<Guard>) -> Result<(), ReadFault> {
+        let differs = self.witness.is_some_and(|(_, guard)| seen != Some(guard));
         if differs { Err(ReadFault::GuardDiffers) } else { Ok(()) }
     }
 
@@ -298,6 +301,7 @@ impl ReadOrder {
         let at_end = bytes.len() < self.limit as usize;
         let end = match self.end {
             ReadEnd::Quiet => End::Quiet,
+            ReadEnd::Handover if at_end => End::Handover { beyond },
             ReadEnd::File if at_end => End::File { beyond },
             _ => End::More,
         };

@@ -237,6 +237,7 @@ impl Agent {
             Entry {
                 span,
                 after: chunk.after,
+                carry: chunk.carry,
                 tally,
                 lines: lines.into(),
                 has_letters: !chunk.letters.is_empty(),

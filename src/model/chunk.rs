@@ -1,9 +1,10 @@
 //! What mapping makes of one chunk of one stream: the unit of work is a chunk, never a line.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::account::Tally;
-use super::file::{Guard, Offset, Span};
+use super::file::{Guard, Mark, Offset, Span};
 
 /// What the lines before a place mean for those after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,7 +16,8 @@ pub struct Carry {
 }
 
 /// Where a container's application writes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Output {
     Stdout,
     Stderr,
@@ -67,6 +69,10 @@ impl Outputs {
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Output> {
+        [Output::Stdout, Output::Stderr].into_iter().filter(move |output| self.contains(*output))
     }
 
     fn place(&mut self, output: Output) -> &mut bool {
@@ -157,7 +163,7 @@ pub struct LongLine {
     /// Of the bytes before `searched`.
     pub before_searched: Guard,
     /// Where its first bytes end, and the guard there: a long line may say the same for long.
-    pub opening: Option<(Offset, Guard)>,
+    pub opening: Option<Mark>,
     /// It began before what is ours to read: whatever it says, it is ignored(rest_of_line). Its `start` is
     /// then where our part of it begins, and it may be of any length.
     pub is_foreign: bool,

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
 
-use super::disk::{read_fully_at, words_of};
+use super::disk::{guard_before, read_fully_at, words_of};
 use super::event::{Event, Reports, words_of_panic};
 use crate::agent::{HEADER_BYTES, Input, ReadBytes, ReadEnd, ReadOrder};
 use crate::mapping::{ReadFault, Scratch};
@@ -95,10 +95,8 @@ fn read_and_map(
         return Err(ReadFault::Shrunk { size: from - reach as u64 + filled as u64 });
     }
     if let Some((at, _)) = order.witness {
-        let mut before = [0; Guard::REACH];
-        let reach = usize::try_from(at.0).unwrap_or(usize::MAX).min(Guard::REACH);
-        let filled = read_fully_at(file, &mut before[..reach], at.0 - reach as u64).map_err(io_fault)?;
-        order.bear_out(&before[..filled])?;
+        let seen = guard_before(file, at).map_err(io_fault)?;
+        order.bear_out(seen.map(|(guard, _)| guard))?;
     }
     let (before, bytes) = buffers.bytes[..filled].split_at(reach);
     // Rare: a file that names its columns, or one that another file goes on with.
@@ -254,6 +252,26 @@ mod tests {
         let (result, _) =
             perform_read(&file_with(b"{\"who\":\"b\"}\n"), None, &from_start, &mut Buffers::default());
         assert_eq!(result, Err(ReadFault::GuardDiffers));
+    }
+
+    #[test]
+    fn a_witness_must_bear_the_file_out() {
+        let content = LINE.repeat(10);
+        let at = LINE.len() * 5;
+        let seen = Guard::at_end_of(&content[..at]);
+        let beyond = content.len() + 1;
+        for (at, guard, is_borne_out) in [
+            (at, seen, true),
+            (at, Guard { print: seen.print + 1, ..seen }, false),
+            (0, Guard::NOTHING, true),
+            (beyond, seen, false),
+        ] {
+            let witness = Some((Offset(at as u64), guard));
+            let order = ReadOrder { witness, ..order(0, LINE, Guard::NOTHING) };
+            let (result, _) = perform_read(&file_with(&content), &order, &mut Buffers::default());
+            let expected = if is_borne_out { Ok(10) } else { Err(ReadFault::GuardDiffers) };
+            assert_eq!(result.map(|chunk| chunk.lines.len()), expected, "{witness:?}");
+        }
     }
 
     #[tokio::test]

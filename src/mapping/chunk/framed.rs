@@ -131,6 +131,7 @@ impl<'a> Mapper<'a> {
         let quiet = matches!(self.window.end, End::Quiet) && rest == 0 && !assembler.is_inside_a_line();
         let records = match self.window.end {
             End::File { beyond } => assembler.close_at_end(beyond),
+            End::Handover { beyond } if rest == 0 => assembler.close_at_end(beyond),
             _ if quiet => assembler.close_quiet(),
             // What does not end within reach, or stands before a line that does not, is too long.
             _ if end - cut.at >= reach || rest > reach => assembler.cut_all_off(),
@@ -141,6 +142,11 @@ impl<'a> Mapper<'a> {
                 return cut.restore(self);
             }
         };
+        let is_handover = matches!(self.window.end, End::Handover { .. });
+        if is_handover && records.iter().any(|record| record.end == RecordEnd::Missing) {
+            assembler.carry = cut.carry;
+            return cut.restore(self);
+        }
         for record in records {
             self.record(record, header);
         }

@@ -70,6 +70,9 @@ pub enum End<'a> {
     More,
     /// Nothing has followed for so long that the last record is whole. An unterminated line still waits.
     Quiet,
+    /// Nothing will follow in this file, and the head of another goes on with what is unfinished here. Where that
+    /// does not end it either, it is left.
+    Handover { beyond: &'a [u8] },
     /// Nothing will follow in this file. An unterminated last line is billed only if it is a closed JSON object,
     /// else quarantined(partial_eof) where a rule wants it and ignored(no_rule) where none does.
     File {

@@ -203,6 +203,8 @@ impl<'w> Assembler<'w> {
             }
             return Taken::Ignored(Ignored::RestOfLine);
         }
+        // A line that was torn off goes on nowhere: what comes next is another line.
+        let goes_on = piece.goes_on && line.bytes.ends_with(b"\n");
         let length = if line.is_beyond { 0 } else { line.bytes.len() as u64 };
         if let Some(place) = self.open.iter().position(|open| open.record.output == output) {
             let open = &mut self.open[place];
@@ -214,7 +216,7 @@ impl<'w> Assembler<'w> {
             text.extend_from_slice(&piece.text);
             open.record.length += length;
             open.record.pieces.push(line.bytes);
-            open.goes_on = piece.goes_on;
+            open.goes_on = goes_on;
             return self.settle(place);
         }
         if !line.starts {
@@ -234,7 +236,7 @@ impl<'w> Assembler<'w> {
             pieces: vec![line.bytes],
             end: RecordEnd::Whole,
         };
-        self.open.push(OpenRecord { record, lines: 1, goes_on: piece.goes_on });
+        self.open.push(OpenRecord { record, lines: 1, goes_on });
         self.settle(self.open.len() - 1)
     }
 
