@@ -1,5 +1,8 @@
 //! The config as operators meet it: what is wrong with one, where, and what several places set together.
 
+#[path = "config/lookups.rs"]
+mod lookups;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -21,6 +21,11 @@ pub fn schema() -> Value {
             "polar": reference("polar"),
             "delivery": reference("delivery"),
             "limits": reference("limits"),
+            "lookups": {
+                "type": "object",
+                "description": "Tables by name, for {field | lookup(name, column)}.",
+                "additionalProperties": reference("lookup"),
+            },
             "sources": list(&reference("source"), "Which log files to read."),
             "rules": list(&reference("rule"), "Which lines become which events: the first that matches ends a line's way."),
             "tests": list(&reference("test"), "Lines, and what must become of them: `floe test` runs them."),
@@ -49,6 +54,7 @@ fn definitions() -> Value {
         ("polar", polar()),
         ("delivery", delivery()),
         ("limits", limits()),
+        ("lookup", lookup()),
         ("source", source()),
         ("multiline", multiline()),
         ("rule", rule()),
@@ -123,6 +129,17 @@ fn limits() -> Value {
             "mapping_threads": described("count", "Threads that map lines, 1 to 64. Default: 1."),
             "drain_timeout": described("duration", "How long an ending may take. Default: 25s."),
             "sweep_interval": described("duration", "How often every file is looked at, whatever notify says. Default: 1s."),
+        }),
+    )
+}
+
+fn lookup() -> Value {
+    table(
+        "A CSV file whose first line names its columns. It is read with the config.",
+        &["file"],
+        &json!({
+            "file": text("The file; a relative path begins at the folder of the config."),
+            "key": text("The column that is compared. Default: the first."),
         }),
     )
 }
