@@ -20,6 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod units;
+mod warning;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 pub use environment::Environment;
 pub use fault::{Fault, Faults, FileIndex, Place, Severity, SourceText};
 pub use settings::Settings;
+pub use warning::WarningCode;
 
 use files::ReadFiles;
 use reader::{KnownKeys, Report};

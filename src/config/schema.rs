@@ -181,6 +181,7 @@ fn multiline() -> Value {
 }
 
 fn rule() -> Value {
+    let allowed: Vec<&str> = super::WarningCode::of_rules().map(super::WarningCode::code).collect();
     table(
         "Which lines become which event.",
         &["id", "event"],
@@ -191,6 +192,7 @@ fn rule() -> Value {
             "unless": described("conditions", "The rule is out if all of these hold."),
             "must": described("conditions", "Else the line is quarantined(invariant)."),
             "also": { "type": "boolean", "description": "true: the line goes on to later rules." },
+            "allow": { "type": "array", "items": { "enum": allowed }, "description": "Warnings of floe check that are known and meant." },
             "explode": text("The path of an array: one event for each element, which is @item."),
             "event": reference("event"),
         }),

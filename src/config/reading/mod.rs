@@ -96,7 +96,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
         limits,
         sources: sources.into_iter().map(|source| source.settings).collect::<Option<_>>()?,
         rules: rules.into_iter().map(|rule| rule.settings).collect::<Option<_>>()?,
-        tests: tests.into_iter().collect::<Option<_>>()?,
+        tests: tests.into_iter().map(|test| test.settings).collect::<Option<_>>()?,
     })
 }
 
