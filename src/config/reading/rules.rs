@@ -10,26 +10,35 @@ use crate::config::language::{Condition, Path, Root};
 use crate::config::node::{Node, Value};
 use crate::config::reader::Report;
 use crate::config::settings::RuleSettings;
+use crate::config::warning::WarningCode;
 
 /// A rule as far as it could be read, so that tests can name it whatever else is wrong.
-pub(super) struct ReadRule {
+pub(super) struct ReadRule<'a> {
+    /// As it stands in the config, for the places of its parts.
+    pub node: &'a Node,
     pub id: (String, Place),
     pub place: Place,
     /// Where the event begins.
     pub event_place: Place,
     pub external_id_place: Option<Place>,
+    /// The warnings that it silences, with their places.
+    pub allow: Vec<(WarningCode, Place)>,
     /// Known even where the rule itself is wrong.
     pub sources: Vec<u16>,
     pub settings: Option<RuleSettings>,
 }
 
-pub(super) fn read_all(context: &Context<'_>, nodes: &[Node], sources: &[ReadSource]) -> Vec<ReadRule> {
+pub(super) fn read_all<'a>(
+    context: &Context<'_>,
+    nodes: &'a [Node],
+    sources: &[ReadSource],
+) -> Vec<ReadRule<'a>> {
     let rules: Vec<_> = nodes.iter().filter_map(|node| read(context, node, sources)).collect();
     unique_ids(context.report, "rule", rules.iter().map(|rule| &rule.id));
     rules
 }
 
-fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Option<ReadRule> {
+fn read<'a>(context: &Context<'_>, node: &'a Node, all_sources: &[ReadSource]) -> Option<ReadRule<'a>> {
     let report = context.report;
     let table = report.open("rule", node)?;
     let id_node = table.required("id", "give the rule a name: accounts and tests use it");
@@ -42,8 +51,9 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
         sources.iter().flat_map(|source| all_sources[usize::from(*source)].captures.clone()).collect();
     let explode_node = table.optional("explode");
     let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
-    let scope = Scope { captures: &captures, explodes: explode_node.is_some(), is_wrapped };
-    let line_scope = Scope { captures: &captures, explodes: false, is_wrapped };
+    let explodes = explode_node.is_some();
+    let scope = Scope { captures: &captures, explodes, is_wrapped, lookups: context.lookups };
+    let line_scope = Scope { explodes: false, ..scope };
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);
     let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);
@@ -57,6 +67,7 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
     let also = table.or("also", false, |node| report.truth(node));
     let event_node = table.required("event", "say what to send: [rules.event] with a name and a customer");
     let event = event_node.and_then(|node| event::read(report, node, &scope));
+    let allow = table.optional("allow").map_or_else(Vec::new, |node| allowed(report, node));
     let place = table.place().clone();
     table.finish();
 
@@ -74,7 +85,13 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
         event,
         place: context.position(&place),
     });
-    Some(ReadRule { id, place, event_place, external_id_place, sources, settings })
+    Some(ReadRule { node, id, place, event_place, external_id_place, allow, sources, settings })
+}
+
+fn allowed(report: &Report, node: &Node) -> Vec<(WarningCode, Place)> {
+    let codes: Vec<_> = WarningCode::of_rules().map(|code| (code.code(), code)).collect();
+    let read = |node: &Node| Some((report.choice(node, &codes)?, node.place.clone()));
+    report.texts(node).into_iter().filter_map(read).collect()
 }
 
 fn named_sources(report: &Report, node: &Node, all: &[ReadSource]) -> Vec<u16> {

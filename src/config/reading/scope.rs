@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use crate::config::fault::{self, Fault};
-use crate::config::language::{Argument, Part, Path, Pipe, Root, Start, Template};
+use crate::config::language::{Argument, Lookups, Part, Path, Pipe, Root, Start, Template};
 use crate::config::node::Node;
 use crate::config::reader::Report;
 
+#[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     /// What the sources of the rule capture, all together.
     pub captures: &'a BTreeSet<String>,
     pub explodes: bool,
     /// A source of the rule unwraps its lines.
     pub is_wrapped: bool,
+    pub lookups: &'a Lookups,
 }
 
 impl Scope<'_> {
