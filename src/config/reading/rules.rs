@@ -6,6 +6,7 @@ use super::scope::Scope;
 use super::sources::ReadSource;
 use super::{Context, condition, event, id, literal, unique_ids};
 use crate::config::fault::{self, Fault, Place};
+use crate::config::fields;
 use crate::config::language::{Condition, Path, Root};
 use crate::config::node::{Node, Value};
 use crate::config::reader::Report;
@@ -42,8 +43,10 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
         sources.iter().flat_map(|source| all_sources[usize::from(*source)].captures.clone()).collect();
     let explode_node = table.optional("explode");
     let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
-    let scope = Scope { captures: &captures, explodes: explode_node.is_some(), is_wrapped };
-    let line_scope = Scope { captures: &captures, explodes: false, is_wrapped };
+    let fields = fields_of(&sources, all_sources);
+    let fields = fields.as_ref();
+    let scope = Scope { captures: &captures, explodes: explode_node.is_some(), is_wrapped, fields };
+    let line_scope = Scope { captures: &captures, explodes: false, is_wrapped, fields };
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);
     let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);
@@ -75,6 +78,15 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
         place: context.position(&place),
     });
     Some(ReadRule { id, place, event_place, external_id_place, sources, settings })
+}
+
+/// The fields that these sources have; `None` where one may have any, or is not known for its faults.
+fn fields_of<'s>(sources: &[u16], all: &'s [ReadSource]) -> Option<BTreeSet<&'s str>> {
+    let mut names = BTreeSet::new();
+    for source in sources {
+        names.extend(fields::names(all[usize::from(*source)].settings.as_ref()?)?);
+    }
+    (!sources.is_empty()).then_some(names)
 }
 
 fn named_sources(report: &Report, node: &Node, all: &[ReadSource]) -> Vec<u16> {
