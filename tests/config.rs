@@ -1,5 +1,12 @@
 //! The config as operators meet it: what is wrong with one, where, and what several places set together.
 
+#[path = "config/lookups.rs"]
+mod lookups;
+#[path = "config/shadowed.rs"]
+mod shadowed;
+#[path = "config/warnings.rs"]
+mod warnings;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -353,7 +360,7 @@ fn mistakes_in_events_are_told() {
     );
     check_event(
         &good.replace("\"usage\"", "\"order.paid\""),
-        &["warning: Polar itself makes events named \"order.paid\""],
+        &["warning[system_name]: Polar itself makes events named \"order.paid\""],
     );
     check_event(
         &good.replace("external_customer_id = \"{org}\"", ""),
@@ -410,26 +417,26 @@ fn warnings_do_not_keep_it_from_starting() {
     check(
         "timestamp = \"{ts}\"\n",
         "",
-        &["floe.toml:11:1: warning: the events of \"usage\" have no timestamp"],
+        &["floe.toml:11:1: warning[no_timestamp]: the events of \"usage\" have no timestamp"],
     );
     let (untested, _) = GOOD.split_once("[[tests]]").expect("tests");
     assert_eq!(
         said("floe.toml", untested),
-        ["floe.toml:8:6: warning: no test shows what the rule \"usage\" bills"]
+        ["floe.toml:8:6: warning[untested]: no test shows what the rule \"usage\" bills"]
     );
     check(
         "[[tests]]",
         "[[rules]]\nid = \"later\"\nwhen = { event = \"usage\", status = 200 }\n[rules.event]\nname = \"n\"\n\
          external_customer_id = \"{org}\"\ntimestamp = \"{ts}\"\n[[tests]]",
         &[
-            "floe.toml:17:6: warning: no test shows what the rule \"later\" bills",
-            "floe.toml:17:6: warning: no line ever comes to the rule \"later\"",
+            "floe.toml:17:6: warning[untested]: no test shows what the rule \"later\" bills",
+            "floe.toml:17:6: warning[shadowed]: no line ever comes to the rule \"later\"",
         ],
     );
     check(
         "[[rules]]\nid = \"usage\"",
         "[[sources]]\nid = \"other\"\ninclude = \"x\"\nformat = \"json\"\n[[rules]]\nid = \"usage\"\nsource = \"app\"",
-        &["floe.toml:8:6: warning: no rule reads the source \"other\""],
+        &["floe.toml:8:6: warning[unread_source]: no rule reads the source \"other\""],
     );
 }
 

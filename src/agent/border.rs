@@ -305,7 +305,6 @@ impl ReadOrder {
             ReadEnd::File if at_end => End::File { beyond },
             _ => End::More,
         };
-        let header = memchr::memchr(b'\n', header).map_or(header, |end| &header[..end]);
         let window = ReadWindow { before, base: self.from, bytes, end, carry: self.carry, header };
         let mut chunk = map(&context, window, scratch)?;
         let unterminated = bytes.last() != Some(&b'\n');

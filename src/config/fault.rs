@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::warning::WarningCode;
+
 /// A piece of one of the texts that were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -45,6 +47,8 @@ pub enum Severity {
 #[derive(Debug, Clone)]
 pub struct Fault {
     pub severity: Severity,
+    /// Of a warning, what an operator silences it by.
+    pub code: Option<WarningCode>,
     /// `None` where no text is to blame: a file that cannot be read.
     pub place: Option<Place>,
     pub message: String,
@@ -63,8 +67,8 @@ impl Fault {
     }
 
     #[must_use]
-    pub fn warning(place: &Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::at(place, message) }
+    pub fn warning(code: WarningCode, place: &Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, code: Some(code), ..Self::at(place, message) }
     }
 
     /// A fault that no text is to blame for.
@@ -72,6 +76,7 @@ impl Fault {
     pub fn nowhere(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Fault,
+            code: None,
             place: None,
             message: message.into(),
             label: None,
@@ -142,12 +147,13 @@ impl Faults {
         position(&self.texts, place)
     }
 
-    /// One line for each: `floe.toml:3:14: fault: unknown key "sorce"`.
+    /// One line for each: `floe.toml:3:14: fault: unknown key "sorce"`, `…: warning[untested]: …`.
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         let line = |fault: &Fault| {
             let position = fault.place.as_ref().map_or_else(String::new, |place| self.position(place) + ": ");
-            format!("{position}{}: {}", severity_name(fault.severity), fault.message)
+            let code = fault.code.map_or_else(String::new, |code| format!("[{}]", code.code()));
+            format!("{position}{}{code}: {}", severity_name(fault.severity), fault.message)
         };
         self.list.iter().map(line).collect()
     }
@@ -178,7 +184,12 @@ impl Faults {
             Severity::Warning => Level::WARNING,
         }
         .with_name(severity_name(fault.severity));
-        let mut group = level.primary_title(fault.message.as_str()).elements(self.snippets(fault));
+        let title = level.primary_title(fault.message.as_str());
+        let title = match fault.code {
+            Some(code) => title.id(code.code()),
+            None => title,
+        };
+        let mut group = title.elements(self.snippets(fault));
         let Some(hint) = &fault.hint else { return renderer.render(&[group]) };
         let level = Level::HELP.with_name("hint");
         if fault.place.is_none() {

@@ -1,11 +1,12 @@
 //! The only file of the config that touches the disk.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
 use super::syntax::Syntax;
+use super::units;
 
 /// Where a config is looked for when none is named.
 const DEFAULT_PATHS: [&str; 2] = ["/etc/floe/floe.toml", "floe.toml"];
@@ -40,6 +41,31 @@ pub(super) fn read(path: Option<&Path>) -> ReadFiles {
         Err(error) => files.faults.push(cannot("list", &beside, &error)),
     }
     files
+}
+
+/// The bytes of a table, at most `most`. A fault of it has no place: only the config knows where it is named.
+pub(super) fn read_table(path: &Path, most: u64) -> Result<Vec<u8>, Box<Fault>> {
+    let failed = |error: io::Error| {
+        let fault = cannot("open", path, &error);
+        let lost = error.kind() == io::ErrorKind::NotFound;
+        Box::new(
+            fault.maybe_hint(lost.then(|| "a relative path begins at the folder of the config".to_owned())),
+        )
+    };
+    // Asked first: opening a pipe would wait for whoever writes it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        let message = format!("\"{}\" is no file", path.display());
+        return Err(Box::new(Fault::nowhere(message).hint("name a CSV file")));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        let message = format!("\"{}\" is larger than {}", path.display(), units::print_size(most));
+        return Err(Box::new(
+            Fault::nowhere(message).hint("leave out the columns and rows that nobody looks up"),
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Whether systemd hands the token over.

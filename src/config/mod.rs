@@ -17,15 +17,19 @@ mod reading;
 pub mod schema;
 pub mod settings;
 mod syntax;
+mod table;
 #[cfg(test)]
 mod tests;
 mod units;
+mod warning;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use fault::{Fault, Faults, FileIndex, Place, Severity, SourceText};
 pub use settings::Settings;
+pub use warning::WarningCode;
 
 use files::ReadFiles;
 use reader::{KnownKeys, Report};
@@ -61,6 +65,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Faults> {
         environment: &options.environment,
         machine_id: options.machine_id.as_deref(),
         has_credential: credential.is_some_and(|path| files::exists(&path)),
+        open_table: &|path| files::read_table(path, table::MAX_BYTES),
     };
     check(files, &surroundings).0
 }
@@ -74,7 +79,21 @@ pub fn load_from_texts(
     environment: &Environment,
     machine_id: Option<&str>,
 ) -> Result<Loaded, Faults> {
-    check_texts(texts, environment, machine_id).0
+    load_with_tables(texts, &BTreeMap::new(), environment, machine_id)
+}
+
+/// As [`load_from_texts`], with the files of `[lookups]` by their absolute paths. A relative `file` is taken to lie in
+/// the main file's folder, and that in `/`.
+///
+/// # Errors
+/// All that is wrong, warnings included.
+pub fn load_with_tables(
+    texts: &[(PathBuf, String)],
+    tables: &BTreeMap<PathBuf, Vec<u8>>,
+    environment: &Environment,
+    machine_id: Option<&str>,
+) -> Result<Loaded, Faults> {
+    check_texts(texts, tables, environment, machine_id).0
 }
 
 impl Settings {
@@ -93,17 +112,23 @@ struct Surroundings<'a> {
     environment: &'a Environment,
     machine_id: Option<&'a str>,
     has_credential: bool,
+    open_table: reading::OpenTable<'a>,
 }
 
 fn check_texts(
     texts: &[(PathBuf, String)],
+    tables: &BTreeMap<PathBuf, Vec<u8>>,
     environment: &Environment,
     machine_id: Option<&str>,
 ) -> (Result<Loaded, Faults>, KnownKeys) {
     let main_folder = texts.first().and_then(|(path, _)| path.parent());
     let folder = Path::new("/").join(main_folder.unwrap_or(Path::new("")));
     let files = ReadFiles { texts: texts.to_vec(), faults: Vec::new(), folder };
-    check(files, &Surroundings { environment, machine_id, has_credential: false })
+    let open_table = |path: &Path| {
+        let missing = || Box::new(Fault::nowhere(format!("there is no table \"{}\"", path.display())));
+        tables.get(path).cloned().ok_or_else(missing)
+    };
+    check(files, &Surroundings { environment, machine_id, has_credential: false, open_table: &open_table })
 }
 
 /// Also says which keys were asked for, which keeps the schema true.
@@ -131,10 +156,12 @@ fn check(files: ReadFiles, surroundings: &Surroundings<'_>) -> (Result<Loaded, F
     let root = layers::merge(&roots, &overrides, &texts, &mut faults);
 
     let report = Report::default();
+    let lookups = reading::read_lookups(&report, &root, &folder, surroundings.open_table, &mut texts);
     let context = reading::Context {
         report: &report,
         texts: &texts,
         folder: &folder,
+        lookups: &lookups,
         machine_id: surroundings.machine_id,
         has_credential: surroundings.has_credential,
     };

@@ -21,6 +21,11 @@ pub fn schema() -> Value {
             "polar": reference("polar"),
             "delivery": reference("delivery"),
             "limits": reference("limits"),
+            "lookups": {
+                "type": "object",
+                "description": "Tables by name, for {field | lookup(name, column)}.",
+                "additionalProperties": reference("lookup"),
+            },
             "sources": list(&reference("source"), "Which log files to read."),
             "rules": list(&reference("rule"), "Which lines become which events: the first that matches ends a line's way."),
             "tests": list(&reference("test"), "Lines, and what must become of them: `floe test` runs them."),
@@ -49,6 +54,7 @@ fn definitions() -> Value {
         ("polar", polar()),
         ("delivery", delivery()),
         ("limits", limits()),
+        ("lookup", lookup()),
         ("source", source()),
         ("multiline", multiline()),
         ("rule", rule()),
@@ -127,6 +133,17 @@ fn limits() -> Value {
     )
 }
 
+fn lookup() -> Value {
+    table(
+        "A CSV file whose first line names its columns. It is read with the config.",
+        &["file"],
+        &json!({
+            "file": text("The file; a relative path begins at the folder of the config."),
+            "key": text("The column that is compared. Default: the first."),
+        }),
+    )
+}
+
 fn source() -> Value {
     table(
         "Which log files to read, and how they are written.",
@@ -164,6 +181,7 @@ fn multiline() -> Value {
 }
 
 fn rule() -> Value {
+    let allowed: Vec<&str> = super::WarningCode::of_rules().map(super::WarningCode::code).collect();
     table(
         "Which lines become which event.",
         &["id", "event"],
@@ -174,6 +192,7 @@ fn rule() -> Value {
             "unless": described("conditions", "The rule is out if all of these hold."),
             "must": described("conditions", "Else the line is quarantined(invariant)."),
             "also": { "type": "boolean", "description": "true: the line goes on to later rules." },
+            "allow": { "type": "array", "items": { "enum": allowed }, "description": "Warnings of floe check that are known and meant." },
             "explode": text("The path of an array: one event for each element, which is @item."),
             "event": reference("event"),
         }),

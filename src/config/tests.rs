@@ -21,6 +21,7 @@ const EVERY_KIND: &str = r"
     [polar]
     [delivery]
     [limits]
+    [lookups.plans]
     [[sources]]
     [sources.multiline]
     [[rules]]
@@ -33,7 +34,7 @@ const EVERY_KIND: &str = r"
 
 fn known_keys() -> KnownKeys {
     let texts = [(PathBuf::from("floe.toml"), EVERY_KIND.to_owned())];
-    check_texts(&texts, &Environment::new(), None).1
+    check_texts(&texts, &BTreeMap::new(), &Environment::new(), None).1
 }
 
 fn keys_of(definition: &Json) -> BTreeSet<String> {

@@ -117,6 +117,7 @@ fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Eval
         }),
         Pipe::PathOnly => of_text(found, |text| Ok(Some(path_only(&text).to_owned().into()))),
         Pipe::ParseJson(path) => parse_json(found, path),
+        Pipe::Lookup(lookup) => of_text(found, |key| Ok(lookup.find(&key).map(Cow::Borrowed))),
         Pipe::MaskIp => of_text(found, |text| match mask_ip(&text) {
             Some(masked) => Ok(Some(masked.into())),
             None => Err(Bad(format!("is {:?}, not an IP address", shortened(&text)))),

@@ -268,7 +268,7 @@ mod tests {
         ] {
             let witness = Some((Offset(at as u64), guard));
             let order = ReadOrder { witness, ..order(0, LINE, Guard::NOTHING) };
-            let (result, _) = perform_read(&file_with(&content), &order, &mut Buffers::default());
+            let (result, _) = perform_read(&file_with(&content), None, &order, &mut Buffers::default());
             let expected = if is_borne_out { Ok(10) } else { Err(ReadFault::GuardDiffers) };
             assert_eq!(result.map(|chunk| chunk.lines.len()), expected, "{witness:?}");
         }

@@ -1,6 +1,7 @@
 //! What the docs must say, so that an operator who greps for a word finds it.
 
 use floe::agent::{Level, NoticeCode};
+use floe::config::WarningCode;
 use floe::model::{Ignored, Quarantined};
 
 /// A notice without its row, a row that says something else than the code, a row without its notice.
@@ -35,6 +36,20 @@ pub fn reason_faults(document: &str) -> Vec<String> {
         .filter(|code| !document.contains(&format!("`{code}`")))
         .map(|code| format!("docs/reasons.md does not explain `{code}`"))
         .collect()
+}
+
+/// A warning without its row, or a row without its warning.
+pub fn warning_faults(document: &str) -> Vec<String> {
+    let row = |code: &WarningCode| format!("| `{}` | {} | ", code.code(), code.meaning());
+    let missing = WarningCode::ALL
+        .iter()
+        .map(row)
+        .filter(|row| !document.lines().any(|line| line.starts_with(row.as_str())))
+        .map(|row| format!("docs/warnings.md needs the row: {row}<what to do> |"));
+    let unknown = rows(document)
+        .filter(|code| !WarningCode::ALL.iter().any(|known| known.code() == *code))
+        .map(|code| format!("docs/warnings.md: there is no warning `{code}`"));
+    missing.chain(unknown).collect()
 }
 
 /// The commands that `floe --help` lists.
@@ -100,6 +115,19 @@ mod tests {
     fn a_reason_that_is_missing_is_found() {
         let faults = reason_faults("| `no_rule` | … |");
         assert_eq!(faults.len(), Ignored::COUNT + Quarantined::COUNT - 1);
+    }
+
+    #[test]
+    fn a_warning_that_is_missing_differs_or_is_unknown_is_found() {
+        let rows: Vec<String> = WarningCode::ALL
+            .iter()
+            .map(|code| format!("| `{}` | {} | think |", code.code(), code.meaning()))
+            .collect();
+        let all = rows.join("\n");
+        assert_eq!(warning_faults(&all), [""; 0]);
+        assert_eq!(warning_faults("").len(), WarningCode::ALL.len());
+        assert_eq!(warning_faults(&all.replacen("No test", "No text", 1)).len(), 1);
+        assert_eq!(warning_faults(&format!("{all}\n| `made_up` | Nothing. | wait |")).len(), 1);
     }
 
     #[test]

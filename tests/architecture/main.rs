@@ -60,6 +60,11 @@ fn every_reason_is_documented() {
 }
 
 #[test]
+fn every_warning_is_documented_as_the_code_has_it() {
+    report(&documents::warning_faults(&read(&root().join("docs/warnings.md"))));
+}
+
+#[test]
 fn every_command_is_documented() {
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_floe"))
         .arg("--help")

@@ -72,6 +72,39 @@ fn a_bad_config_changes_nothing_and_a_new_rule_is_taken_over() {
 }
 
 #[test]
+fn a_table_is_read_again_with_the_config_and_a_bad_one_changes_nothing() {
+    let world = World::new();
+    let plans = world.path("plans.csv");
+    fs::write(&plans, "n,tier\n0,free\n1,free\n").unwrap();
+    let looked_up = "[lookups.plans]\nfile = \"plans.csv\"\n[[rules]]";
+    let config = world.config().replacen("[[rules]]", looked_up, 1);
+    let tier = "[rules.event]\nmetadata.tier = \"{n | lookup(plans, tier)}\"\n";
+    world.write_config(&config.replacen("[rules.event]\n", tier, 1));
+    let floe = world.start();
+    let are_of = |tier: &str| {
+        let said = format!("\"tier\":\"{tier}\"");
+        world.sandbox.events().iter().filter(|event| event.replace(": ", ":").contains(&said)).count()
+    };
+    world.append(&line(0));
+    world.wait_for_billed(0..1);
+
+    fs::write(&plans, "n,tier\n0,free\n1,free\n1,pro\n").unwrap();
+    floe.signal(Signal::HUP);
+    floe.wait_for_notice("reload_refused");
+    floe.wait_for_words("two rows have the key");
+    world.append(&line(1));
+    world.wait_for_billed(0..2);
+
+    fs::write(&plans, "n,tier\n2,pro\n").unwrap();
+    floe.signal(Signal::HUP);
+    floe.wait_for_notice("reloaded");
+    world.append(&line(2));
+    world.wait_for_billed(0..3);
+    assert_eq!((are_of("free"), are_of("pro")), (2, 1));
+    floe.stop();
+}
+
+#[test]
 fn two_daemons_do_not_share_a_state_folder() {
     let world = World::new();
     let floe = world.start();

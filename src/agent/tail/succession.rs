@@ -73,7 +73,7 @@ impl Tail {
                 && before.was_renamed()
                 && before.first_path == stream.path
         };
-        let Some((_, before)) = self.streams.iter().filter(is_before).next_back() else { return nothing };
+        let Some((_, before)) = self.streams.iter().rfind(is_before) else { return nothing };
         let goes_on =
             before.is_open() && (before.behind() > 0 || before.partial > 0 || before.reading.is_some());
         let is_lost = matches!(before.place, Place::Nowhere { .. });

@@ -2,18 +2,19 @@
 
 use rust_decimal::Decimal;
 
-use super::{LanguageFault, Literal, Path, Root, Step};
+use super::{LanguageFault, Literal, Lookups, Path, Root, Step};
 
 /// Where the parser stands in its text.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     pub text: &'a str,
     pub at: usize,
+    pub lookups: &'a Lookups,
 }
 
 impl<'a> Cursor<'a> {
-    pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+    pub fn new(text: &'a str, lookups: &'a Lookups) -> Self {
+        Self { text, at: 0, lookups }
     }
 
     pub fn rest(&self) -> &'a str {

@@ -4,6 +4,7 @@
 //! it to ([`Resolver`]).
 
 mod cursor;
+mod lookup;
 mod parse;
 mod pipes;
 mod resolve;
@@ -11,7 +12,8 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use parse::{parse_path, parse_template};
+pub use lookup::{Lookup, Lookups};
+pub use parse::{parse_path, parse_template, parse_template_with};
 pub use resolve::Resolver;
 
 use rust_decimal::Decimal;
@@ -131,7 +133,7 @@ pub enum Argument<P = Path> {
     Path(P),
 }
 
-/// A step of an expression. Pipes that need a later issue's parts (`lookup`, `hash`) are not parsed yet.
+/// A step of an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pipe<P = Path> {
     Str,
@@ -166,6 +168,8 @@ pub enum Pipe<P = Path> {
     },
     PathOnly,
     ParseJson(P),
+    /// The cell of a table, found already.
+    Lookup(Lookup),
     MaskIp,
     /// The value must be one of these texts, else bad.
     Enum(Vec<String>),

@@ -4,14 +4,16 @@
 
 use super::cursor::Cursor;
 use super::pipes::{Arguments, read_pipe};
-use super::{Argument, Expression, LanguageFault, Part, Path, Start, Template};
+use super::{Argument, Expression, LanguageFault, Lookups, Part, Path, Start, Template};
+
+static NO_LOOKUPS: Lookups = Lookups::none();
 
 /// Reads a path.
 ///
 /// # Errors
 /// The first fault, with its place in `text`.
 pub fn parse_path(text: &str) -> Result<Path, LanguageFault> {
-    let mut cursor = Cursor::new(text);
+    let mut cursor = Cursor::new(text, &NO_LOOKUPS);
     let path = cursor.path()?;
     if cursor.rest().is_empty() {
         return Ok(path);
@@ -28,7 +30,15 @@ pub fn parse_path(text: &str) -> Result<Path, LanguageFault> {
 /// # Errors
 /// The first fault, with its place in `text`.
 pub fn parse_template(text: &str) -> Result<Template, LanguageFault> {
-    let mut cursor = Cursor::new(text);
+    parse_template_with(text, &NO_LOOKUPS)
+}
+
+/// As [`parse_template`]; `lookup` knows these tables.
+///
+/// # Errors
+/// The first fault, with its place in `text`.
+pub fn parse_template_with(text: &str, lookups: &Lookups) -> Result<Template, LanguageFault> {
+    let mut cursor = Cursor::new(text, lookups);
     let mut parts = Vec::new();
     let mut literal = String::new();
     while let Some(next) = cursor.next() {
@@ -143,7 +153,7 @@ fn pipe(cursor: &mut Cursor<'_>) -> Result<super::Pipe, LanguageFault> {
         cursor.at = name_end;
         Arguments { given: Vec::new(), name, span: begin..name_end }
     };
-    read_pipe(&given)
+    read_pipe(&given, cursor.lookups)
 }
 
 /// `(a, 'b', 5)`; the cursor is at the opening parenthesis.

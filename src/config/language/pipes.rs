@@ -7,7 +7,8 @@ use jiff::tz::{Offset, TimeZone};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::{Argument, DurationUnit, LanguageFault, Literal, Pipe, Root};
+use super::{Argument, DurationUnit, LanguageFault, Literal, Lookup, Lookups, Pipe, Root, Step};
+use crate::config::fault::{did_you_mean, nearest};
 
 /// A call: its name, its arguments, and where they stand.
 pub(super) struct Arguments<'a> {
@@ -42,6 +43,7 @@ const PIPES: &[(&str, &str)] = &[
     ("split", "split('/', 1)"),
     ("path_only", "path_only"),
     ("parse_json", "parse_json(usage.total)"),
+    ("lookup", "lookup(plans, tier)"),
     ("mask_ip", "mask_ip"),
     ("enum", "enum('a', 'b')"),
 ];
@@ -49,7 +51,7 @@ const PIPES: &[(&str, &str)] = &[
 /// Decimal places that `round` can keep.
 const MAX_PLACES: u32 = 28;
 
-pub(super) fn read_pipe(call: &Arguments<'_>) -> Result<Pipe, LanguageFault> {
+pub(super) fn read_pipe(call: &Arguments<'_>, lookups: &Lookups) -> Result<Pipe, LanguageFault> {
     let simple = match call.name {
         "str" => Pipe::Str,
         "int" => Pipe::Int,
@@ -65,6 +67,7 @@ pub(super) fn read_pipe(call: &Arguments<'_>) -> Result<Pipe, LanguageFault> {
         "epoch_ns" => Pipe::EpochNs,
         "path_only" => Pipe::PathOnly,
         "mask_ip" => Pipe::MaskIp,
+        "lookup" => return lookup(call, lookups),
         _ => return read_pipe_with_arguments(call),
     };
     call.count(0..=0)?;
@@ -121,7 +124,7 @@ fn read_pipe_with_arguments(call: &Arguments<'_>) -> Result<Pipe, LanguageFault>
             }
             (0..call.given.len()).map(|at| call.text(at)).collect::<Result<_, _>>().map(Pipe::Enum)
         }
-        "lookup" | "hash" => Err(LanguageFault {
+        "hash" => Err(LanguageFault {
             span: call.span.clone(),
             message: format!("`{}` is not in this release yet", call.name),
             hint: None,
@@ -208,6 +211,18 @@ impl Arguments<'_> {
         .ok_or_else(|| self.fault_at(at, format!("a whole number from 0 to {most} is expected here")))
     }
 
+    /// A name: a word, which reads as a path, or a text in quotes of either kind.
+    fn word(&self, at: usize) -> Option<&str> {
+        match &self.given[at].0 {
+            Argument::Literal(Literal::Text(text)) => Some(text),
+            Argument::Path(path) => match path.steps.as_slice() {
+                [Step::Key(key)] if path.root == Root::Line => Some(key),
+                _ => None,
+            },
+            Argument::Literal(_) => None,
+        }
+    }
+
     fn text(&self, at: usize) -> Result<String, LanguageFault> {
         match &self.given[at].0 {
             Argument::Literal(Literal::Text(text)) => Ok(text.clone()),
@@ -226,15 +241,7 @@ fn number_of(literal: &Literal) -> Option<Decimal> {
 
 /// The unit is a word (`ms`), which reads as a path, or a text (`'ms'`).
 fn duration_unit(call: &Arguments<'_>) -> Result<DurationUnit, LanguageFault> {
-    let word = match &call.given[0].0 {
-        Argument::Literal(Literal::Text(text)) => text.clone(),
-        Argument::Path(path) => match path.steps.as_slice() {
-            [super::Step::Key(key)] if path.root == Root::Line => key.clone(),
-            _ => String::new(),
-        },
-        Argument::Literal(_) => String::new(),
-    };
-    Ok(match word.as_str() {
+    Ok(match call.word(0).unwrap_or_default() {
         "ns" => DurationUnit::Nanoseconds,
         "us" => DurationUnit::Microseconds,
         "ms" => DurationUnit::Milliseconds,
@@ -243,6 +250,27 @@ fn duration_unit(call: &Arguments<'_>) -> Result<DurationUnit, LanguageFault> {
         "h" => DurationUnit::Hours,
         _ => return Err(call.fault_at(0, "the unit is one of ns, us, ms, s, min, h")),
     })
+}
+
+fn lookup(call: &Arguments<'_>, lookups: &Lookups) -> Result<Pipe, LanguageFault> {
+    call.count(2..=2)?;
+    let expected = |at, what| call.fault_at(at, format!("the name of a {what} is expected here"));
+    let name = call.word(0).ok_or_else(|| expected(0, "table"))?;
+    let column = call.word(1).ok_or_else(|| expected(1, "column"))?;
+    let Some(table) = lookups.get(name) else {
+        let hint = match nearest(name, lookups.names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add it to the config: [lookups.{name}] with file = \"{name}.csv\""),
+        };
+        return Err(call.fault_at(0, format!("there is no lookup table `{name}`")).with_hint(hint));
+    };
+    let Some(table) = table else { return Ok(Pipe::Lookup(Lookup::new(name.to_owned(), None, 0))) };
+    let Some(place) = table.column(column) else {
+        let known: Vec<&str> = table.columns().iter().map(String::as_str).collect();
+        let hint = did_you_mean(column, &known, "its header has");
+        return Err(call.fault_at(1, format!("the table `{name}` has no column `{column}`")).with_hint(hint));
+    };
+    Ok(Pipe::Lookup(Lookup::new(name.to_owned(), Some(table.clone()), place)))
 }
 
 fn timestamp(call: &Arguments<'_>) -> Result<Pipe, LanguageFault> {

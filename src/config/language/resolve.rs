@@ -115,6 +115,7 @@ impl Pipe {
             Self::Split { separator, index } => Pipe::Split { separator: separator.clone(), index: *index },
             Self::PathOnly => Pipe::PathOnly,
             Self::ParseJson(path) => Pipe::ParseJson(by.inner_path(path)),
+            Self::Lookup(lookup) => Pipe::Lookup(lookup.clone()),
             Self::MaskIp => Pipe::MaskIp,
             Self::Enum(allowed) => Pipe::Enum(allowed.clone()),
         }

@@ -114,7 +114,10 @@ fn a_fault_of_a_template_names_its_place_and_its_cure() {
     check("{a | sum(b)}", "sum(b)", "start of an expression", "{sum(a, b)}");
     check("{sum(a, 3)}", "3", "paths only", "add(1)");
     check("{int(a)}", "int", "does not start", "{path | int(…)}");
-    check("{a | lookup('t', 'c')}", "lookup('t', 'c')", "not in this release yet", "");
+    check("{a | lookup(plans, tier)}", "plans", "no lookup table `plans`", "[lookups.plans]");
+    check("{a | lookup(plans)}", "lookup(plans)", "takes 2 arguments", "lookup(plans, tier)");
+    check("{a | lookup(a.b, tier)}", "a.b", "the name of a table", "lookup(plans, tier)");
+    check("{a | hash('k')}", "hash('k')", "not in this release yet", "");
     check("{12x}", "12x", "not a number", "\"12x\"");
     check("{a | default('x}", "'x}", "never closed", "write '");
 }

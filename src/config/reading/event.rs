@@ -9,7 +9,6 @@ use crate::config::language::{Cost, Customer, EventTemplate, Literal, Llm, Value
 use crate::config::node::{self, Entry, Node};
 use crate::config::reader::{Report, TableReader};
 use crate::polar::limits;
-use crate::polar::system_events::is_system_event_name;
 
 /// Reads an event. The place is that of `external_id`, for the check of natural ids.
 pub(super) fn read(
@@ -287,16 +286,7 @@ struct Texts<'a> {
 
 impl Texts<'_> {
     fn name(&self, node: &Node) -> Option<Value> {
-        let value = self.text(node).and_then(|value| self.limited(node, limits::NAME_MAX_CHARS, value))?;
-        if let Value::Literal(Literal::Text(name)) = &value
-            && is_system_event_name(name)
-        {
-            self.report.push(
-                Fault::warning(&node.place, format!("Polar itself makes events named \"{name}\""))
-                    .hint("choose another name, or meters and reports mix both"),
-            );
-        }
-        Some(value)
+        self.text(node).and_then(|value| self.limited(node, limits::NAME_MAX_CHARS, value))
     }
 
     /// An id, as text; `42` is `"42"`.

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use super::scope::Scope;
 use crate::config::fault::Fault;
 use crate::config::language::{
-    LanguageFault, Literal, Part, Path, Template, Value, parse_path, parse_template,
+    LanguageFault, Literal, Part, Path, Template, Value, parse_path, parse_template_with,
 };
 use crate::config::node::{self, Node, Text};
 use crate::config::reader::Report;
@@ -48,7 +48,7 @@ pub(super) fn value(report: &Report, node: &Node, scope: &Scope<'_>) -> Option<V
 }
 
 pub(super) fn template(report: &Report, node: &Node, text: &Text, scope: &Scope<'_>) -> Option<Template> {
-    match parse_template(&text.value) {
+    match parse_template_with(&text.value, scope.lookups) {
         Ok(template) => {
             scope.check_template(report, node, &template);
             Some(template)

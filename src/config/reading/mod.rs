@@ -4,6 +4,7 @@ mod condition;
 mod event;
 mod lines;
 mod literal;
+mod lookups;
 mod natural_id;
 mod polar;
 mod rules;
@@ -16,6 +17,7 @@ mod warnings;
 use std::path::{Path, PathBuf};
 
 use super::fault::{self, Fault, Place, SourceText};
+use super::language::Lookups;
 use super::node::Node;
 use super::reader::{Report, TableReader};
 use super::settings::Settings;
@@ -23,6 +25,7 @@ use super::settings::Settings;
 #[cfg(test)]
 pub(super) use condition::OPERATORS;
 pub(super) use lines::FORMATS;
+pub(super) use lookups::{OpenTable, read_all as read_lookups};
 pub(super) use polar::credential_path;
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/floe";
@@ -36,6 +39,8 @@ pub(super) struct Context<'a> {
     pub texts: &'a [SourceText],
     /// Relative paths begin here: the main file's folder.
     pub folder: &'a Path,
+    /// What `lookup` looks into.
+    pub lookups: &'a Lookups,
     pub machine_id: Option<&'a str>,
     /// The service manager hands over a credential "polar-token".
     pub has_credential: bool,
@@ -68,6 +73,8 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
     let limits_node = table.optional("limits");
     let limits = tuning::limits(report, limits_node);
 
+    // Read before: its tables are texts with places, like the config.
+    table.optional("lookups");
     let hint = "say which files to read: [[sources]] with id, include and format";
     let source_nodes = table.required("sources", hint).map_or(&[][..], |node| report.list(node));
     let sources = sources::read_all(context, source_nodes);
@@ -89,7 +96,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
         limits,
         sources: sources.into_iter().map(|source| source.settings).collect::<Option<_>>()?,
         rules: rules.into_iter().map(|rule| rule.settings).collect::<Option<_>>()?,
-        tests: tests.into_iter().collect::<Option<_>>()?,
+        tests: tests.into_iter().map(|test| test.settings).collect::<Option<_>>()?,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::config::language::{Part, Root, Template, Value};
 use crate::config::reader::Report;
 use crate::config::settings::RuleSettings;
 
-pub(super) fn check(report: &Report, rules: &[ReadRule]) {
+pub(super) fn check(report: &Report, rules: &[ReadRule<'_>]) {
     for (at, rule) in rules.iter().enumerate() {
         let Some((settings, template)) = natural_id(rule) else { continue };
         let place = rule.external_id_place.as_ref().unwrap_or(&rule.place);
@@ -32,7 +32,7 @@ pub(super) fn check(report: &Report, rules: &[ReadRule]) {
     }
 }
 
-fn natural_id(rule: &ReadRule) -> Option<(&RuleSettings, &Template)> {
+fn natural_id<'a>(rule: &'a ReadRule<'_>) -> Option<(&'a RuleSettings, &'a Template)> {
     let settings = rule.settings.as_ref()?;
     match settings.event.external_id.as_ref()? {
         Value::Template(template) => Some((settings, template)),

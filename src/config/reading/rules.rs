@@ -11,26 +11,35 @@ use crate::config::language::{Condition, Path, Root};
 use crate::config::node::{Node, Value};
 use crate::config::reader::Report;
 use crate::config::settings::RuleSettings;
+use crate::config::warning::WarningCode;
 
 /// A rule as far as it could be read, so that tests can name it whatever else is wrong.
-pub(super) struct ReadRule {
+pub(super) struct ReadRule<'a> {
+    /// As it stands in the config, for the places of its parts.
+    pub node: &'a Node,
     pub id: (String, Place),
     pub place: Place,
     /// Where the event begins.
     pub event_place: Place,
     pub external_id_place: Option<Place>,
+    /// The warnings that it silences, with their places.
+    pub allow: Vec<(WarningCode, Place)>,
     /// Known even where the rule itself is wrong.
     pub sources: Vec<u16>,
     pub settings: Option<RuleSettings>,
 }
 
-pub(super) fn read_all(context: &Context<'_>, nodes: &[Node], sources: &[ReadSource]) -> Vec<ReadRule> {
+pub(super) fn read_all<'a>(
+    context: &Context<'_>,
+    nodes: &'a [Node],
+    sources: &[ReadSource],
+) -> Vec<ReadRule<'a>> {
     let rules: Vec<_> = nodes.iter().filter_map(|node| read(context, node, sources)).collect();
     unique_ids(context.report, "rule", rules.iter().map(|rule| &rule.id));
     rules
 }
 
-fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Option<ReadRule> {
+fn read<'a>(context: &Context<'_>, node: &'a Node, all_sources: &[ReadSource]) -> Option<ReadRule<'a>> {
     let report = context.report;
     let table = report.open("rule", node)?;
     let id_node = table.required("id", "give the rule a name: accounts and tests use it");
@@ -44,9 +53,10 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
     let explode_node = table.optional("explode");
     let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
     let fields = fields_of(&sources, all_sources);
-    let fields = fields.as_ref();
-    let scope = Scope { captures: &captures, explodes: explode_node.is_some(), is_wrapped, fields };
-    let line_scope = Scope { captures: &captures, explodes: false, is_wrapped, fields };
+    let explodes = explode_node.is_some();
+    let lookups = context.lookups;
+    let scope = Scope { captures: &captures, explodes, is_wrapped, fields: fields.as_ref(), lookups };
+    let line_scope = Scope { explodes: false, ..scope };
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);
     let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);
@@ -60,6 +70,7 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
     let also = table.or("also", false, |node| report.truth(node));
     let event_node = table.required("event", "say what to send: [rules.event] with a name and a customer");
     let event = event_node.and_then(|node| event::read(report, node, &scope));
+    let allow = table.optional("allow").map_or_else(Vec::new, |node| allowed(report, node));
     let place = table.place().clone();
     table.finish();
 
@@ -77,7 +88,13 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
         event,
         place: context.position(&place),
     });
-    Some(ReadRule { id, place, event_place, external_id_place, sources, settings })
+    Some(ReadRule { node, id, place, event_place, external_id_place, allow, sources, settings })
+}
+
+fn allowed(report: &Report, node: &Node) -> Vec<(WarningCode, Place)> {
+    let codes: Vec<_> = WarningCode::of_rules().map(|code| (code.code(), code)).collect();
+    let read = |node: &Node| Some((report.choice(node, &codes)?, node.place.clone()));
+    report.texts(node).into_iter().filter_map(read).collect()
 }
 
 /// The fields that these sources have; `None` where one may have any, or is not known for its faults.

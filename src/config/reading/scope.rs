@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use crate::config::fault::{self, Fault};
 use crate::config::fields;
-use crate::config::language::{Argument, Part, Path, Pipe, Root, Start, Template};
+use crate::config::language::{Argument, Lookups, Part, Path, Pipe, Root, Start, Template};
 use crate::config::node::Node;
 use crate::config::reader::Report;
 
+#[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     /// What the sources of the rule capture, all together.
     pub captures: &'a BTreeSet<String>,
@@ -17,6 +18,7 @@ pub(super) struct Scope<'a> {
     pub is_wrapped: bool,
     /// The fields that the sources of the rule have, all together; `None` where not all are known.
     pub fields: Option<&'a BTreeSet<&'a str>>,
+    pub lookups: &'a Lookups,
 }
 
 impl Scope<'_> {

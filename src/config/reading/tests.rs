@@ -5,7 +5,7 @@ use serde_json::{Map, Number};
 use super::Context;
 use super::rules::{self, ReadRule};
 use super::sources::ReadSource;
-use crate::config::fault::{self, Fault};
+use crate::config::fault::{self, Fault, Place};
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Report, TableReader};
 use crate::config::settings::{Expectation, ExpectedEvent, TestSettings};
@@ -24,20 +24,31 @@ const EVENT_KEYS: &[&str] = &[
     "metadata",
 ];
 
+/// A test as far as it could be read.
+pub(super) struct ReadTest {
+    pub line_place: Place,
+    pub settings: Option<TestSettings>,
+}
+
 pub(super) fn read_all(
     context: &Context<'_>,
     nodes: &[Node],
     sources: &[ReadSource],
-    rules: &[ReadRule],
-) -> Vec<Option<TestSettings>> {
-    nodes.iter().map(|node| read(context, node, sources, rules)).collect()
+    rules: &[ReadRule<'_>],
+) -> Vec<ReadTest> {
+    let read = |node: &Node| {
+        let line = node.table().and_then(|table| table.get("line"));
+        let line_place = line.map_or(&node.place, |entry| &entry.node.place).clone();
+        ReadTest { line_place, settings: read(context, node, sources, rules) }
+    };
+    nodes.iter().map(read).collect()
 }
 
 fn read(
     context: &Context<'_>,
     node: &Node,
     sources: &[ReadSource],
-    rules: &[ReadRule],
+    rules: &[ReadRule<'_>],
 ) -> Option<TestSettings> {
     let report = context.report;
     let table = report.open("test", node)?;
@@ -65,7 +76,7 @@ fn one_line(report: &Report, node: &Node) -> Option<String> {
     Some(line.to_owned())
 }
 
-fn expectation(report: &Report, node: &Node, rules: &[ReadRule]) -> Option<Expectation> {
+fn expectation(report: &Report, node: &Node, rules: &[ReadRule<'_>]) -> Option<Expectation> {
     let table = report.open("expectation", node)?;
     let rule = table.optional("rule");
     let event = table.optional("event");
@@ -104,7 +115,7 @@ fn expectation(report: &Report, node: &Node, rules: &[ReadRule]) -> Option<Expec
     Some(Expectation::Events(vec![ExpectedEvent { rule, event }]))
 }
 
-fn expected_event(report: &Report, node: &Node, rules: &[ReadRule]) -> Option<ExpectedEvent> {
+fn expected_event(report: &Report, node: &Node, rules: &[ReadRule<'_>]) -> Option<ExpectedEvent> {
     let table: TableReader<'_> = report.open("expected_event", node)?;
     let rule = table.optional("rule").map(|node| rule_id(report, node, rules));
     let event = table.required("event", "say what must be sent: event = { name = \"…\", … }");
@@ -113,7 +124,7 @@ fn expected_event(report: &Report, node: &Node, rules: &[ReadRule]) -> Option<Ex
     Some(ExpectedEvent { rule: rule.map_or(Some(None), |id| id.map(Some))?, event: event? })
 }
 
-fn rule_id(report: &Report, node: &Node, rules: &[ReadRule]) -> Option<String> {
+fn rule_id(report: &Report, node: &Node, rules: &[ReadRule<'_>]) -> Option<String> {
     let text = report.text(node)?;
     if rules.iter().any(|rule| rule.id.0 == text.value) {
         return Some(text.value.clone());

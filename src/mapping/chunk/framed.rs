@@ -7,12 +7,16 @@ use super::{End, Mapper, is_closed_object};
 use crate::mapping::event::Refusal;
 use crate::mapping::formats::delimited::Header;
 use crate::mapping::framing::{Assembler, HeaderRule, Record, RecordEnd, Taken};
-use crate::mapping::identity::{is_blank, record_of};
+use crate::mapping::identity::{BYTE_ORDER_MARK, is_blank, record_of};
 use crate::mapping::letter::Subject;
 use crate::mapping::line::Line;
 use crate::mapping::scope::Container;
 use crate::model::chunk::Carry;
 use crate::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, Tally};
+
+fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+}
 
 /// What a chunk held at a place where no record was open.
 struct Cut {
@@ -76,9 +80,11 @@ impl<'a> Mapper<'a> {
         self.body_full = false;
         let rules = self.rules;
         let mut assembler = Assembler::new(&rules.framing, self.window.carry);
-        let mut header = self.window.carry.header.map_or_else(Header::default, |_| {
-            rules.reader.parse_header(&String::from_utf8_lossy(record_of(self.window.header)))
-        });
+        let named = self.window.header.split_inclusive(|byte| *byte == b'\n').map(record_of);
+        let mut header = match named.map(without_mark).find(|line| self.names_columns(line)) {
+            Some(line) => rules.reader.parse_header(&String::from_utf8_lossy(line)),
+            None => Header::default(),
+        };
         let mut cut = Cut::of(self, assembler.carry);
         let mut at = self.at;
         while at < end {
@@ -157,8 +163,16 @@ impl<'a> Mapper<'a> {
     fn header_line(&self, bare: &[u8], known: Option<Offset>) -> Option<bool> {
         match self.rules.framing.header {
             HeaderRule::FirstLine if known.is_none() && !is_blank(bare) => Some(true),
-            HeaderRule::Directive if bare.starts_with(b"#") => Some(bare.starts_with(b"#Fields:")),
+            HeaderRule::Directive if bare.starts_with(b"#") => Some(self.names_columns(bare)),
             _ => None,
+        }
+    }
+
+    fn names_columns(&self, line: &[u8]) -> bool {
+        match self.rules.framing.header {
+            HeaderRule::None => false,
+            HeaderRule::FirstLine => !is_blank(line),
+            HeaderRule::Directive => line.starts_with(b"#Fields:"),
         }
     }
 

@@ -51,7 +51,7 @@ pub struct ReadWindow<'a> {
     pub end: End<'a>,
     /// What the lines before mean for these.
     pub carry: Carry,
-    /// The line at [`Carry::header`], where there is one.
+    /// What stands from [`Carry::header`] on, where there is one: the line there, or a later one, names the columns.
     pub header: &'a [u8],
 }
 

@@ -1,0 +1,69 @@
+//! What `floe check` warns of: a closed list, documented for operators in `docs/warnings.md`.
+
+/// What is allowed and yet probably not meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WarningCode {
+    Shadowed,
+    Untested,
+    NoTimestamp,
+    TextNumber,
+    Personal,
+    ClientControlled,
+    SystemName,
+    UnreadSource,
+    UnusedAllow,
+}
+
+impl WarningCode {
+    pub const ALL: &'static [Self] = &[
+        Self::Shadowed,
+        Self::Untested,
+        Self::NoTimestamp,
+        Self::TextNumber,
+        Self::Personal,
+        Self::ClientControlled,
+        Self::SystemName,
+        Self::UnreadSource,
+        Self::UnusedAllow,
+    ];
+
+    /// Those that are said of a rule, and so may stand in its `allow`.
+    pub fn of_rules() -> impl Iterator<Item = Self> {
+        let of_others = [Self::UnreadSource, Self::UnusedAllow];
+        Self::ALL.iter().copied().filter(move |code| !of_others.contains(code))
+    }
+
+    /// The word that `allow` takes.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Shadowed => "shadowed",
+            Self::Untested => "untested",
+            Self::NoTimestamp => "no_timestamp",
+            Self::TextNumber => "text_number",
+            Self::Personal => "personal",
+            Self::ClientControlled => "client_controlled",
+            Self::SystemName => "system_name",
+            Self::UnreadSource => "unread_source",
+            Self::UnusedAllow => "unused_allow",
+        }
+    }
+
+    /// One sentence for an operator.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Shadowed => "An earlier rule takes every line that this one wants.",
+            Self::Untested => "No test shows what the rule bills.",
+            Self::NoTimestamp => "The events have no timestamp: they count from when they arrive at Polar.",
+            Self::TextNumber => "A quantity is sent as text: a meter that sums it counts 0.",
+            Self::Personal => "A value looks as if it told something of a person.",
+            Self::ClientControlled => {
+                "A client chooses the value that decides who pays, or what counts once."
+            }
+            Self::SystemName => "Polar itself makes events with this name.",
+            Self::UnreadSource => "No rule reads the source.",
+            Self::UnusedAllow => "A rule allows a warning that it does not cause.",
+        }
+    }
+}
