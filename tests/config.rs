@@ -209,6 +209,20 @@ fn mistakes_in_sources_are_told() {
     );
     check(
         "format = \"json\"",
+        "format = \"nginx-combined\"\nprefix = '(?<event>a)'",
+        &[
+            "floe.toml:15:26: fault: no source of this rule has a field \"org\"",
+            "floe.toml:16:15: fault: no source of this rule has a field \"ts\"",
+        ],
+    );
+    // Where quotes leave it alone, a tab is two signs.
+    check(
+        "format = \"json\"",
+        "format = \"delimited\"\ncolumns = [\"event\", \"org\"]\ndelimiter = '\\t'",
+        &["floe.toml:16:15: fault: no source of this rule has a field \"ts\""],
+    );
+    check(
+        "format = \"json\"",
         "format = \"json\"\nmultiline = { max_lines = 0 }",
         &["floe.toml:6:13: fault: the key \"start\" is missing", "floe.toml:6:27: fault: 0 is out of range"],
     );

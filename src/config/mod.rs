@@ -6,6 +6,7 @@
 
 mod environment;
 mod fault;
+pub(crate) mod fields;
 mod files;
 mod globs;
 pub mod language;

@@ -137,11 +137,13 @@ impl FormatKeys<'_> {
 fn delimiter(report: &Report, node: &Node) -> Option<u8> {
     let text = report.text(node)?.value.as_str();
     match text.as_bytes() {
+        // Where quotes leave it alone, `\t` is two signs.
+        b"\\t" => Some(b'\t'),
         [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"\"\r\n#-".contains(byte) => {
             Some(*byte)
         }
         _ => {
-            let hint = "write one sign, such as \",\", \";\", \"|\" or \"\\t\"";
+            let hint = "write one sign that is no letter, digit, quote, # or -, such as \",\", \";\", \"|\" or \"\\t\"";
             report.push(Fault::at(&node.place, format!("{text:?} cannot be a delimiter")).hint(hint));
             None
         }

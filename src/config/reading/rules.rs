@@ -6,6 +6,7 @@ use super::scope::Scope;
 use super::sources::ReadSource;
 use super::{Context, condition, event, id, literal, unique_ids};
 use crate::config::fault::{self, Fault, Place};
+use crate::config::fields;
 use crate::config::language::{Condition, Path, Root};
 use crate::config::node::{Node, Value};
 use crate::config::reader::Report;
@@ -51,8 +52,10 @@ fn read<'a>(context: &Context<'_>, node: &'a Node, all_sources: &[ReadSource]) -
         sources.iter().flat_map(|source| all_sources[usize::from(*source)].captures.clone()).collect();
     let explode_node = table.optional("explode");
     let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
+    let fields = fields_of(&sources, all_sources);
     let explodes = explode_node.is_some();
-    let scope = Scope { captures: &captures, explodes, is_wrapped, lookups: context.lookups };
+    let lookups = context.lookups;
+    let scope = Scope { captures: &captures, explodes, is_wrapped, fields: fields.as_ref(), lookups };
     let line_scope = Scope { explodes: false, ..scope };
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);
@@ -92,6 +95,15 @@ fn allowed(report: &Report, node: &Node) -> Vec<(WarningCode, Place)> {
     let codes: Vec<_> = WarningCode::of_rules().map(|code| (code.code(), code)).collect();
     let read = |node: &Node| Some((report.choice(node, &codes)?, node.place.clone()));
     report.texts(node).into_iter().filter_map(read).collect()
+}
+
+/// The fields that these sources have; `None` where one may have any, or is not known for its faults.
+fn fields_of<'s>(sources: &[u16], all: &'s [ReadSource]) -> Option<BTreeSet<&'s str>> {
+    let mut names = BTreeSet::new();
+    for source in sources {
+        names.extend(fields::names(all[usize::from(*source)].settings.as_ref()?)?);
+    }
+    (!sources.is_empty()).then_some(names)
 }
 
 fn named_sources(report: &Report, node: &Node, all: &[ReadSource]) -> Vec<u16> {

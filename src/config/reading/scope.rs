@@ -1,8 +1,10 @@
-//! Which variables a rule may use: `@path.…` only where a source captures it, `@item` only where the rule explodes.
+//! Which variables a rule may use: `@path.…` only where a source captures it, `@item` only where the rule explodes, a
+//! field only where a format has it.
 
 use std::collections::BTreeSet;
 
 use crate::config::fault::{self, Fault};
+use crate::config::fields;
 use crate::config::language::{Argument, Lookups, Part, Path, Pipe, Root, Start, Template};
 use crate::config::node::Node;
 use crate::config::reader::Report;
@@ -14,6 +16,8 @@ pub(super) struct Scope<'a> {
     pub explodes: bool,
     /// A source of the rule unwraps its lines.
     pub is_wrapped: bool,
+    /// The fields that the sources of the rule have, all together; `None` where not all are known.
+    pub fields: Option<&'a BTreeSet<&'a str>>,
     pub lookups: &'a Lookups,
 }
 
@@ -44,8 +48,20 @@ impl Scope<'_> {
                 let hint = "say in the source which runtime wrote them: container = \"cri\" or \"docker\"";
                 Self::fault(report, node, "@container", message, hint.into());
             }
+            Root::Line => self.check_field(report, node, path),
             _ => {}
         }
+    }
+
+    fn check_field(&self, report: &Report, node: &Node, path: &Path) {
+        let Some(known) = self.fields.filter(|known| !fields::has(known.iter().copied(), path)) else {
+            return;
+        };
+        let name = fields::name_of(&path.steps);
+        let known: Vec<&str> = known.iter().copied().collect();
+        let hint = fault::did_you_mean(&name, &known, "there are:");
+        let message = format!("no source of this rule has a field \"{name}\"");
+        Self::fault(report, node, &path.to_string(), message, hint);
     }
 
     /// Underlines the variable itself where it stands in the text as written.
