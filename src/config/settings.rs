@@ -249,7 +249,12 @@ pub struct RuleSettings {
 pub struct TestSettings {
     /// Place in [`Settings::sources`].
     pub source: u16,
+    /// More than one line of the file only where the source takes lines together.
     pub line: String,
+    /// The file that it stands in, one of the source's.
+    pub path: Option<String>,
+    /// Of that path; none where there is none.
+    pub captures: Captures,
     pub expect: Expectation,
     /// Where the test stands, for messages: `floe.toml:40:1`.
     pub place: String,
