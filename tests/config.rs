@@ -459,6 +459,19 @@ fn mistakes_in_tests_are_told() {
             lines.iter().filter_map(|line| line.splitn(4, ':').nth(3)).map(str::trim).collect();
         assert_eq!(messages, *expected, "{replaced}");
     }
+    check(
+        "expect =",
+        "path = \"logs/app.log\"\nexpect =",
+        &["floe.toml:19:8: fault: \"/logs/app.log\" is no file of the source \"app\""],
+    );
+    check("expect =", "path = \"/var/log/app/a.log\"\nexpect =", &[]);
+    let line = "line = '{\"event\":\"usage\",\"org\":\"acme\",\"ts\":\"2026-11-20T10:15:32Z\"}'";
+    let two = "line = '''\na\nb\n'''";
+    check(line, two, &["floe.toml:18:8: fault: a test has one line, this has more"]);
+    for lines in ["multiline = { start = '^a' }", "container = \"cri\""] {
+        let text = GOOD.replacen(line, two, 1).replacen("format =", &format!("{lines}\nformat ="), 1);
+        assert_eq!(said("floe.toml", &text), Vec::<String>::new(), "{lines}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use floe::config::settings::{Captures, Expectation, ExpectedEvent, TestSettings};
+use floe::config::settings::{Expectation, ExpectedEvent, TestSettings};
 use floe::config::{Environment, Settings, load_from_texts};
 use floe::mapping::{MapContext, ReadWindow, Rules, Scratch, map};
 use floe::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, SourceIndex};
@@ -42,7 +42,7 @@ fn map_line(rules: &Rules, test: &TestSettings) -> MappedChunk {
         source: SourceIndex(test.source),
         stream_key: &[0; 32],
         path: "/var/log/test.log",
-        captures: &Captures::new(),
+        captures: &test.captures,
         expected: None,
         long_line: None,
         polar_now: "2026-12-01T00:00:00Z".parse().expect("a timestamp"),

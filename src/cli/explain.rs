@@ -20,7 +20,7 @@ const USAGE: u8 = 64;
 const NO_INPUT: u8 = 66;
 
 /// Characters of a line that are shown.
-const SHOWN_CHARS: usize = 240;
+pub(super) const SHOWN_CHARS: usize = 240;
 
 /// Says for each line which fields were read, which rule matched and why the others did not, and shows the events.
 #[derive(Debug, clap::Args)]

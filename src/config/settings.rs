@@ -142,6 +142,14 @@ pub enum Format {
     SyslogRfc3164,
 }
 
+impl Format {
+    /// Whether lines of the file say what its columns are.
+    #[must_use]
+    pub fn has_header(&self) -> bool {
+        matches!(self, Self::Delimited(delimited) if !matches!(delimited.columns, Columns::Named(_)))
+    }
+}
+
 /// Columns between delimiters: CSV, TSV and their kin.
 #[derive(Debug, Clone)]
 pub struct Delimited {
@@ -262,7 +270,12 @@ pub struct RuleSettings {
 pub struct TestSettings {
     /// Place in [`Settings::sources`].
     pub source: u16,
+    /// More than one line of the file only where the source takes lines together.
     pub line: String,
+    /// The file that it stands in, one of the source's.
+    pub path: Option<String>,
+    /// Of that path; none where there is none.
+    pub captures: Captures,
     pub expect: Expectation,
     /// Where the test stands, for messages: `floe.toml:40:1`.
     pub place: String,

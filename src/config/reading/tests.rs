@@ -8,7 +8,9 @@ use super::sources::ReadSource;
 use crate::config::fault::{self, Fault, Place};
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{Expectation, ExpectedEvent, TestSettings};
+use crate::config::settings::{
+    Captures, Container, Expectation, ExpectedEvent, SourceSettings, TestSettings,
+};
 use crate::model::{Ignored, Quarantined};
 
 const EVENT_KEYS: &[&str] = &[
@@ -55,25 +57,50 @@ fn read(
     let source = table.required("source", "say whose line it is: source = \"app\"");
     let source = source.and_then(|node| rules::source(report, node, sources));
     let line = table.required("line", "give a line of the log, in single quotes: line = '{\"event\":…}'");
-    let line = line.and_then(|node| one_line(report, node));
+    let settings = source.and_then(|at| sources.get(usize::from(at))?.settings.as_ref());
+    let line = line.and_then(|node| text_of(report, node, settings));
+    let file = table.optional("path").map(|node| file(context, node, settings));
     let hint =
         "say what must come out: expect = { rule = \"…\", event = { … } } or { ignored = \"no_rule\" }";
     let expect = table.required("expect", hint);
     let expect = expect.and_then(|node| expectation(report, node, rules));
     let place = context.position(table.place());
     table.finish();
-    Some(TestSettings { source: source?, line: line?, expect: expect?, place })
+    let (path, captures) = match file {
+        Some(file) => file.map(|(path, captures)| (Some(path), captures))?,
+        None => (None, Captures::new()),
+    };
+    Some(TestSettings { source: source?, line: line?, path, captures, expect: expect?, place })
 }
 
-fn one_line(report: &Report, node: &Node) -> Option<String> {
+/// A source that takes lines together may have several, and one with a header has that above.
+fn text_of(report: &Report, node: &Node, source: Option<&SourceSettings>) -> Option<String> {
     let text = &report.text(node)?.value;
     let line = text.strip_suffix('\n').unwrap_or(text);
-    if line.contains('\n') {
-        report
-            .push(Fault::at(&node.place, "a test has one line, this has more").hint("write a test for each"));
+    let takes_one = |source: &SourceSettings| {
+        source.multiline.is_none() && source.container == Container::None && !source.format.has_header()
+    };
+    if line.contains('\n') && source.is_some_and(takes_one) {
+        let hint = "write a test for each; where lines belong together, the source needs multiline";
+        report.push(Fault::at(&node.place, "a test has one line, this has more").hint(hint));
         return None;
     }
     Some(line.to_owned())
+}
+
+/// The path, and what it captures.
+fn file(context: &Context<'_>, node: &Node, source: Option<&SourceSettings>) -> Option<(String, Captures)> {
+    let path = context.path(node)?.display().to_string();
+    let source = source?;
+    let captures = source.files.captures(&path);
+    if captures.is_none() {
+        let patterns: Vec<&str> =
+            source.files.include().iter().map(|pattern| pattern.text.as_str()).collect();
+        let message = format!("\"{path}\" is no file of the source \"{}\"", source.id);
+        let hint = format!("its files are {}", patterns.join(", "));
+        context.report.push(Fault::at(&node.place, message).hint(hint));
+    }
+    Some((path, captures?))
 }
 
 fn expectation(report: &Report, node: &Node, rules: &[ReadRule<'_>]) -> Option<Expectation> {
