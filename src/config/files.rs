@@ -37,7 +37,7 @@ pub(super) fn read(path: Option<&Path>) -> ReadFiles {
     match parts(&beside) {
         Ok(parts) => parts.iter().for_each(|part| files.read_one(part)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => files.faults.push(cannot("list", &beside, &error)),
+        Err(error) => files.faults.push(cannot("list", &beside, &error, "check the path")),
     }
     files
 }
@@ -49,19 +49,25 @@ pub(super) fn exists(path: &Path) -> bool {
 
 impl ReadFiles {
     fn read_one(&mut self, path: &Path) {
-        match fs::read(path) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => self.texts.push((path.to_owned(), text)),
-                Err(error) => {
-                    let line =
-                        error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n');
-                    let message = format!("{}:{} is not UTF-8", path.display(), line.count());
-                    self.faults.push(Fault::nowhere(message).hint("save the file as UTF-8"));
-                }
-            },
-            Err(error) => self.faults.push(cannot("open", path, &error)),
+        match text_of(path, "check the path, or let `floe init FILE` write a config for your log file") {
+            Ok(text) => self.texts.push((path.to_owned(), text)),
+            Err(fault) => self.faults.push(fault),
         }
     }
+}
+
+/// Reads a file that the config names.
+pub(super) fn read_named(path: &Path) -> Result<String, Fault> {
+    text_of(path, "check the path: one that is not absolute begins at the folder of the config")
+}
+
+fn text_of(path: &Path, where_it_is: &str) -> Result<String, Fault> {
+    let bytes = fs::read(path).map_err(|error| cannot("open", path, &error, where_it_is))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n');
+        let message = format!("{}:{} is not UTF-8", path.display(), line.count());
+        Fault::nowhere(message).hint("save the file as UTF-8")
+    })
 }
 
 fn first_default() -> Option<PathBuf> {
@@ -82,9 +88,9 @@ fn parts(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(parts)
 }
 
-fn cannot(what: &str, path: &Path, error: &io::Error) -> Fault {
+fn cannot(what: &str, path: &Path, error: &io::Error, where_it_is: &str) -> Fault {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "check the path, or let `floe init FILE` write a config for your log file",
+        io::ErrorKind::NotFound => where_it_is,
         io::ErrorKind::PermissionDenied => "let the user that Floe runs as read it: chmod, chown or setfacl",
         _ => "check that it is a readable file",
     };

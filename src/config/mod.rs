@@ -11,6 +11,7 @@ mod globs;
 pub mod language;
 mod layers;
 mod node;
+pub mod presets;
 mod reader;
 mod reading;
 pub mod schema;
@@ -60,6 +61,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Faults> {
         environment: &options.environment,
         machine_id: options.machine_id.as_deref(),
         has_credential: credential.is_some_and(|path| files::exists(&path)),
+        read_file: &files::read_named,
     };
     check(files, &surroundings).0
 }
@@ -92,6 +94,8 @@ struct Surroundings<'a> {
     environment: &'a Environment,
     machine_id: Option<&'a str>,
     has_credential: bool,
+    /// Reads a file that the config names.
+    read_file: &'a dyn Fn(&Path) -> Result<String, Fault>,
 }
 
 fn check_texts(
@@ -102,7 +106,12 @@ fn check_texts(
     let main_folder = texts.first().and_then(|(path, _)| path.parent());
     let folder = Path::new("/").join(main_folder.unwrap_or(Path::new("")));
     let files = ReadFiles { texts: texts.to_vec(), faults: Vec::new(), folder };
-    check(files, &Surroundings { environment, machine_id, has_credential: false })
+    let read_file = |path: &Path| {
+        let message = format!("\"{}\" is not read here: only texts are checked", path.display());
+        Err(Fault::nowhere(message))
+    };
+    let surroundings = Surroundings { environment, machine_id, has_credential: false, read_file: &read_file };
+    check(files, &surroundings)
 }
 
 /// Also says which keys were asked for, which keeps the schema true.
@@ -128,12 +137,14 @@ fn check(files: ReadFiles, surroundings: &Surroundings<'_>) -> (Result<Loaded, F
     }
     let overrides = environment::overrides(surroundings.environment, &mut texts, &mut faults);
     let root = layers::merge(&roots, &overrides, &texts, &mut faults);
+    let trees = presets::trees(&root, &folder, surroundings.read_file, &mut texts, &mut faults);
 
     let report = Report::default();
     let context = reading::Context {
         report: &report,
         texts: &texts,
         folder: &folder,
+        presets: &trees,
         machine_id: surroundings.machine_id,
         has_credential: surroundings.has_credential,
     };

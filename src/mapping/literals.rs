@@ -7,7 +7,10 @@
 use aho_corasick::packed;
 use memchr::memmem::Finder;
 
-use crate::config::language::{Condition, Literal as Constant, Operand, Root, Test};
+use crate::config::language::{
+    Condition, Expression, Literal as Constant, Operand, Part, Path, Root, Start, Template, Test,
+};
+use crate::config::presets::Preset;
 use crate::model::Guard;
 
 /// Of a run no more is looked for, so that one which two reads share lies within a guard's reach.
@@ -56,12 +59,12 @@ enum Scan {
 }
 
 impl Filter {
-    /// `conditions`: what must hold, by rule.
-    pub fn new<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Self {
+    /// `conditions`: what must hold, by rule. `preset`: what `@preset.…` is in them, and which fields are converted.
+    pub fn new<'a>(conditions: impl Iterator<Item = &'a Condition>, preset: Option<&'a Preset>) -> Self {
         let mut rules = Vec::new();
         for condition in conditions {
             let mut texts = Vec::new();
-            required_texts(condition, &mut texts);
+            required_texts(condition, preset, &mut texts);
             let mut requirements: Vec<Vec<&str>> = Vec::new();
             for alternatives in texts {
                 let runs: Vec<_> = alternatives.into_iter().map(longest_run).collect();
@@ -223,33 +226,73 @@ impl Search<'_> {
 }
 
 /// The texts of which one each must stand in a line for which `condition` holds.
-fn required_texts<'a>(condition: &'a Condition, found: &mut Vec<Vec<&'a str>>) {
+fn required_texts<'a>(condition: &'a Condition, preset: Option<&'a Preset>, found: &mut Vec<Vec<&'a str>>) {
     match condition {
-        Condition::All(all) => all.iter().for_each(|condition| required_texts(condition, found)),
+        Condition::All(all) => all.iter().for_each(|condition| required_texts(condition, preset, found)),
         Condition::Any(any) => {
             if let [only] = any.as_slice() {
-                required_texts(only, found);
+                required_texts(only, preset, found);
             }
         }
-        Condition::Tests { path, tests } if matches!(path.root, Root::Line | Root::Item) => {
-            for test in tests {
-                match test {
-                    Test::Eq(Operand::Literal(Constant::Text(text)))
-                    | Test::Prefix(text)
-                    | Test::Suffix(text)
-                    | Test::Contains(text) => found.push(vec![text]),
-                    Test::In(literals) => {
-                        let text = |literal: &'a Constant| match literal {
-                            Constant::Text(text) => Some(text.as_str()),
-                            _ => None,
-                        };
-                        found.extend(literals.iter().map(text).collect::<Option<Vec<_>>>());
-                    }
-                    _ => {}
+        Condition::Tests { path, tests } => match of_preset(path, preset) {
+            Some(Stands::Plain) => tests.iter().for_each(|test| texts_of(test, found)),
+            Some(Stands::Final(condition)) => {
+                let wanted = |test: &Test| matches!(test, Test::Eq(Operand::Literal(Constant::Bool(true))));
+                if tests.iter().any(wanted) {
+                    required_texts(condition, preset, found);
                 }
             }
+            None => {}
+        },
+    }
+}
+
+/// What a path says of the line's text.
+enum Stands<'a> {
+    /// Its value stands in the line as it is.
+    Plain,
+    /// It is true where this holds.
+    Final(&'a Condition),
+}
+
+/// `None`: the value does not stand in the line, or is converted, so that another text may mean the same.
+fn of_preset<'a>(path: &Path, preset: Option<&'a Preset>) -> Option<Stands<'a>> {
+    match &path.root {
+        Root::Item => Some(Stands::Plain),
+        Root::Line => {
+            let is_typed = preset.is_some_and(|preset| preset.type_of(&path.steps).is_some());
+            (!is_typed).then_some(Stands::Plain)
         }
-        Condition::Tests { .. } => {}
+        Root::Preset(name) => match preset?.value(name) {
+            None => Some(Stands::Final(&preset?.is_final)),
+            Some(template) => of_preset(alone(template)?, preset),
+        },
+        _ => None,
+    }
+}
+
+/// The path that a template is, unchanged.
+fn alone(template: &Template) -> Option<&Path> {
+    match template.parts.as_slice() {
+        [Part::Placeholder(Expression { start: Start::Path(path), pipes })] if pipes.is_empty() => Some(path),
+        _ => None,
+    }
+}
+
+fn texts_of<'a>(test: &'a Test, found: &mut Vec<Vec<&'a str>>) {
+    match test {
+        Test::Eq(Operand::Literal(Constant::Text(text)))
+        | Test::Prefix(text)
+        | Test::Suffix(text)
+        | Test::Contains(text) => found.push(vec![text]),
+        Test::In(literals) => {
+            let text = |literal: &'a Constant| match literal {
+                Constant::Text(text) => Some(text.as_str()),
+                _ => None,
+            };
+            found.extend(literals.iter().map(text).collect::<Option<Vec<_>>>());
+        }
+        _ => {}
     }
 }
 
@@ -274,7 +317,7 @@ mod tests {
     fn each_text_that_must_be_there_has_to_stand_in_the_line() {
         let rule =
             Condition::All(vec![equal("event", "llm.completion"), equal("path", "/v1/chat completions")]);
-        let filter = Filter::new([&rule].into_iter());
+        let filter = Filter::new([&rule].into_iter(), None);
         assert!(filter.wants(br#"{"event":"llm.completion","path":"\/v1\/chat completions"}"#));
         assert!(!filter.wants(br#"{"event":"llm.completion","path":"/v1/chat"}"#));
         assert!(!filter.wants(br#"{"event":"llm","path":"completions"}"#));
@@ -292,18 +335,20 @@ mod tests {
     #[test]
     fn a_rule_without_a_text_wants_every_line() {
         let any = Condition::Any(vec![equal("a", "x"), equal("b", "y")]);
-        assert!(Filter::new([&any].into_iter()).wants(b"anything"));
-        assert!(Filter::new([&equal("a", "/")].into_iter()).wants(b"anything"));
-        assert!(Filter::new([&equal("@path.a", "x")].into_iter()).wants(b"anything"));
-        assert!(Filter::new([&equal("a", "x"), &Condition::All(vec![])].into_iter()).wants(b"anything"));
-        assert!(!Filter::new(std::iter::empty()).wants(b"anything"));
+        assert!(Filter::new([&any].into_iter(), None).wants(b"anything"));
+        assert!(Filter::new([&equal("a", "/")].into_iter(), None).wants(b"anything"));
+        assert!(Filter::new([&equal("@path.a", "x")].into_iter(), None).wants(b"anything"));
+        assert!(
+            Filter::new([&equal("a", "x"), &Condition::All(vec![])].into_iter(), None).wants(b"anything")
+        );
+        assert!(!Filter::new(std::iter::empty(), None).wants(b"anything"));
     }
 
     #[test]
     fn one_of_a_list_is_enough() {
         let texts = ["one", "two"].map(|text| Constant::Text(text.to_owned())).to_vec();
         let rule = Condition::Tests { path: parse_path("a").unwrap(), tests: vec![Test::In(texts)] };
-        let filter = Filter::new([&rule].into_iter());
+        let filter = Filter::new([&rule].into_iter(), None);
         assert!(filter.wants(b"two") && filter.wants(b"one") && !filter.wants(b"three"));
     }
 
@@ -311,7 +356,7 @@ mod tests {
     fn a_search_finds_every_line_that_is_wanted_whatever_the_number_of_rules() {
         for count in [1, 2, 3, 4, 20, 200, 2000] {
             let rules: Vec<_> = (0..count).map(|at| equal("a", &format!("rule.{at}x"))).collect();
-            let filter = Filter::new(rules.iter());
+            let filter = Filter::new(rules.iter(), None);
             let mut block = Vec::new();
             for at in 0..count {
                 block.extend_from_slice(format!("noise {at}\nrule.{at}x rule.0x\n\\u0072ule\n").as_bytes());

@@ -1,13 +1,15 @@
 //! What the rules can see: the line's fields, the element of an exploded array, the file's name, the source.
 
+use super::expression::Evaluated;
 use super::formats::json::Trie;
 use super::found::{Found, Text};
 use super::slots::Slots;
-use crate::config::language::{Path, Resolver, Root};
+use super::{condition, expression};
+use crate::config::language::{Condition, Path, Pipe, Resolver, Root, Template};
 use crate::config::settings::Captures;
 
 /// What a path of the config stands for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Field {
     Line(u16),
     Item(u16),
@@ -17,6 +19,12 @@ pub(super) enum Field {
     Absent,
     /// The one path into a text that `parse_json` reads.
     Inner(Box<Trie>),
+    /// A field to which the preset gives a type: it is converted when it is read.
+    Typed(Box<Field>, Box<[Pipe<Field>]>),
+    /// A value of the preset.
+    Computed(Box<Template<Field>>),
+    /// Whether a condition of the preset holds.
+    Holds(Box<Condition<Field>>),
 }
 
 /// Gives each path its slot.
@@ -33,7 +41,7 @@ impl Resolver<Field> for Tries {
             Root::Item => Field::Item(self.item.add(&path.steps)),
             Root::PathCapture(name) => Field::Capture(name.as_str().into()),
             Root::Source => Field::Source,
-            Root::ContainerTime | Root::ContainerStream => Field::Absent,
+            Root::ContainerTime | Root::ContainerStream | Root::Preset(_) => Field::Absent,
         }
     }
 
@@ -76,8 +84,9 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub fn get(&self, field: &Field) -> Found<'a> {
-        match field {
+    /// The value. One that cannot be computed is bad.
+    pub fn read(&self, field: &'a Field) -> Evaluated<'a> {
+        Ok(match field {
             Field::Line(slot) => self.line.get(*slot),
             Field::Item(slot) => self.item.map_or(Found::Missing, |item| item.get(*slot)),
             Field::Capture(name) => match self.captures.get(&**name) {
@@ -86,6 +95,14 @@ impl<'a> Scope<'a> {
             },
             Field::Source => Found::Text(Text::new(self.source)),
             Field::Absent | Field::Inner(_) => Found::Missing,
-        }
+            Field::Typed(field, pipes) => return expression::convert(self.read(field)?, pipes, self),
+            Field::Computed(template) => return expression::template(template, self),
+            Field::Holds(condition) => Found::Bool(condition::holds(condition, self)),
+        })
+    }
+
+    /// The value; a bad one counts as missing.
+    pub fn get(&self, field: &'a Field) -> Found<'a> {
+        self.read(field).unwrap_or(Found::Missing)
     }
 }

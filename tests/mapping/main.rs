@@ -5,6 +5,7 @@
 mod chunking;
 mod golden;
 mod outcomes;
+mod presets;
 mod reasons;
 mod samples;
 mod support;

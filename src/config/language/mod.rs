@@ -11,7 +11,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use parse::{parse_path, parse_template};
+pub use parse::{parse_path, parse_pipes, parse_template};
 pub use resolve::Resolver;
 
 use rust_decimal::Decimal;
@@ -46,6 +46,8 @@ pub enum Root {
     ContainerTime,
     /// `@container.stream`.
     ContainerStream,
+    /// `@preset.name`: a value that the source's preset defines.
+    Preset(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,6 +11,42 @@ pub(super) struct Scope<'a> {
     /// What the sources of the rule capture, all together.
     pub captures: &'a BTreeSet<String>,
     pub explodes: bool,
+    /// For each source of the rule, what `@preset.…` may name there.
+    pub presets: Vec<PresetScope<'a>>,
+}
+
+/// What `@preset.…` may name.
+pub(super) enum PresetScope<'a> {
+    /// Nothing: the source of this id has no preset.
+    None {
+        source: &'a str,
+    },
+    Of {
+        preset: &'a str,
+        values: Vec<&'a str>,
+    },
+}
+
+impl PresetScope<'_> {
+    /// What is wrong with the name, and the cure.
+    fn fault(&self, name: &str) -> Option<(String, String)> {
+        match self {
+            Self::None { source } => {
+                let message = format!("the source \"{source}\" has no preset");
+                Some((message, "`floe presets` lists them: format = \"pino\"".to_owned()))
+            }
+            Self::Of { values, .. } if values.contains(&name) => None,
+            Self::Of { preset, values } => {
+                let message = format!("the preset \"{preset}\" has no value \"{name}\"");
+                let hint = match fault::nearest(name, values.iter().copied()) {
+                    Some(near) => format!("did you mean @preset.{near}?"),
+                    None if values.is_empty() => "it has none".to_owned(),
+                    None => format!("it has {}", values.join(", ")),
+                };
+                Some((message, hint))
+            }
+        }
+    }
 }
 
 impl Scope<'_> {
@@ -38,6 +74,11 @@ impl Scope<'_> {
             Root::ContainerTime | Root::ContainerStream => {
                 let message = "containers are not in this release yet".into();
                 Self::fault(report, node, "@container", message, "use a field of the line".into());
+            }
+            Root::Preset(name) => {
+                if let Some((message, hint)) = self.presets.iter().find_map(|preset| preset.fault(name)) {
+                    Self::fault(report, node, &format!("@preset.{name}"), message, hint);
+                }
             }
             _ => {}
         }
