@@ -10,8 +10,8 @@ use super::notice::Notice;
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::identity::{HEAD_BYTES, print_of_head};
-use crate::mapping::{MapContext, ReadFault, ReadWindow, Rules, Scratch, map, map_last_line};
-use crate::model::chunk::LongLine;
+use crate::mapping::{End, MapContext, ReadFault, ReadWindow, Rules, Scratch, map};
+use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
     FileKey, Guard, MappedChunk, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId, Tally,
 };
@@ -48,6 +48,7 @@ ids! {
 }
 
 /// What happened.
+#[expect(clippy::large_enum_variant, reason = "an input lives for one call, and most are chunks")]
 #[derive(Debug)]
 pub enum Input {
     /// The answer to [`Effect::Look`]: every file that stands there now, the whole list.
@@ -197,14 +198,44 @@ pub struct ReadOrder {
     /// the others, and give them to [`ReadOrder::bear_out`].
     pub witness: Option<(Offset, Guard)>,
     pub long_line: Option<LongLine>,
-    /// Map the unterminated last line: the file is gone and nobody will end it.
-    pub last_line: bool,
+    pub end: ReadEnd,
+    /// What the lines before `from` mean for those after it. Read the line at [`Carry::header`], too: up to
+    /// [`HEADER_BYTES`].
+    pub carry: Carry,
+    /// The file that goes on where this one ended: read so many bytes of its head, too.
+    pub beyond: Option<(StreamId, u32)>,
     pub rules: Arc<Rules>,
     pub source: SourceIndex,
     pub stream_key: [u8; 32],
     pub path: Arc<str>,
     pub captures: Arc<Captures>,
     pub polar_now: Timestamp,
+}
+
+/// Most bytes of a line that says what the columns are.
+pub const HEADER_BYTES: u32 = 64 * 1024;
+
+/// What a read knows of the end of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadEnd {
+    More,
+    /// Nothing has been written for so long that the last record is whole.
+    Quiet,
+    /// The file is gone, or has another name, and nobody will end its last line.
+    File,
+}
+
+/// What a read took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadBytes<'a> {
+    /// Up to [`Guard::REACH`] before [`ReadOrder::from`].
+    pub before: &'a [u8],
+    /// From there on: [`ReadOrder::limit`] of them, or up to the end of the file.
+    pub bytes: &'a [u8],
+    /// From [`Carry::header`] on, where the order has one.
+    pub header: &'a [u8],
+    /// Of the head of [`ReadOrder::beyond`], where the order has one.
+    pub beyond: &'a [u8],
 }
 
 /// The agent at a glance.
@@ -239,12 +270,12 @@ impl ReadOrder {
         if differs { Err(ReadFault::GuardDiffers) } else { Ok(()) }
     }
 
-    /// Maps what was read: the bytes from [`ReadOrder::from`] on, `limit` of them or up to the end of the
-    /// file, and up to [`Guard::REACH`] before.
+    /// Maps what was read.
     ///
     /// # Errors
     /// [`ReadFault::GuardDiffers`], when other bytes stand there than the stream remembers.
-    pub fn map(&self, before: &[u8], bytes: &[u8], scratch: &mut Scratch) -> Result<MappedChunk, ReadFault> {
+    pub fn map(&self, read: ReadBytes<'_>, scratch: &mut Scratch) -> Result<MappedChunk, ReadFault> {
+        let ReadBytes { before, bytes, header, beyond } = read;
         if self.from == Offset::ZERO && !bytes.is_empty() {
             let head = &bytes[..bytes.len().min(HEAD_BYTES)];
             let seen = print_of_head(head, self.rules.format(self.source));
@@ -263,15 +294,19 @@ impl ReadOrder {
             polar_now: self.polar_now,
             room: self.room,
         };
-        let window = ReadWindow { before, base: self.from, bytes };
         // A file that has grown beyond one read has not ended.
         let at_end = bytes.len() < self.limit as usize;
-        if !(self.last_line && at_end) {
-            return map(&context, window, scratch);
-        }
-        let mut chunk = map_last_line(&context, window, scratch)?;
+        let end = match self.end {
+            ReadEnd::Quiet => End::Quiet,
+            ReadEnd::File if at_end => End::File { beyond },
+            _ => End::More,
+        };
+        let header = memchr::memchr(b'\n', header).map_or(header, |end| &header[..end]);
+        let window = ReadWindow { before, base: self.from, bytes, end, carry: self.carry, header };
+        let mut chunk = map(&context, window, scratch)?;
         let unterminated = bytes.last() != Some(&b'\n');
-        if unterminated && chunk.stop == (Stop::BytesEnd { partial: 0 }) {
+        let is_done = matches!(chunk.stop, Stop::BytesEnd { partial: 0, .. });
+        if matches!(end, End::File { .. }) && unterminated && is_done {
             chunk.stop = Stop::FileEnd;
         }
         Ok(chunk)

@@ -14,8 +14,8 @@ mod ship;
 mod tail;
 
 pub use border::{
-    Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder,
-    RequestId, SaveId, Sighting, Status, Whom,
+    Against, Agreement, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
+    ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Whom,
 };
 pub use notice::{Level, Notice, NoticeCode};
 

@@ -13,7 +13,7 @@ use super::check::{self, BAD_CONFIG};
 use super::explain::stream_key;
 use crate::config::Settings;
 use crate::config::settings::{Captures, Expectation, ExpectedEvent, TestSettings};
-use crate::mapping::{ExplainedEvent, ExplainedOutcome, Explanation, MapContext, Rules, explain};
+use crate::mapping::{Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, MapContext, Rules, explain};
 use crate::model::{Offset, SourceIndex};
 
 /// Runs the `[[tests]]` of the config.
@@ -81,7 +81,7 @@ fn explain_test(settings: &Settings, rules: &Rules, test: &TestSettings) -> Expl
         polar_now: Timestamp::MAX,
         room: usize::MAX,
     };
-    explain(&context, Offset::ZERO, line)
+    explain(&context, &Excerpt { at: Offset::ZERO, lines: line.into(), header: None })
 }
 
 /// What is not as the test says; one line each.

@@ -59,12 +59,15 @@ enum Scan {
 }
 
 impl Filter {
-    /// `conditions`: what must hold, by rule. `preset`: what `@preset.…` is in them, and which fields are converted.
-    pub fn new<'a>(conditions: impl Iterator<Item = &'a Condition>, preset: Option<&'a Preset>) -> Self {
+    /// `conditions`: what must hold, by rule. `of` says what a path is in the source's lines.
+    pub fn new<'a>(
+        conditions: impl Iterator<Item = &'a Condition>,
+        of: &Standing<'a, impl Fn(&Path) -> bool>,
+    ) -> Self {
         let mut rules = Vec::new();
         for condition in conditions {
             let mut texts = Vec::new();
-            required_texts(condition, preset, &mut texts);
+            of.required_texts(condition, &mut texts);
             let mut requirements: Vec<Vec<&str>> = Vec::new();
             for alternatives in texts {
                 let runs: Vec<_> = alternatives.into_iter().map(longest_run).collect();
@@ -225,49 +228,60 @@ impl Search<'_> {
     }
 }
 
-/// The texts of which one each must stand in a line for which `condition` holds.
-fn required_texts<'a>(condition: &'a Condition, preset: Option<&'a Preset>, found: &mut Vec<Vec<&'a str>>) {
-    match condition {
-        Condition::All(all) => all.iter().for_each(|condition| required_texts(condition, preset, found)),
-        Condition::Any(any) => {
-            if let [only] = any.as_slice() {
-                required_texts(only, preset, found);
-            }
-        }
-        Condition::Tests { path, tests } => match of_preset(path, preset) {
-            Some(Stands::Plain) => tests.iter().for_each(|test| texts_of(test, found)),
-            Some(Stands::Final(condition)) => {
-                let wanted = |test: &Test| matches!(test, Test::Eq(Operand::Literal(Constant::Bool(true))));
-                if tests.iter().any(wanted) {
-                    required_texts(condition, preset, found);
-                }
-            }
-            None => {}
-        },
-    }
+/// Which values stand in a source's lines as they are.
+pub(super) struct Standing<'a, F> {
+    /// What `@preset.…` is, and which fields are converted.
+    pub preset: Option<&'a Preset>,
+    /// Which fields the format itself makes of others.
+    pub is_computed: F,
 }
 
 /// What a path says of the line's text.
-enum Stands<'a> {
-    /// Its value stands in the line as it is.
-    Plain,
+enum Says<'a> {
+    /// Its value stands in the line.
+    Value,
     /// It is true where this holds.
     Final(&'a Condition),
 }
 
-/// `None`: the value does not stand in the line, or is converted, so that another text may mean the same.
-fn of_preset<'a>(path: &Path, preset: Option<&'a Preset>) -> Option<Stands<'a>> {
-    match &path.root {
-        Root::Item => Some(Stands::Plain),
-        Root::Line => {
-            let is_typed = preset.is_some_and(|preset| preset.type_of(&path.steps).is_some());
-            (!is_typed).then_some(Stands::Plain)
+impl<'a, F: Fn(&Path) -> bool> Standing<'a, F> {
+    /// The texts of which one each must stand in a line for which `condition` holds.
+    fn required_texts(&self, condition: &'a Condition, found: &mut Vec<Vec<&'a str>>) {
+        match condition {
+            Condition::All(all) => all.iter().for_each(|condition| self.required_texts(condition, found)),
+            Condition::Any(any) => {
+                if let [only] = any.as_slice() {
+                    self.required_texts(only, found);
+                }
+            }
+            Condition::Tests { path, tests } => match self.says(path) {
+                Some(Says::Value) => tests.iter().for_each(|test| texts_of(test, found)),
+                Some(Says::Final(condition)) => {
+                    let holds =
+                        |test: &Test| matches!(test, Test::Eq(Operand::Literal(Constant::Bool(true))));
+                    if tests.iter().any(holds) {
+                        self.required_texts(condition, found);
+                    }
+                }
+                None => {}
+            },
         }
-        Root::Preset(name) => match preset?.value(name) {
-            None => Some(Stands::Final(&preset?.is_final)),
-            Some(template) => of_preset(alone(template)?, preset),
-        },
-        _ => None,
+    }
+
+    /// `None`: its value does not stand in the line, or is converted, so that another text may mean the same.
+    fn says(&self, path: &Path) -> Option<Says<'a>> {
+        match &path.root {
+            Root::Item => Some(Says::Value),
+            Root::Line => {
+                let is_typed = self.preset.is_some_and(|preset| preset.type_of(&path.steps).is_some());
+                (!is_typed && !(self.is_computed)(path)).then_some(Says::Value)
+            }
+            Root::Preset(name) => match self.preset?.value(name) {
+                None => Some(Says::Final(&self.preset?.is_final)),
+                Some(template) => self.says(alone(template)?),
+            },
+            _ => None,
+        }
     }
 }
 
@@ -308,6 +322,11 @@ mod tests {
     use super::*;
     use crate::config::language::parse_path;
 
+    fn filter_of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Filter {
+        let is_computed = |path: &Path| path.to_string() == "computed";
+        Filter::new(conditions.into_iter(), &Standing { preset: None, is_computed })
+    }
+
     fn equal(path: &str, text: &str) -> Condition {
         let tests = vec![Test::Eq(Operand::Literal(Constant::Text(text.to_owned())))];
         Condition::Tests { path: parse_path(path).unwrap(), tests }
@@ -317,7 +336,7 @@ mod tests {
     fn each_text_that_must_be_there_has_to_stand_in_the_line() {
         let rule =
             Condition::All(vec![equal("event", "llm.completion"), equal("path", "/v1/chat completions")]);
-        let filter = Filter::new([&rule].into_iter(), None);
+        let filter = filter_of([&rule]);
         assert!(filter.wants(br#"{"event":"llm.completion","path":"\/v1\/chat completions"}"#));
         assert!(!filter.wants(br#"{"event":"llm.completion","path":"/v1/chat"}"#));
         assert!(!filter.wants(br#"{"event":"llm","path":"completions"}"#));
@@ -335,20 +354,19 @@ mod tests {
     #[test]
     fn a_rule_without_a_text_wants_every_line() {
         let any = Condition::Any(vec![equal("a", "x"), equal("b", "y")]);
-        assert!(Filter::new([&any].into_iter(), None).wants(b"anything"));
-        assert!(Filter::new([&equal("a", "/")].into_iter(), None).wants(b"anything"));
-        assert!(Filter::new([&equal("@path.a", "x")].into_iter(), None).wants(b"anything"));
-        assert!(
-            Filter::new([&equal("a", "x"), &Condition::All(vec![])].into_iter(), None).wants(b"anything")
-        );
-        assert!(!Filter::new(std::iter::empty(), None).wants(b"anything"));
+        assert!(filter_of([&any]).wants(b"anything"));
+        assert!(filter_of([&equal("a", "/")]).wants(b"anything"));
+        assert!(filter_of([&equal("@path.a", "x")]).wants(b"anything"));
+        assert!(filter_of([&equal("computed", "x")]).wants(b"anything"));
+        assert!(filter_of([&equal("a", "x"), &Condition::All(vec![])]).wants(b"anything"));
+        assert!(!filter_of([]).wants(b"anything"));
     }
 
     #[test]
     fn one_of_a_list_is_enough() {
         let texts = ["one", "two"].map(|text| Constant::Text(text.to_owned())).to_vec();
         let rule = Condition::Tests { path: parse_path("a").unwrap(), tests: vec![Test::In(texts)] };
-        let filter = Filter::new([&rule].into_iter(), None);
+        let filter = filter_of([&rule]);
         assert!(filter.wants(b"two") && filter.wants(b"one") && !filter.wants(b"three"));
     }
 
@@ -356,7 +374,7 @@ mod tests {
     fn a_search_finds_every_line_that_is_wanted_whatever_the_number_of_rules() {
         for count in [1, 2, 3, 4, 20, 200, 2000] {
             let rules: Vec<_> = (0..count).map(|at| equal("a", &format!("rule.{at}x"))).collect();
-            let filter = Filter::new(rules.iter(), None);
+            let filter = filter_of(&rules);
             let mut block = Vec::new();
             for at in 0..count {
                 block.extend_from_slice(format!("noise {at}\nrule.{at}x rule.0x\n\\u0072ule\n").as_bytes());

@@ -7,6 +7,7 @@ use super::slots::Slots;
 use super::{condition, expression};
 use crate::config::language::{Condition, Path, Pipe, Resolver, Root, Template};
 use crate::config::settings::Captures;
+use crate::model::chunk::Output;
 
 /// What a path of the config stands for.
 #[derive(Debug, Clone)]
@@ -15,8 +16,10 @@ pub(super) enum Field {
     Item(u16),
     Capture(Box<str>),
     Source,
+    ContainerTime,
+    ContainerStream,
     /// Known to the language, but no line of this source has it.
-    Absent,
+    Nothing,
     /// The one path into a text that `parse_json` reads.
     Inner(Box<Trie>),
     /// A field to which the preset gives a type: it is converted when it is read.
@@ -41,7 +44,10 @@ impl Resolver<Field> for Tries {
             Root::Item => Field::Item(self.item.add(&path.steps)),
             Root::PathCapture(name) => Field::Capture(name.as_str().into()),
             Root::Source => Field::Source,
-            Root::ContainerTime | Root::ContainerStream | Root::Preset(_) => Field::Absent,
+            Root::ContainerTime => Field::ContainerTime,
+            Root::ContainerStream => Field::ContainerStream,
+            // Only a source with a preset has them, and its names know it.
+            Root::Preset(_) => Field::Nothing,
         }
     }
 
@@ -75,11 +81,19 @@ impl<'a> Record<'a> {
     }
 }
 
+/// What a container runtime says of a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Container<'a> {
+    pub time: &'a str,
+    pub output: Output,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub line: Record<'a>,
     pub item: Option<Record<'a>>,
     pub captures: &'a Captures,
+    pub container: Option<Container<'a>>,
     pub source: &'a str,
 }
 
@@ -94,7 +108,9 @@ impl<'a> Scope<'a> {
                 None => Found::Missing,
             },
             Field::Source => Found::Text(Text::new(self.source)),
-            Field::Absent | Field::Inner(_) => Found::Missing,
+            Field::ContainerTime => self.container_text(|container| container.time),
+            Field::ContainerStream => self.container_text(|container| container.output.name()),
+            Field::Nothing | Field::Inner(_) => Found::Missing,
             Field::Typed(field, pipes) => return expression::convert(self.read(field)?, pipes, self),
             Field::Computed(template) => return expression::template(template, self),
             Field::Holds(condition) => Found::Bool(condition::holds(condition, self)),
@@ -104,5 +120,9 @@ impl<'a> Scope<'a> {
     /// The value; a bad one counts as missing.
     pub fn get(&self, field: &'a Field) -> Found<'a> {
         self.read(field).unwrap_or(Found::Missing)
+    }
+
+    fn container_text(&self, part: impl FnOnce(Container<'a>) -> &'a str) -> Found<'a> {
+        self.container.map_or(Found::Missing, |container| Found::Text(Text::new(part(container))))
     }
 }

@@ -33,7 +33,7 @@ fn map_golden(family: &str, log: &[u8]) -> (MappedChunk, [u8; 32]) {
         polar_now: NOW.parse().unwrap(),
         room: usize::MAX,
     };
-    let window = ReadWindow { before: b"", base: Offset::ZERO, bytes: log };
+    let window = ReadWindow::new(b"", Offset::ZERO, log);
     (map(&context, window, &mut Scratch::default()).unwrap(), key)
 }
 
@@ -42,7 +42,7 @@ fn check(family: &str) {
     let log = read(&format!("{family}.log"));
     let (chunk, key) = map_golden(family, &log);
     assert_eq!(String::from_utf8_lossy(&chunk.letters), "", "{family}");
-    assert_eq!(chunk.stop, Stop::BytesEnd { partial: 0 });
+    assert_eq!(chunk.stop, Stop::BytesEnd { partial: 0, rests: false });
 
     let expected = String::from_utf8(read(&format!("{family}.events"))).unwrap();
     let body =

@@ -49,7 +49,7 @@ pub fn map_part(rules: &Rules, file: &[u8], from: From, until: usize, room: usiz
         room,
     };
     let before = &file[from.base.saturating_sub(Guard::REACH)..from.base];
-    let window = ReadWindow { before, base: Offset(from.base as u64), bytes: &file[from.base..until] };
+    let window = ReadWindow::new(before, Offset(from.base as u64), &file[from.base..until]);
     map(&context, window, &mut Scratch::default()).unwrap()
 }
 

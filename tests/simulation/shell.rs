@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use floe::agent::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Notice, NoticeCode, Outcome,
-    ReadOrder, RequestId, SaveId, Sighting, Whom,
+    ReadBytes, ReadOrder, RequestId, SaveId, Sighting, Whom,
 };
 use floe::mapping::ReadFault;
 use floe::mapping::identity::HEAD_BYTES;
@@ -463,7 +463,7 @@ impl Simulation {
             order.bear_out(bytes.get(..at).unwrap_or_default())?;
         }
         let scratch = &mut self.process.as_mut().expect("jobs belong to a process").scratch;
-        let chunk = order.map(before, wanted, scratch);
+        let chunk = order.map(ReadBytes { before, bytes: wanted, ..ReadBytes::default() }, scratch);
         chunk.map(|chunk| self.bend_chunk(chunk))
     }
 

@@ -8,11 +8,14 @@ use super::evidence::{Head, Judgement, Mark, is_strong, judge, tell_tales, told_
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, ReadUnderWay, Tail, miss, source_index};
 use crate::agent::books::{Books, Standing};
-use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, ReadOrder, Sighting, Whom};
+use crate::agent::border::{
+    AskId, Asked, DiskFault, Effect, Now, ReadEnd, ReadId, ReadOrder, Sighting, Whom,
+};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::config::Settings;
 use crate::mapping::{ReadFault, identity};
+use crate::model::chunk::Carry;
 use crate::model::{FileKey, Guard, MappedChunk, Moment, Offset, Print, Span, Stop, StreamId};
 
 /// Output that one read may make, at most.
@@ -650,7 +653,9 @@ impl Tail {
             expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
             witness,
             long_line: stream.inside,
-            last_line,
+            end: if last_line { ReadEnd::File } else { ReadEnd::More },
+            carry: Carry::default(),
+            beyond: None,
             rules: Arc::clone(&self.rules),
             source,
             stream_key: stream.key,
@@ -717,7 +722,7 @@ impl Tail {
         let max_line = self.max_line_of(id);
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         match chunk.stop {
-            Stop::BytesEnd { partial } => {
+            Stop::BytesEnd { partial, rests: _ } => {
                 stream.partial = partial;
                 if partial > u64::from(stream.limit) / 2 {
                     // A line does not fit into one read: take more, up to its limit.

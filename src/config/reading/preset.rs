@@ -102,7 +102,12 @@ fn read_with_keys<'a>(report: &'a Report, node: &'a Node) -> Option<(Preset, lin
 fn scope_of<'a>(preset: &'a str, values: &'a [(String, Template)]) -> Scope<'a> {
     const NONE: &BTreeSet<String> = &BTreeSet::new();
     let values = values.iter().map(|(name, _)| name.as_str()).collect();
-    Scope { captures: NONE, explodes: false, presets: vec![PresetScope::Of { preset, values }] }
+    Scope {
+        captures: NONE,
+        explodes: false,
+        is_wrapped: true,
+        presets: vec![PresetScope::Of { preset, values }],
+    }
 }
 
 fn text_or_nothing(report: &Report, table: &TableReader<'_>, key: &'static str) -> String {

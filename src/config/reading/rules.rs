@@ -43,8 +43,10 @@ fn read(context: &Context<'_>, node: &Node, all_sources: &[ReadSource]) -> Optio
     let presets =
         || sources.iter().filter_map(|source| all_sources[usize::from(*source)].preset_scope()).collect();
     let explode_node = table.optional("explode");
-    let scope = Scope { captures: &captures, explodes: explode_node.is_some(), presets: presets() };
-    let line_scope = Scope { captures: &captures, explodes: false, presets: presets() };
+    let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
+    let scope =
+        Scope { captures: &captures, explodes: explode_node.is_some(), is_wrapped, presets: presets() };
+    let line_scope = Scope { captures: &captures, explodes: false, is_wrapped, presets: presets() };
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);
     let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);

@@ -11,7 +11,7 @@ use crate::config::globs;
 use crate::config::node::{Node, Value};
 use crate::config::presets::Preset;
 use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{FilePattern, FilePatterns, ReadFrom, SourceSettings};
+use crate::config::settings::{Container, FilePattern, FilePatterns, ReadFrom, SourceSettings};
 
 const MAX_SOURCES: usize = 65_535;
 const DEFAULT_MAX_LINE_BYTES: u32 = 1 << 20;
@@ -21,6 +21,8 @@ pub(super) struct ReadSource {
     pub id: (String, Place),
     /// The names of `@path.…`.
     pub captures: BTreeSet<String>,
+    /// Its lines are taken out of a container; true also where that is not known.
+    pub is_wrapped: bool,
     pub max_line_bytes: u32,
     /// Where that stands, or the source.
     pub max_line_place: Place,
@@ -86,6 +88,7 @@ fn read(context: &Context<'_>, node: &Node, presets: &Presets<'_>) -> Option<Rea
     let (max_line_place, format_place) = (place_of("max_line_bytes"), place_of("format"));
     table.finish();
 
+    let is_wrapped = lines.as_ref().is_none_or(|lines| lines.container != Container::None);
     let captures = include.iter().flat_map(|pattern| pattern.regex.capture_names().flatten());
     let captures = captures.map(str::to_owned).collect();
     let id_place = id_node.map_or(&node.place, |node| &node.place).clone();
@@ -105,6 +108,7 @@ fn read(context: &Context<'_>, node: &Node, presets: &Presets<'_>) -> Option<Rea
     Some(ReadSource {
         id: (id, id_place),
         captures,
+        is_wrapped,
         max_line_bytes,
         max_line_place,
         preset: preset.map(|preset| (format_place, preset)),
