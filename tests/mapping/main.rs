@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod chunking;
+mod formats;
 mod framing;
 mod golden;
 mod outcomes;
