@@ -12,8 +12,36 @@ use super::reading;
 use super::settings::Lines;
 use super::syntax::Syntax;
 
+/// A file of `config/presets/` for each name.
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../config/presets/", $name, ".toml")))),*]
+    };
+}
+
 /// The presets of the binary, by name.
-const BUILT_IN: &[(&str, &str)] = &[("pino", include_str!("../../config/presets/pino.toml"))];
+const BUILT_IN: &[(&str, &str)] = &built_in![
+    "anthropic",
+    "bunyan",
+    "haproxy",
+    "heroku-router",
+    "istio",
+    "litellm",
+    "logrus",
+    "loguru",
+    "nginx-json",
+    "openai",
+    "otel-genai",
+    "pino",
+    "postgres-csvlog",
+    "python-json-logger",
+    "slog",
+    "structlog",
+    "tracing-subscriber",
+    "winston",
+    "zap",
+    "zerolog",
+];
 
 /// What a source gets from `format = "NAME"`. `docs/presets.md` tells operators.
 #[derive(Debug)]
@@ -55,6 +83,8 @@ pub struct Field {
     pub path: language::Path,
     /// How it is converted when it is read. Empty: not at all. Has no paths.
     pub pipes: Vec<Pipe>,
+    /// The same as it is written in the file, for people.
+    pub type_text: String,
     pub role: Option<Role>,
     pub about: String,
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod built_in_presets;
 mod chunking;
 mod formats;
 mod framing;

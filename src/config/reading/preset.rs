@@ -140,10 +140,11 @@ fn fields(report: &Report, node: &Node) -> Vec<Field> {
         };
         let table = report.open("preset_field", &entry.node)?;
         let pipes = table.or("type", Vec::new(), |node| field_type(report, node));
+        let type_text = text_or_nothing(report, &table, "type");
         let role = table.optional("role").and_then(|node| report.choice(node, Role::ALL));
         let about = text_or_nothing(report, &table, "about");
         table.finish();
-        Some(Field { path, pipes, role, about })
+        Some(Field { path, pipes, type_text, role, about })
     };
     entries(report, node).iter().filter_map(field).collect()
 }
