@@ -659,3 +659,17 @@ fn a_source_overrides_its_preset() {
     assert_eq!(source.prefix.as_ref().unwrap().as_str(), "x ");
     assert_eq!(source.preset.as_ref().unwrap().name, "pino");
 }
+
+#[test]
+fn what_clients_choose_is_no_customer_and_no_id() {
+    let with = |customer: &str, id: &str| {
+        let text = GOOD.replacen("\"json\"", "\"istio\"", 1).replacen("{org}", customer, 1);
+        said("floe.toml", &text.replacen("{ts}\"", &format!("{{ts}}\"\nexternal_id = \"{id}\""), 1))
+    };
+    assert_eq!(with("{x_customer_id}", "a:{own_id}"), [""; 0]);
+    let customer =
+        "floe.toml:11:1: warning: external_customer_id is `authority`, which clients choose themselves";
+    assert_eq!(with("{authority}", "a:{own_id}"), [customer]);
+    let id = "floe.toml:15:15: warning: external_id is `request_id`, which clients choose themselves";
+    assert_eq!(with("{x_customer_id}", "a:{request_id}"), [id]);
+}

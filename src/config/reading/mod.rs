@@ -1,5 +1,6 @@
 //! The tree → [`Settings`]. Reads all of it whatever is wrong, and gives settings only where nothing is.
 
+mod client_fields;
 mod condition;
 mod estimates;
 mod event;
@@ -87,6 +88,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
 
     tuning::check_lines_fit(report, &limits, limits_node, &sources);
     natural_id::check(report, &rules);
+    client_fields::check(report, &sources, &rules);
     estimates::check(report, polar.as_ref().map(|polar| polar.mode), &sources);
     warnings::collect(report, &sources, &rules, &tests);
     Some(Settings {
