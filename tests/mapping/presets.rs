@@ -107,6 +107,16 @@ fn values_are_computed_from_fields_and_from_values() {
     check(r#","at":1795169732"#, "/metadata/done", "true");
 }
 
+/// Its text is not looked for in the line, because another one may mean the same.
+#[test]
+fn a_typed_field_is_no_literal() {
+    let text = USAGE.replace("status = { lt = 400 }", "status = \"200\"");
+    for status in ["\"200\"", "200", "2e2", "200.0"] {
+        let line = line(r#","at":1795169732"#).replace("\"200\"", status);
+        assert_eq!(map_all(&rules(&text), line.as_bytes()).lines.len(), 1, "{status}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_its_type_costs_no_other_line() {
     let line = line(r#","at":1795169732,"took":"soon""#);

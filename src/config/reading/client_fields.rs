@@ -16,8 +16,7 @@ pub(super) fn check(report: &Report, sources: &[ReadSource], rules: &[ReadRule])
             for (key, value) in identities(&settings.event) {
                 let Some(field) = client_field(preset, value) else { continue };
                 let message = format!("{key} is `{field}`, which clients choose themselves");
-                let hint =
-                    format!("take what the server says; `floe presets {}` tells which it is", preset.name);
+                let hint = "take what the server or your application says: the preset tells the fields apart";
                 let place = rule.external_id_place.as_ref().filter(|_| key == "external_id");
                 report.push(Fault::warning(place.unwrap_or(&rule.event_place), message).hint(hint));
             }

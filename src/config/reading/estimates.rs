@@ -16,9 +16,9 @@ pub(super) fn check(report: &Report, mode: Option<Mode>, sources: &[ReadSource])
         let name = &preset.name;
         let message = format!("a log of \"{name}\" is an estimate: lines of it may be missing");
         let fault = match mode {
-            Some(Mode::Live) => Fault::at(place, message).hint(format!(
-                "`floe presets {name}` says why; to bill by it all the same, add accept_estimates = true to the source"
-            )),
+            Some(Mode::Live) => Fault::at(place, message).hint(
+                "its preset says why; to bill by it all the same, add accept_estimates = true to the source",
+            ),
             Some(Mode::Shadow) => Fault::warning(place, message)
                 .hint("going live with it needs accept_estimates = true in the source"),
             None => continue,
