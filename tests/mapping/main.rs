@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod built_in_presets;
 mod chunking;
 mod formats;
 mod framing;
 mod golden;
 mod outcomes;
+mod presets;
 mod reasons;
 mod samples;
 mod support;

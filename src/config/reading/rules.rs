@@ -50,13 +50,20 @@ fn read<'a>(context: &Context<'_>, node: &'a Node, all_sources: &[ReadSource]) -
     };
     let captures: BTreeSet<String> =
         sources.iter().flat_map(|source| all_sources[usize::from(*source)].captures.clone()).collect();
+    let presets =
+        || sources.iter().filter_map(|source| all_sources[usize::from(*source)].preset_scope()).collect();
     let explode_node = table.optional("explode");
     let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
     let fields = fields_of(&sources, all_sources);
-    let explodes = explode_node.is_some();
-    let lookups = context.lookups;
-    let scope = Scope { captures: &captures, explodes, is_wrapped, fields: fields.as_ref(), lookups };
-    let line_scope = Scope { explodes: false, ..scope };
+    let scope_of = |explodes| Scope {
+        captures: &captures,
+        explodes,
+        is_wrapped,
+        fields: fields.as_ref(),
+        presets: presets(),
+        lookups: context.lookups,
+    };
+    let (scope, line_scope) = (scope_of(explode_node.is_some()), scope_of(false));
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);
     let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);

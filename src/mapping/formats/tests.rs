@@ -17,6 +17,7 @@ fn source(format: &Format, prefix: Option<&str>) -> SourceSettings {
         multiline: None,
         prefix: prefix.map(|prefix| Regex::new(prefix).unwrap()),
         format: format.clone(),
+        preset: None,
         read_from: ReadFrom::Beginning,
         max_line_bytes: 1024,
     }

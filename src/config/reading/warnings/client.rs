@@ -7,11 +7,13 @@ use super::names::{Name, keys};
 use super::values;
 use crate::config::fault::Fault;
 use crate::config::language::{Condition, Customer, Expression, Path, Pipe, Root, Value};
+use crate::config::presets::{Preset, Role};
 use crate::config::reading::rules::ReadRule;
 use crate::config::settings::RuleSettings;
 use crate::config::warning::WarningCode;
 
-pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings) -> Vec<Fault> {
+/// `presets`: those of the rule's sources, which say of some fields that clients choose them.
+pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings, presets: &[&Preset]) -> Vec<Fault> {
     let mut warnings = Vec::new();
     let litellm = is_litellm(settings);
     let status = looks_at_status(&settings.when);
@@ -19,7 +21,7 @@ pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings) -> Vec<Faul
         Customer::External { id, .. } => ("external_customer_id", id),
         Customer::Polar { id, .. } => ("customer_id", id),
     };
-    let chosen = |expression: &&Expression| chosen_by(expression, litellm);
+    let chosen = |expression: &&Expression| chosen_by(expression, litellm, presets);
     let node = |key| values::node(rule.node, &["event", key]);
     let allow = "allow = [\"client_controlled\"]";
     let customers = values::expressions(customer);
@@ -61,9 +63,15 @@ pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings) -> Vec<Faul
 }
 
 /// What the client sends the value in.
-fn chosen_by(expression: &Expression, litellm: bool) -> Option<&'static str> {
+fn chosen_by(expression: &Expression, litellm: bool, presets: &[&Preset]) -> Option<&'static str> {
     values::fields(expression).into_iter().find_map(|path| {
-        let what = sent_in(path, litellm)?;
+        let is_said = |preset: &&Preset| {
+            let mut fields = preset.fields.iter();
+            path.root == Root::Line
+                && fields.any(|field| field.path == *path && field.role == Some(Role::Client))
+        };
+        let said = presets.iter().any(is_said).then_some("field");
+        let what = sent_in(path, litellm).or(said)?;
         // A secret that is looked up is how a client is known.
         let is_secret = keys(path).last().is_some_and(|key| {
             let name = Name::new(key).joined();
