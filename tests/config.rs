@@ -211,8 +211,8 @@ fn mistakes_in_sources_are_told() {
         "format = \"json\"",
         "format = \"nginx-combined\"\nprefix = '(?<event>a)'",
         &[
-            "floe.toml:15:26: fault: no source of this rule has a field \"org\"",
-            "floe.toml:16:15: fault: no source of this rule has a field \"ts\"",
+            "floe.toml:14:26: fault: no source of this rule has a field \"org\"",
+            "floe.toml:15:15: fault: no source of this rule has a field \"ts\"",
         ],
     );
     // Where quotes leave it alone, a tab is two signs.
@@ -679,7 +679,7 @@ fn an_estimate_bills_live_only_where_that_is_meant() {
     let message = "a log of \"meter\" is an estimate: lines of it may be missing";
     assert_eq!(said_of_preset("", "", "", "{at}"), [format!("floe.toml:5:10: fault: {message}")]);
     let shadow = said_of_preset("", "", "[polar]\nmode = \"shadow\"", "{at}");
-    assert_eq!(shadow, [format!("floe.toml:5:10: warning: {message}")]);
+    assert_eq!(shadow, [format!("floe.toml:5:10: warning[estimate]: {message}")]);
     assert_eq!(said_of_preset("\"C\"", "\"B\"", "", "{at}"), [""; 0]);
 }
 
@@ -701,9 +701,9 @@ fn what_clients_choose_is_no_customer_and_no_id() {
         said("floe.toml", &text.replacen("{ts}\"", &format!("{{ts}}\"\nexternal_id = \"{id}\""), 1))
     };
     assert_eq!(with("{x_customer_id}", "a:{own_id}"), [""; 0]);
-    let customer =
-        "floe.toml:11:1: warning: external_customer_id is `authority`, which clients choose themselves";
+    let customer = "floe.toml:13:24: warning[client_controlled]: whoever sets this field decides who pays";
     assert_eq!(with("{authority}", "a:{own_id}"), [customer]);
-    let id = "floe.toml:15:15: warning: external_id is `request_id`, which clients choose themselves";
+    let id = "floe.toml:15:15: warning[client_controlled]: whoever sends the same field again does not pay for \
+              it: Polar takes an id once";
     assert_eq!(with("{x_customer_id}", "a:{request_id}"), [id]);
 }

@@ -65,13 +65,12 @@ pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings, presets: &[
 /// What the client sends the value in.
 fn chosen_by(expression: &Expression, litellm: bool, presets: &[&Preset]) -> Option<&'static str> {
     values::fields(expression).into_iter().find_map(|path| {
-        let is_said = |preset: &&Preset| {
-            let mut fields = preset.fields.iter();
-            path.root == Root::Line
-                && fields.any(|field| field.path == *path && field.role == Some(Role::Client))
+        // What a preset says of a field goes before what its name sounds like.
+        let what = match role_of(path, presets) {
+            Some(Role::Client) => "field",
+            Some(_) => return None,
+            None => sent_in(path, litellm)?,
         };
-        let said = presets.iter().any(is_said).then_some("field");
-        let what = sent_in(path, litellm).or(said)?;
         // A secret that is looked up is how a client is known.
         let is_secret = keys(path).last().is_some_and(|key| {
             let name = Name::new(key).joined();
@@ -80,6 +79,11 @@ fn chosen_by(expression: &Expression, litellm: bool, presets: &[&Preset]) -> Opt
         let is_looked_up = expression.pipes.iter().any(|pipe| matches!(pipe, Pipe::Lookup(_)));
         (!(is_secret && is_looked_up)).then_some(what)
     })
+}
+
+fn role_of(path: &Path, presets: &[&Preset]) -> Option<Role> {
+    let mut fields = presets.iter().flat_map(|preset| &preset.fields);
+    fields.find(|field| path.root == Root::Line && field.path == *path)?.role
 }
 
 fn sent_in(path: &Path, litellm: bool) -> Option<&'static str> {
