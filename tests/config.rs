@@ -211,8 +211,8 @@ fn mistakes_in_sources_are_told() {
         "format = \"json\"",
         "format = \"nginx-combined\"\nprefix = '(?<event>a)'",
         &[
-            "floe.toml:15:26: fault: no source of this rule has a field \"org\"",
-            "floe.toml:16:15: fault: no source of this rule has a field \"ts\"",
+            "floe.toml:14:26: fault: no source of this rule has a field \"org\"",
+            "floe.toml:15:15: fault: no source of this rule has a field \"ts\"",
         ],
     );
     // Where quotes leave it alone, a tab is two signs.
