@@ -4,6 +4,7 @@
 
 mod built_in_presets;
 mod chunking;
+mod contract;
 mod formats;
 mod framing;
 mod golden;
