@@ -49,7 +49,7 @@ fn map_line(rules: &Rules, test: &TestSettings) -> MappedChunk {
         room: 1 << 20,
     };
     let line = format!("{}\n", test.line);
-    let window = ReadWindow { before: &[], base: Offset(0), bytes: line.as_bytes() };
+    let window = ReadWindow::new(b"", Offset(0), line.as_bytes());
     map(&context, window, &mut Scratch::default()).expect("the guard is not asked for")
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::config::Settings;
+use crate::model::chunk::Carry;
 use crate::model::{
     BilledLine, Fate, Guard, Missed, Offset, Quarantined, SourceAccount, Span, StreamId, Tally,
 };
@@ -30,6 +31,7 @@ pub(super) struct LineId {
 struct OpenChunk {
     span: Span,
     after: Guard,
+    carry: Carry,
     /// What the account will take. Its bytes are those of `span`, at every moment.
     tally: Tally,
     lines: Arc<[BilledLine]>,
@@ -51,6 +53,7 @@ struct Ledger {
     source: Arc<str>,
     frontier: Offset,
     guard: Guard,
+    carry: Carry,
     /// The number of the chain's first chunk.
     first: u64,
     chain: VecDeque<OpenChunk>,
@@ -67,6 +70,7 @@ impl Ledger {
 pub(super) struct Standing {
     pub frontier: Offset,
     pub guard: Guard,
+    pub carry: Carry,
 }
 
 /// What the ledger takes of a mapped chunk.
@@ -74,6 +78,7 @@ pub(super) struct Standing {
 pub(super) struct Entry {
     pub span: Span,
     pub after: Guard,
+    pub carry: Carry,
     /// Ignored, quarantined by mapping, and billed: all lines of the span.
     pub tally: Tally,
     pub lines: Arc<[BilledLine]>,
@@ -126,6 +131,7 @@ impl Books {
             source: Arc::clone(source),
             frontier: standing.frontier,
             guard: standing.guard,
+            carry: standing.carry,
             first: 0,
             chain: VecDeque::new(),
         };
@@ -154,7 +160,7 @@ impl Books {
 
     pub(super) fn standing(&self, stream: StreamId) -> Standing {
         let ledger = self.ledger(stream);
-        Standing { frontier: ledger.frontier, guard: ledger.guard }
+        Standing { frontier: ledger.frontier, guard: ledger.guard, carry: ledger.carry }
     }
 
     fn ledger(&self, stream: StreamId) -> &Ledger {
@@ -171,6 +177,7 @@ impl Books {
         ledger.chain.push_back(OpenChunk {
             span: entry.span,
             after: entry.after,
+            carry: entry.carry,
             tally: entry.tally,
             lines: entry.lines,
             owed,
@@ -270,6 +277,7 @@ impl Books {
             ledger.first += 1;
             ledger.frontier = chunk.span.end;
             ledger.guard = chunk.after;
+            ledger.carry = chunk.carry;
             self.charged -= chunk.charge;
             self.changes += 1;
             let account = self.accounts.entry(Arc::clone(&ledger.source)).or_default();

@@ -10,10 +10,11 @@ use super::notice::Notice;
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::identity::{HEAD_BYTES, print_of_head};
-use crate::mapping::{MapContext, ReadFault, ReadWindow, Rules, Scratch, map, map_last_line};
-use crate::model::chunk::LongLine;
+use crate::mapping::{End, MapContext, ReadFault, ReadWindow, Rules, Scratch, map};
+use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
-    FileKey, Guard, MappedChunk, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId, Tally,
+    FileKey, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId,
+    Tally,
 };
 use crate::polar::Answer;
 
@@ -48,6 +49,7 @@ ids! {
 }
 
 /// What happened.
+#[expect(clippy::large_enum_variant, reason = "an input lives for one call, and most are chunks")]
 #[derive(Debug)]
 pub enum Input {
     /// The answer to [`Effect::Look`]: every file that stands there now, the whole list.
@@ -193,18 +195,50 @@ pub struct ReadOrder {
     /// See [`MapContext::room`](crate::mapping::MapContext).
     pub room: usize,
     pub expected: Option<Guard>,
-    /// A second place that tells whether the file is still what it was: read the bytes before it, too, after
-    /// the others, and give them to [`ReadOrder::bear_out`].
-    pub witness: Option<(Offset, Guard)>,
+    /// A second place that tells whether the file is still what it was: take the guard before it, too, after
+    /// the other bytes, and give it to [`ReadOrder::bear_out`].
+    pub witness: Option<Mark>,
     pub long_line: Option<LongLine>,
-    /// Map the unterminated last line: the file is gone and nobody will end it.
-    pub last_line: bool,
+    pub end: ReadEnd,
+    /// What the lines before `from` mean for those after it. Read the line at [`Carry::header`], too: up to
+    /// [`HEADER_BYTES`].
+    pub carry: Carry,
+    /// The file that goes on where this one ended: read so many bytes of its head, too.
+    pub beyond: Option<(StreamId, u32)>,
     pub rules: Arc<Rules>,
     pub source: SourceIndex,
     pub stream_key: [u8; 32],
     pub path: Arc<str>,
     pub captures: Arc<Captures>,
     pub polar_now: Timestamp,
+}
+
+/// Most bytes of a line that says what the columns are.
+pub const HEADER_BYTES: u32 = 64 * 1024;
+
+/// What a read knows of the end of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadEnd {
+    More,
+    /// Nothing has been written for so long that the last record is whole.
+    Quiet,
+    /// Another file goes on where this one ended: what is unfinished here may be whole with the head of that.
+    Handover,
+    /// The file is gone, or has another name, and nobody will end its last line.
+    File,
+}
+
+/// What a read took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadBytes<'a> {
+    /// Up to [`Guard::REACH`] before [`ReadOrder::from`].
+    pub before: &'a [u8],
+    /// From there on: [`ReadOrder::limit`] of them, or up to the end of the file.
+    pub bytes: &'a [u8],
+    /// From [`Carry::header`] on, where the order has one.
+    pub header: &'a [u8],
+    /// Of the head of [`ReadOrder::beyond`], where the order has one.
+    pub beyond: &'a [u8],
 }
 
 /// The agent at a glance.
@@ -230,21 +264,21 @@ pub struct Status {
 }
 
 impl ReadOrder {
-    /// Holds what was read before the witness's place (at most [`Guard::REACH`] bytes) against what is remembered.
+    /// Holds the guard before the witness's place (`None` beyond the end of the file) against what is remembered.
     ///
     /// # Errors
     /// [`ReadFault::GuardDiffers`], when other bytes stand there, or too few.
-    pub fn bear_out(&self, before_witness: &[u8]) -> Result<(), ReadFault> {
-        let differs = self.witness.is_some_and(|(_, guard)| Guard::at_end_of(before_witness) != guard);
+    pub fn bear_out(&self, seen: Option<Guard>) -> Result<(), ReadFault> {
+        let differs = self.witness.is_some_and(|(_, guard)| seen != Some(guard));
         if differs { Err(ReadFault::GuardDiffers) } else { Ok(()) }
     }
 
-    /// Maps what was read: the bytes from [`ReadOrder::from`] on, `limit` of them or up to the end of the
-    /// file, and up to [`Guard::REACH`] before.
+    /// Maps what was read.
     ///
     /// # Errors
     /// [`ReadFault::GuardDiffers`], when other bytes stand there than the stream remembers.
-    pub fn map(&self, before: &[u8], bytes: &[u8], scratch: &mut Scratch) -> Result<MappedChunk, ReadFault> {
+    pub fn map(&self, read: ReadBytes<'_>, scratch: &mut Scratch) -> Result<MappedChunk, ReadFault> {
+        let ReadBytes { before, bytes, header, beyond } = read;
         if self.from == Offset::ZERO && !bytes.is_empty() {
             let head = &bytes[..bytes.len().min(HEAD_BYTES)];
             let seen = print_of_head(head, self.rules.format(self.source));
@@ -263,15 +297,19 @@ impl ReadOrder {
             polar_now: self.polar_now,
             room: self.room,
         };
-        let window = ReadWindow { before, base: self.from, bytes };
         // A file that has grown beyond one read has not ended.
         let at_end = bytes.len() < self.limit as usize;
-        if !(self.last_line && at_end) {
-            return map(&context, window, scratch);
-        }
-        let mut chunk = map_last_line(&context, window, scratch)?;
+        let end = match self.end {
+            ReadEnd::Quiet => End::Quiet,
+            ReadEnd::Handover if at_end => End::Handover { beyond },
+            ReadEnd::File if at_end => End::File { beyond },
+            _ => End::More,
+        };
+        let window = ReadWindow { before, base: self.from, bytes, end, carry: self.carry, header };
+        let mut chunk = map(&context, window, scratch)?;
         let unterminated = bytes.last() != Some(&b'\n');
-        if unterminated && chunk.stop == (Stop::BytesEnd { partial: 0 }) {
+        let is_done = matches!(chunk.stop, Stop::BytesEnd { partial: 0, .. });
+        if matches!(end, End::File { .. }) && unterminated && is_done {
             chunk.stop = Stop::FileEnd;
         }
         Ok(chunk)

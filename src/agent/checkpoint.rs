@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fate, FileKey, Guard, Missed, Offset, SourceAccount, Span, Tally};
+use crate::model::chunk::{Carry, Output, Outputs};
+use crate::model::{Fate, FileKey, Guard, Mark, Missed, Offset, SourceAccount, Span, Tally};
 
 /// The version that this release writes. It reads this one alone.
 pub const VERSION: u32 = 1;
@@ -56,15 +57,29 @@ pub struct FileRecord {
     pub start: Offset,
     pub frontier: Offset,
     pub guard: Guard,
+    /// Where the line stands that says what the columns are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Offset>,
+    /// The outputs of a container that are in the middle of a settled line at the frontier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<Output>,
     /// Places with their guards: line ends of the head, and ends of reads at growing distances. By these the
     /// file is known again; they may stand beyond the frontier.
-    pub marks: Vec<(Offset, Guard)>,
+    pub marks: Vec<Mark>,
     /// The file's size when it was last seen.
     pub size: u64,
     /// Set where the frontier stands inside a line that began before it and is not ours.
     pub inside_line: bool,
     /// It is gone, and what was missing of it is told.
     pub given_up: bool,
+}
+
+impl FileRecord {
+    pub(super) fn carry(&self) -> Carry {
+        let mut unfinished = Outputs::default();
+        self.unfinished.iter().for_each(|output| unfinished.insert(*output));
+        Carry { unfinished, header: self.header }
+    }
 }
 
 /// How many files of one source had this print. Kept where it is more than one.
@@ -107,13 +122,19 @@ pub struct FloorRecord {
     /// Of the bytes before `floor`, learned with the print: another file at the same inode has others there.
     pub guard: Option<Guard>,
     /// Line ends of the head up to the floor with their guards, learned with the print.
-    pub marks: Vec<(Offset, Guard)>,
+    pub marks: Vec<Mark>,
     pub floor: Offset,
-    /// True when the floor stood inside a line.
-    pub inside_line: bool,
+    /// Said by files of before, and read for their sake alone: the byte before the floor tells.
+    #[serde(default, skip_serializing)]
+    inside_line: bool,
 }
 
 impl FloorRecord {
+    /// A floor of which nothing more is learned yet.
+    pub(super) fn new(file: FileKey, floor: Offset) -> Self {
+        Self { file, print: None, guard: None, marks: Vec::new(), floor, inside_line: false }
+    }
+
     /// Whether the file with its key may have this print, and these bytes before the floor.
     pub(super) fn is_of(&self, print: &str, before: Guard) -> bool {
         self.print.as_deref().is_none_or(|own| own == print) && self.guard.is_none_or(|own| own == before)
@@ -268,6 +289,16 @@ mod tests {
         let mut again = Checkpoint::default();
         again.set_accounts(&accounts);
         assert_eq!(again.accounts, read.accounts);
+    }
+
+    #[test]
+    fn floors_are_read_back_also_those_that_say_whether_they_stand_inside_a_line() {
+        let file = FileKey { device: 1, inode: 2 };
+        let floors = Floors { sources: [("app".to_owned(), vec![FloorRecord::new(file, Offset(9))])].into() };
+        assert_eq!(unseal::<Floors>(&seal(&floors)), Ok(floors.clone()));
+        let mut before = serde_json::to_value(&floors).unwrap();
+        before["sources"]["app"][0]["inside_line"] = false.into();
+        assert_eq!(unseal::<Floors>(&seal(&before)), Ok(floors));
     }
 
     #[test]

@@ -14,8 +14,8 @@ mod ship;
 mod tail;
 
 pub use border::{
-    Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Now, Outcome, ReadId, ReadOrder,
-    RequestId, SaveId, Sighting, Status, Whom,
+    Against, Agreement, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
+    ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Whom,
 };
 pub use notice::{Level, Notice, NoticeCode};
 
@@ -237,6 +237,7 @@ impl Agent {
             Entry {
                 span,
                 after: chunk.after,
+                carry: chunk.carry,
                 tally,
                 lines: lines.into(),
                 has_letters: !chunk.letters.is_empty(),

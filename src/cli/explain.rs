@@ -12,7 +12,7 @@ use super::check::{self, BAD_CONFIG};
 use super::pretty::pretty;
 use crate::config::Settings;
 use crate::mapping::identity::{self, HEAD_BYTES};
-use crate::mapping::{ExplainedOutcome, Explanation, MapContext, Rules, Verdict, explain};
+use crate::mapping::{Excerpt, ExplainedOutcome, Explanation, MapContext, Rules, Verdict, excerpts, explain};
 use crate::model::{Offset, SourceIndex};
 
 /// Of sysexits.
@@ -113,15 +113,32 @@ fn explain_file(
         room: usize::MAX,
     };
     let mut input = Cursor::new(head).chain(input);
-    let (mut at, mut number) = (0, 0);
-    let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line)? > 0 {
-        number += 1;
-        let explanation = explain(&context, Offset(at), &line);
-        writeln!(out, "{}", format_args!("{}:{number} at byte {at}", file.display()).bold())?;
-        tell(out, &line, &explanation)?;
-        at += line.len() as u64;
-        line.clear();
+    let mut told = |number: usize, excerpt: &Excerpt<'_>| {
+        let explanation = explain(&context, excerpt);
+        let place = format!("{}:{number} at byte {}", file.display(), excerpt.at);
+        writeln!(out, "{}", place.bold())?;
+        tell(out, &excerpt.lines, &explanation)
+    };
+    if rules.is_plain(source) {
+        let (mut at, mut number) = (Offset::ZERO, 0);
+        let mut line = Vec::new();
+        while input.read_until(b'\n', &mut line)? > 0 {
+            number += 1;
+            told(number, &Excerpt { at, lines: line.as_slice().into(), header: None })?;
+            at = at.plus(line.len() as u64);
+            line.clear();
+        }
+        return Ok(());
+    }
+    // Which lines belong together is told by what follows.
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
+    let (mut number, mut counted) = (1, 0);
+    for excerpt in excerpts(rules, source, &bytes) {
+        let at = usize::try_from(excerpt.at.0).expect("the file is in memory");
+        number += memchr::memchr_iter(b'\n', &bytes[counted..at]).count();
+        counted = at;
+        told(number, &excerpt)?;
     }
     Ok(())
 }

@@ -111,6 +111,19 @@ pub struct SourceSettings {
     pub max_line_bytes: u32,
 }
 
+impl SourceSettings {
+    /// Bytes of a file in which a record ends, or it is too long: its text, and what is wrapped around that.
+    #[must_use]
+    pub fn reach(&self) -> u32 {
+        let plain = self.container == Container::None && self.multiline.is_none();
+        if plain {
+            self.max_line_bytes
+        } else {
+            self.max_line_bytes.saturating_mul(2).saturating_add(128 << 10)
+        }
+    }
+}
+
 /// How a record is written. `docs/formats.md` says what its fields are called.
 #[derive(Debug, Clone)]
 pub enum Format {

@@ -133,7 +133,7 @@ mod tests {
         let mut slots = Slots::default();
         tries.line.read(LINE, &mut slots).unwrap();
         let line = Record { text: LINE, slots: &slots, origin: 0, replaced: &[] };
-        let scope = Scope { line, item: None, captures: &Captures::new(), source: "app" };
+        let scope = Scope { line, item: None, captures: &Captures::new(), container: None, source: "app" };
         assert_eq!(holds(&resolved, &scope), wanted, "{said}");
     }
 

@@ -2,19 +2,23 @@
 //!
 //! The outcome is that of [`map`] itself, so an explanation cannot disagree with what is billed.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
-use super::chunk::{MapContext, ReadWindow, Scratch, map};
+use super::chunk::{End, MapContext, ReadWindow, Scratch, map};
 use super::condition::test_holds;
 use super::formats::delimited::Header;
 use super::found::Found;
-use super::identity::{BYTE_ORDER_MARK, record_of};
+use super::framing::{self, HeaderRule};
+use super::identity::{BYTE_ORDER_MARK, is_blank, record_of};
 use super::line::{exploded, matches, readable};
-use super::rules::{Rule, SourceRules};
-use super::scope::{Field, Record, Scope};
+use super::rules::{Rule, Rules, SourceRules};
+use super::scope::{Container, Field, Record, Scope};
 use super::slots::Slots;
 use crate::config::language::{Condition, Root};
-use crate::model::{Fate, Ignored, Offset, Quarantined};
+use crate::model::chunk::Carry;
+use crate::model::{Fate, Ignored, Offset, Quarantined, SourceIndex};
 
 /// What becomes of one line, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,25 +72,68 @@ pub struct ExplainedEvent {
     pub json: String,
 }
 
-/// Explains the line that starts at `at`, with or without its line end.
+/// Some lines of a file that are one record.
+#[derive(Debug, Clone)]
+pub struct Excerpt<'a> {
+    pub at: Offset,
+    /// With their line ends; the last one may lack it.
+    pub lines: Cow<'a, [u8]>,
+    /// The line before that says what the columns are, where there is one.
+    pub header: Option<Cow<'a, [u8]>>,
+}
+
+/// The records of a whole file, in the order of their first lines.
 #[must_use]
-pub fn explain(context: &MapContext<'_>, at: Offset, line: &[u8]) -> Explanation {
-    let record = record_of(line);
-    let rules = &context.rules.sources[usize::from(context.source.0)];
-    let mut text = String::new();
-    let mut replaced = Vec::new();
-    let bare =
-        if at == Offset::ZERO { record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record) } else { record };
-    let text = readable(bare, &mut text, &mut replaced);
-    let mut slots = Slots::default();
-    let (mut fields, mut verdicts) = (Vec::new(), Vec::new());
-    if rules.reader.read(text, &Header::default(), &mut slots).is_ok() {
-        let line = Record { text, slots: &slots, origin: 0, replaced: &replaced };
-        let scope = Scope { line, item: None, captures: context.captures, source: &rules.id };
-        fields = named_fields(rules, &scope);
-        verdicts = verdicts_of(rules, &scope);
+pub fn excerpts<'a>(rules: &'a Rules, source: SourceIndex, bytes: &'a [u8]) -> Vec<Excerpt<'a>> {
+    let rules = &rules.sources[usize::from(source.0)];
+    let mut header: Option<Cow<'a, [u8]>> = None;
+    let mut excerpts = Vec::new();
+    for (at, lines) in framing::records(&rules.framing, bytes) {
+        let names = match rules.framing.header {
+            HeaderRule::None => false,
+            HeaderRule::FirstLine => header.is_none() && !is_blank(&lines),
+            HeaderRule::Directive => lines.starts_with(b"#Fields:"),
+        };
+        let excerpt = Excerpt { at: Offset(at as u64), lines: Cow::Owned(lines), header: header.clone() };
+        if names {
+            header = Some(excerpt.lines.clone());
+        }
+        excerpts.push(excerpt);
     }
-    let (outcome, values_not_utf8) = outcome_of(context, at, record, &verdicts);
+    excerpts
+}
+
+/// Explains one record.
+#[must_use]
+pub fn explain(context: &MapContext<'_>, excerpt: &Excerpt<'_>) -> Explanation {
+    let rules = &context.rules.sources[usize::from(context.source.0)];
+    let mut lines = excerpt.lines.to_vec();
+    if lines.last() != Some(&b'\n') {
+        lines.push(b'\n');
+    }
+    let header = match &excerpt.header {
+        Some(line) => rules.reader.parse_header(&String::from_utf8_lossy(record_of(line))),
+        None => Header::default(),
+    };
+    let (mut fields, mut verdicts) = (Vec::new(), Vec::new());
+    let bom = if excerpt.at == Offset::ZERO && lines.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len()
+    } else {
+        0
+    };
+    if let Some(record) = framing::first_record(&rules.framing, &lines[bom..]) {
+        let bare = record.text.strip_suffix(b"\r").unwrap_or(&record.text);
+        let (mut text, mut replaced, mut slots) = (String::new(), Vec::new(), Slots::default());
+        let text = readable(bare, &mut text, &mut replaced);
+        if rules.reader.read(text, &header, &mut slots).is_ok() {
+            let line = Record { text, slots: &slots, origin: 0, replaced: &replaced };
+            let container = record.time.as_deref().map(|time| Container { time, output: record.output });
+            let scope = Scope { line, item: None, captures: context.captures, container, source: &rules.id };
+            fields = named_fields(rules, &scope);
+            verdicts = verdicts_of(rules, &scope);
+        }
+    }
+    let (outcome, values_not_utf8) = outcome_of(context, excerpt, &lines, &verdicts);
     Explanation { fields, rules: verdicts, outcome, values_not_utf8 }
 }
 
@@ -153,13 +200,18 @@ fn why_not(rule: &Rule, scope: &Scope<'_>) -> Option<String> {
 
 fn outcome_of(
     context: &MapContext<'_>,
-    at: Offset,
-    record: &[u8],
+    excerpt: &Excerpt<'_>,
+    lines: &[u8],
     verdicts: &[RuleVerdict],
 ) -> (ExplainedOutcome, u32) {
     let context = MapContext { expected: None, long_line: None, room: usize::MAX, ..*context };
-    let bytes = [record, b"\n"].concat();
-    let window = ReadWindow { before: b"", base: at, bytes: &bytes };
+    let window = ReadWindow {
+        end: End::File { beyond: b"" },
+        // Where the header stands does not matter, only what it says.
+        carry: Carry { header: excerpt.header.as_ref().map(|_| Offset::ZERO), ..Carry::default() },
+        header: excerpt.header.as_deref().unwrap_or_default(),
+        ..ReadWindow::new(b"", excerpt.at, lines)
+    };
     let chunk = map(&context, window, &mut Scratch::default()).expect("no guard is expected");
     let fate = chunk.settled.iter().chain(chunk.in_letters.iter()).map(|(fate, _)| fate).next();
     let outcome = match fate {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::instant;
+use super::{escapes, instant};
 use crate::config::language::Literal;
 
 /// What a path or an expression yields.
@@ -47,7 +47,7 @@ impl<'a> Found<'a> {
     /// Reads the source text of a JSON value. `replaced` says whether it holds a replaced byte.
     pub fn of_json(raw: &'a str, replaced: bool) -> Self {
         match raw.as_bytes().first() {
-            Some(b'"') => Self::Text(decode(&raw[1..raw.len() - 1], replaced)),
+            Some(b'"') => Self::Text(escapes::backslashes(&raw[1..raw.len() - 1], replaced)),
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
             Some(b'n') | None => Self::Missing,
@@ -137,52 +137,6 @@ pub(super) fn shortened(text: &str) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
-}
-
-/// Decodes what stands between the quotes of a valid JSON string.
-fn decode(raw: &str, replaced: bool) -> Text<'_> {
-    let Some(first) = memchr::memchr(b'\\', raw.as_bytes()) else {
-        return Text { text: Cow::Borrowed(raw), replaced };
-    };
-    let mut text = String::with_capacity(raw.len());
-    let mut replaced = replaced;
-    text.push_str(&raw[..first]);
-    let mut rest = &raw[first..];
-    while let Some(escape) = rest.strip_prefix('\\') {
-        let (decoded, length) = match escape.as_bytes().first() {
-            Some(b'u') => {
-                let (decoded, length) = decode_unicode(escape);
-                replaced |= decoded.is_none();
-                (decoded.unwrap_or(char::REPLACEMENT_CHARACTER), length)
-            }
-            Some(b'n') => ('\n', 1),
-            Some(b't') => ('\t', 1),
-            Some(b'r') => ('\r', 1),
-            Some(b'b') => ('\u{8}', 1),
-            Some(b'f') => ('\u{c}', 1),
-            Some(other) => (char::from(*other), 1),
-            None => break,
-        };
-        text.push(decoded);
-        rest = &escape[length..];
-        let plain = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
-        text.push_str(&rest[..plain]);
-        rest = &rest[plain..];
-    }
-    Text { text: Cow::Owned(text), replaced }
-}
-
-/// `u0041…` → the character and how much was read; `None` for half of a surrogate pair.
-fn decode_unicode(escape: &str) -> (Option<char>, usize) {
-    let unit = |at: usize| u32::from_str_radix(escape.get(at..at + 4)?, 16).ok();
-    let Some(first) = unit(1) else { return (None, escape.len()) };
-    if (0xd800..0xdc00).contains(&first)
-        && escape.get(5..7) == Some("\\u")
-        && let Some(second) = unit(7).filter(|second| (0xdc00..0xe000).contains(second))
-    {
-        return (char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)), 11);
-    }
-    (char::from_u32(first), 5)
 }
 
 /// Whether `text` is a decimal number with an optional sign, fraction and exponent.

@@ -10,7 +10,7 @@ use super::formats::json;
 use super::found::Found;
 use super::identity::external_id_in;
 use super::rules::{Rule, SourceRules};
-use super::scope::{Record, Scope};
+use super::scope::{Container, Record, Scope};
 use super::slots::Slots;
 use crate::model::{Offset, Quarantined};
 use crate::polar::limits;
@@ -55,11 +55,15 @@ pub(super) struct LineScratch {
     id: Vec<u8>,
 }
 
-/// A line's bytes without its line end (and without a byte order mark), and where it starts.
+/// A record, and where it starts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
     pub at: Offset,
+    /// Its first line as it stands in the file, without its line end and without a byte order mark: ids come of it.
+    pub first: &'a [u8],
+    /// What the application wrote: of a plain line the same.
     pub record: &'a [u8],
+    pub container: Option<Container<'a>>,
 }
 
 /// Maps a line. On anything but events `out` may hold a part of some, which the caller takes off.
@@ -67,16 +71,23 @@ pub(super) fn map_line(
     context: &MapContext<'_>,
     rules: &SourceRules,
     line: Line<'_>,
+    header: &Header,
     scratch: &mut LineScratch,
     out: &mut Vec<u8>,
 ) -> Outcome {
     let LineScratch { line: slots, item, text, replaced, id } = scratch;
     let text = readable(line.record, text, replaced);
-    if let Err(refusal) = rules.reader.read(text, &Header::default(), slots) {
+    if let Err(refusal) = rules.reader.read(text, header, slots) {
         return Outcome::Quarantined { refusal, rule: None };
     }
     let record = Record { text, slots, origin: 0, replaced };
-    let scope = Scope { line: record, item: None, captures: context.captures, source: &rules.id };
+    let scope = Scope {
+        line: record,
+        item: None,
+        captures: context.captures,
+        container: line.container,
+        source: &rules.id,
+    };
     let start = out.len();
     let mut emitter = Emitter { context, line, id, out, start, events: Events::default() };
     for rule in &rules.rules {
@@ -170,7 +181,7 @@ impl Emitter<'_, '_> {
             return Err(Refusal { reason: Quarantined::Invariant, detail });
         }
         let Self { context, line, id, .. } = self;
-        let position_id = || external_id_in(id, context.stream_key, line.at, line.record, rule.slot(), index);
+        let position_id = || external_id_in(id, context.stream_key, line.at, line.first, rule.slot(), index);
         let written = event::write(self.out, &rule.event, scope, position_id)?;
         self.count(rule, &written)
     }

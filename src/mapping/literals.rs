@@ -7,7 +7,7 @@
 use aho_corasick::packed;
 use memchr::memmem::Finder;
 
-use crate::config::language::{Condition, Literal as Constant, Operand, Root, Test};
+use crate::config::language::{Condition, Literal as Constant, Operand, Path, Root, Test};
 use crate::model::Guard;
 
 /// Of a run no more is looked for, so that one which two reads share lies within a guard's reach.
@@ -56,12 +56,15 @@ enum Scan {
 }
 
 impl Filter {
-    /// `conditions`: what must hold, by rule.
-    pub fn new<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Self {
+    /// `conditions`: what must hold, by rule. `is_computed` says which fields do not stand in the line as they are.
+    pub fn new<'a>(
+        conditions: impl Iterator<Item = &'a Condition>,
+        is_computed: impl Fn(&Path) -> bool,
+    ) -> Self {
         let mut rules = Vec::new();
         for condition in conditions {
             let mut texts = Vec::new();
-            required_texts(condition, &mut texts);
+            required_texts(condition, &is_computed, &mut texts);
             let mut requirements: Vec<Vec<&str>> = Vec::new();
             for alternatives in texts {
                 let runs: Vec<_> = alternatives.into_iter().map(longest_run).collect();
@@ -223,15 +226,23 @@ impl Search<'_> {
 }
 
 /// The texts of which one each must stand in a line for which `condition` holds.
-fn required_texts<'a>(condition: &'a Condition, found: &mut Vec<Vec<&'a str>>) {
+fn required_texts<'a>(
+    condition: &'a Condition,
+    is_computed: &impl Fn(&Path) -> bool,
+    found: &mut Vec<Vec<&'a str>>,
+) {
     match condition {
-        Condition::All(all) => all.iter().for_each(|condition| required_texts(condition, found)),
+        Condition::All(all) => {
+            all.iter().for_each(|condition| required_texts(condition, is_computed, found));
+        }
         Condition::Any(any) => {
             if let [only] = any.as_slice() {
-                required_texts(only, found);
+                required_texts(only, is_computed, found);
             }
         }
-        Condition::Tests { path, tests } if matches!(path.root, Root::Line | Root::Item) => {
+        Condition::Tests { path, tests }
+            if matches!(path.root, Root::Line | Root::Item) && !is_computed(path) =>
+        {
             for test in tests {
                 match test {
                     Test::Eq(Operand::Literal(Constant::Text(text)))
@@ -265,6 +276,10 @@ mod tests {
     use super::*;
     use crate::config::language::parse_path;
 
+    fn filter_of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Filter {
+        Filter::new(conditions.into_iter(), |path| path.to_string() == "computed")
+    }
+
     fn equal(path: &str, text: &str) -> Condition {
         let tests = vec![Test::Eq(Operand::Literal(Constant::Text(text.to_owned())))];
         Condition::Tests { path: parse_path(path).unwrap(), tests }
@@ -274,7 +289,7 @@ mod tests {
     fn each_text_that_must_be_there_has_to_stand_in_the_line() {
         let rule =
             Condition::All(vec![equal("event", "llm.completion"), equal("path", "/v1/chat completions")]);
-        let filter = Filter::new([&rule].into_iter());
+        let filter = filter_of([&rule]);
         assert!(filter.wants(br#"{"event":"llm.completion","path":"\/v1\/chat completions"}"#));
         assert!(!filter.wants(br#"{"event":"llm.completion","path":"/v1/chat"}"#));
         assert!(!filter.wants(br#"{"event":"llm","path":"completions"}"#));
@@ -292,18 +307,19 @@ mod tests {
     #[test]
     fn a_rule_without_a_text_wants_every_line() {
         let any = Condition::Any(vec![equal("a", "x"), equal("b", "y")]);
-        assert!(Filter::new([&any].into_iter()).wants(b"anything"));
-        assert!(Filter::new([&equal("a", "/")].into_iter()).wants(b"anything"));
-        assert!(Filter::new([&equal("@path.a", "x")].into_iter()).wants(b"anything"));
-        assert!(Filter::new([&equal("a", "x"), &Condition::All(vec![])].into_iter()).wants(b"anything"));
-        assert!(!Filter::new(std::iter::empty()).wants(b"anything"));
+        assert!(filter_of([&any]).wants(b"anything"));
+        assert!(filter_of([&equal("a", "/")]).wants(b"anything"));
+        assert!(filter_of([&equal("@path.a", "x")]).wants(b"anything"));
+        assert!(filter_of([&equal("computed", "x")]).wants(b"anything"));
+        assert!(filter_of([&equal("a", "x"), &Condition::All(vec![])]).wants(b"anything"));
+        assert!(!filter_of([]).wants(b"anything"));
     }
 
     #[test]
     fn one_of_a_list_is_enough() {
         let texts = ["one", "two"].map(|text| Constant::Text(text.to_owned())).to_vec();
         let rule = Condition::Tests { path: parse_path("a").unwrap(), tests: vec![Test::In(texts)] };
-        let filter = Filter::new([&rule].into_iter());
+        let filter = filter_of([&rule]);
         assert!(filter.wants(b"two") && filter.wants(b"one") && !filter.wants(b"three"));
     }
 
@@ -311,7 +327,7 @@ mod tests {
     fn a_search_finds_every_line_that_is_wanted_whatever_the_number_of_rules() {
         for count in [1, 2, 3, 4, 20, 200, 2000] {
             let rules: Vec<_> = (0..count).map(|at| equal("a", &format!("rule.{at}x"))).collect();
-            let filter = Filter::new(rules.iter());
+            let filter = filter_of(&rules);
             let mut block = Vec::new();
             for at in 0..count {
                 block.extend_from_slice(format!("noise {at}\nrule.{at}x rule.0x\n\\u0072ule\n").as_bytes());

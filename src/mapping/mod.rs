@@ -4,10 +4,12 @@
 
 mod chunk;
 mod condition;
+mod escapes;
 mod event;
 mod explain;
 mod expression;
 mod formats;
+mod framing;
 mod found;
 mod instant;
 mod letter;
@@ -18,6 +20,8 @@ mod rules;
 mod scope;
 mod slots;
 
-pub use chunk::{MapContext, ReadFault, ReadWindow, Scratch, map, map_last_line};
-pub use explain::{ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, explain};
+pub use chunk::{End, MapContext, ReadFault, ReadWindow, Scratch, map};
+pub use explain::{
+    Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, excerpts, explain,
+};
 pub use rules::Rules;

@@ -2,8 +2,9 @@
 
 use jiff::SignedDuration;
 
-use super::formats::Reader;
 use super::formats::json::Trie;
+use super::formats::{Reader, is_computed};
+use super::framing::Framing;
 use super::literals::Filter;
 use super::scope::{Field, Tries};
 use crate::config::Settings;
@@ -20,6 +21,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether each line of the source is a record as it stands.
+    #[must_use]
+    pub fn is_plain(&self, source: SourceIndex) -> bool {
+        self.sources[usize::from(source.0)].framing.is_plain()
+    }
+
     /// The format of a source's lines.
     #[must_use]
     pub fn format(&self, source: SourceIndex) -> &Format {
@@ -33,6 +40,8 @@ pub(super) struct SourceRules {
     pub id: String,
     pub format: Format,
     pub max_line_bytes: usize,
+    /// Makes records of lines.
+    pub framing: Framing,
     pub filter: Filter,
     /// Reads the fields of a line.
     pub reader: Reader,
@@ -70,7 +79,10 @@ impl Rules {
                 id: source.id.clone(),
                 format: source.format.clone(),
                 max_line_bytes: usize::try_from(source.max_line_bytes).unwrap_or(usize::MAX),
-                filter: Filter::new(wanted().map(|(_, rule)| &rule.when)),
+                framing: Framing::new(source),
+                filter: Filter::new(wanted().map(|(_, rule)| &rule.when), |path| {
+                    is_computed(&source.format, path)
+                }),
                 reader: Reader::new(source, &names.tries.line),
                 item: names.tries.item,
                 rules,

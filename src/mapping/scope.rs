@@ -5,6 +5,7 @@ use super::found::{Found, Text};
 use super::slots::Slots;
 use crate::config::language::{Path, Resolver, Root};
 use crate::config::settings::Captures;
+use crate::model::chunk::Output;
 
 /// What a path of the config stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +14,8 @@ pub(super) enum Field {
     Item(u16),
     Capture(Box<str>),
     Source,
-    /// Known to the language, but no line of this source has it.
-    Absent,
+    ContainerTime,
+    ContainerStream,
     /// The one path into a text that `parse_json` reads.
     Inner(Box<Trie>),
 }
@@ -33,7 +34,8 @@ impl Resolver<Field> for Tries {
             Root::Item => Field::Item(self.item.add(&path.steps)),
             Root::PathCapture(name) => Field::Capture(name.as_str().into()),
             Root::Source => Field::Source,
-            Root::ContainerTime | Root::ContainerStream => Field::Absent,
+            Root::ContainerTime => Field::ContainerTime,
+            Root::ContainerStream => Field::ContainerStream,
         }
     }
 
@@ -67,11 +69,19 @@ impl<'a> Record<'a> {
     }
 }
 
+/// What a container runtime says of a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Container<'a> {
+    pub time: &'a str,
+    pub output: Output,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub line: Record<'a>,
     pub item: Option<Record<'a>>,
     pub captures: &'a Captures,
+    pub container: Option<Container<'a>>,
     pub source: &'a str,
 }
 
@@ -85,7 +95,13 @@ impl<'a> Scope<'a> {
                 None => Found::Missing,
             },
             Field::Source => Found::Text(Text::new(self.source)),
-            Field::Absent | Field::Inner(_) => Found::Missing,
+            Field::ContainerTime => self.container_text(|container| container.time),
+            Field::ContainerStream => self.container_text(|container| container.output.name()),
+            Field::Inner(_) => Found::Missing,
         }
+    }
+
+    fn container_text(&self, part: impl FnOnce(Container<'a>) -> &'a str) -> Found<'a> {
+        self.container.map_or(Found::Missing, |container| Found::Text(Text::new(part(container))))
     }
 }

@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::found::{Found, Text};
+use super::escapes;
+use super::found::{Found, Text, is_number};
 
 /// Where each wanted field stands in its text.
 #[derive(Debug, Clone, Default)]
@@ -22,15 +23,25 @@ impl Place {
     const NOWHERE: Self = Self { start: u32::MAX, end: u32::MAX, written: Written::Plain };
 }
 
-/// How a value is written.
+/// How a value is written. In all but JSON `-` is missing: so their writers say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     /// As a JSON value.
     Json,
-    /// As text that means what it says; `-` is missing.
+    /// As text that means what it says.
     Plain,
-    /// As text that is a number where it reads as one; `-` is missing.
+    /// As text that is a number where it reads as one.
     Number,
+    /// As text with backslash escapes.
+    Escaped,
+    /// As text with its quotes doubled.
+    Doubled,
+    /// As a value of syslog's structured data.
+    StructuredData,
+    /// As the facility in syslog's priority: its digits.
+    Facility,
+    /// As the severity in syslog's priority: its digits.
+    Severity,
 }
 
 /// A field as it stands in its text.
@@ -61,21 +72,79 @@ impl Slots {
     /// The field, if it is there. `text` is the one that was read.
     pub fn get<'a>(&self, text: &'a str, slot: u16) -> Option<RawField<'a>> {
         let Place { start, end, written } = *self.0.get(usize::from(slot))?;
-        Some(RawField { raw: text.get(start as usize..end as usize)?, at: start as usize, written })
+        let raw = text.get(start as usize..end as usize);
+        debug_assert!(raw.is_some() || start == Place::NOWHERE.start, "a field lies within its line");
+        Some(RawField { raw: raw?, at: start as usize, written })
     }
 }
 
 impl<'a> RawField<'a> {
     /// The value. `replaced` says whether it holds a character that stands for bytes which are not UTF-8.
     pub fn decode(self, replaced: bool) -> Found<'a> {
-        let text = |text: Cow<'a, str>| match &*text {
-            "-" => Found::Missing,
-            _ => Found::Text(Text { text, replaced }),
-        };
         match self.written {
             Written::Json => Found::of_json(self.raw, replaced),
-            Written::Number if super::found::is_number(self.raw) => Found::Number(self.raw.into()),
-            Written::Plain | Written::Number => text(self.raw.into()),
+            _ if self.raw == "-" => Found::Missing,
+            Written::Plain => Found::Text(Text { text: self.raw.into(), replaced }),
+            Written::Number => {
+                number(self.raw).unwrap_or_else(|| Found::Text(Text { text: self.raw.into(), replaced }))
+            }
+            Written::Escaped => Found::Text(escapes::backslashes(self.raw, replaced)),
+            Written::Doubled => Found::Text(escapes::doubled_quotes(self.raw, replaced)),
+            Written::StructuredData => Found::Text(escapes::structured_data(self.raw, replaced)),
+            Written::Facility => of_priority(self.raw, |priority| priority / 8),
+            Written::Severity => of_priority(self.raw, |priority| priority % 8),
+        }
+    }
+}
+
+/// The number that a text reads as, written as JSON has it: `007` is 7.
+fn number(text: &str) -> Option<Found<'_>> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text),
+    };
+    let zeros = digits.bytes().take_while(|byte| *byte == b'0').count();
+    let before_digit = |at: &usize| digits.as_bytes().get(*at).is_some_and(u8::is_ascii_digit);
+    let needless = if before_digit(&zeros) { zeros } else { zeros.saturating_sub(1) };
+    let source = match (needless, sign) {
+        (0, _) => Cow::Borrowed(text),
+        (_, "") => Cow::Borrowed(&digits[needless..]),
+        (_, sign) => Cow::Owned(format!("{sign}{}", &digits[needless..])),
+    };
+    is_number(text).then_some(Found::Number(source))
+}
+
+fn of_priority<'a>(digits: &str, part: fn(u8) -> u8) -> Found<'a> {
+    match digits.parse() {
+        Ok(priority) => Found::Decimal(part(priority).into()),
+        Err(_) => Found::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_written_as_json_has_it() {
+        for (text, wanted) in [
+            ("0", Some("0")),
+            ("200", Some("200")),
+            ("000", Some("0")),
+            ("007", Some("7")),
+            ("-007", Some("-7")),
+            ("-00", Some("-0")),
+            ("00.50", Some("0.50")),
+            ("01e3", Some("1e3")),
+            ("00e3", Some("0e3")),
+            ("1.5", Some("1.5")),
+            ("", None),
+            ("x", None),
+            ("0x1", None),
+            ("1_000", None),
+        ] {
+            let found = number(text).map(|found| found.show());
+            assert_eq!(found.as_deref(), wanted, "{text}");
         }
     }
 }

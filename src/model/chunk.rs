@@ -1,9 +1,87 @@
 //! What mapping makes of one chunk of one stream: the unit of work is a chunk, never a line.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::account::Tally;
-use super::file::{Guard, Offset, Span};
+use super::file::{Guard, Mark, Offset, Span};
+
+/// What the lines before a place mean for those after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carry {
+    /// Outputs of a container in the middle of a line whose beginning is settled: what follows of it is nobody's.
+    pub unfinished: Outputs,
+    /// Where the last line stands that says what the columns are.
+    pub header: Option<Offset>,
+}
+
+/// Where a container's application writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    Stdout,
+    Stderr,
+}
+
+impl Output {
+    #[must_use]
+    pub fn of_name(name: &[u8]) -> Option<Self> {
+        match name {
+            b"stdout" => Some(Self::Stdout),
+            b"stderr" => Some(Self::Stderr),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// A set of [`Output`]s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outputs {
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+impl Outputs {
+    #[must_use]
+    pub fn contains(self, output: Output) -> bool {
+        match output {
+            Output::Stdout => self.stdout,
+            Output::Stderr => self.stderr,
+        }
+    }
+
+    pub fn insert(&mut self, output: Output) {
+        *self.place(output) = true;
+    }
+
+    pub fn remove(&mut self, output: Output) {
+        *self.place(output) = false;
+    }
+
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Output> {
+        [Output::Stdout, Output::Stderr].into_iter().filter(move |output| self.contains(*output))
+    }
+
+    fn place(&mut self, output: Output) -> &mut bool {
+        match output {
+            Output::Stdout => &mut self.stdout,
+            Output::Stderr => &mut self.stderr,
+        }
+    }
+}
 
 /// The outcome of mapping some whole lines of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +93,8 @@ pub struct MappedChunk {
     pub before: Guard,
     /// Of the bytes before `span.end`.
     pub after: Guard,
+    /// What the lines before `span.end` mean for those after it.
+    pub carry: Carry,
     /// Lines whose fate mapping alone decides: ignored ones.
     pub settled: Tally,
     /// Event objects, each followed by `,`, in the order of `lines`.
@@ -42,6 +122,7 @@ impl MappedChunk {
             stop,
             before,
             after: before,
+            carry: Carry::default(),
             settled: Tally::default(),
             body: Vec::new(),
             lines: Vec::new(),
@@ -57,8 +138,9 @@ impl MappedChunk {
 /// Why mapping stopped where it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The bytes are used up but for an unterminated line of `partial` bytes (0: none).
-    BytesEnd { partial: u64 },
+    /// The bytes are used up but for an unterminated line, or a record that is not whole, of `partial` bytes (0:
+    /// none). With `rests` a record of whole lines is open that may be whole: quiet tells.
+    BytesEnd { partial: u64, rests: bool },
     /// The output is full; more whole lines wait in what was read.
     BodyFull,
     /// The unterminated last line of a file that ended was mapped, too.
@@ -81,7 +163,7 @@ pub struct LongLine {
     /// Of the bytes before `searched`.
     pub before_searched: Guard,
     /// Where its first bytes end, and the guard there: a long line may say the same for long.
-    pub opening: Option<(Offset, Guard)>,
+    pub opening: Option<Mark>,
     /// It began before what is ours to read: whatever it says, it is ignored(rest_of_line). Its `start` is
     /// then where our part of it begins, and it may be of any length.
     pub is_foreign: bool,
@@ -90,9 +172,9 @@ pub struct LongLine {
 /// A line that has events in the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BilledLine {
-    /// Offset of the line from `span.start`.
+    /// Offset of the line, or of the first line of the record, from `span.start`.
     pub at: u32,
-    /// Length of the line, its line end included.
+    /// Length of the record's lines, line ends included. Lines of other records may stand between them.
     pub len: u32,
     /// Where its last event ends in `body`, after the `,`.
     pub body_end: u32,

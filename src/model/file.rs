@@ -88,6 +88,9 @@ impl Guard {
     }
 }
 
+/// A place in a file, and the guard of the bytes before it.
+pub type Mark = (Offset, Guard);
+
 /// The print of a file's first data line (at most its first KiB): part of each event's identity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Print(pub [u8; 16]);

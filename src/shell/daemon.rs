@@ -352,7 +352,8 @@ impl Hands {
     }
 
     fn read(&mut self, order: Box<ReadOrder>, reports: &Reports) {
-        let job = Job { file: self.files.get(order.stream), order };
+        let beyond = order.beyond.and_then(|(stream, _)| self.files.get(stream));
+        let job = Job { file: self.files.get(order.stream), beyond, order };
         if job.bytes() <= INLINE_MAX_BYTES {
             reports.input(job.perform(&mut self.buffers));
         } else {

@@ -121,6 +121,18 @@ pub fn read_fully_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<us
     Ok(filled)
 }
 
+/// The guard before `at`, and the byte before it; `None` where the file does not reach so far.
+///
+/// # Errors
+/// What the operating system says.
+pub fn guard_before(file: &File, at: Offset) -> io::Result<Option<(Guard, Option<u8>)>> {
+    let mut bytes = [0; Guard::REACH];
+    let reach = usize::try_from(at.0).unwrap_or(usize::MAX).min(Guard::REACH);
+    let before = &mut bytes[..reach];
+    let filled = read_fully_at(file, before, at.0 - reach as u64)?;
+    Ok((filled == reach).then(|| (Guard::at_end_of(before), before.last().copied())))
+}
+
 /// What the file system calls a file with this metadata.
 #[must_use]
 pub fn key_of(metadata: &Metadata) -> FileKey {
@@ -196,14 +208,6 @@ fn open_as(path: &Path, key: FileKey) -> Result<(File, Metadata), DiskFault> {
         return Err(DiskFault::Gone);
     }
     Ok((file, metadata))
-}
-
-fn guard_before(file: &File, at: Offset) -> io::Result<Option<(Guard, Option<u8>)>> {
-    let mut bytes = [0; Guard::REACH];
-    let reach = usize::try_from(at.0).unwrap_or(usize::MAX).min(Guard::REACH);
-    let before = &mut bytes[..reach];
-    let filled = read_fully_at(file, before, at.0 - reach as u64)?;
-    Ok((filled == reach).then(|| (Guard::at_end_of(before), before.last().copied())))
 }
 
 fn compare(one: &File, other: &File, from: Offset, limit: u64) -> io::Result<Agreement> {

@@ -10,9 +10,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
 
-use super::disk::{read_fully_at, words_of};
+use super::disk::{guard_before, read_fully_at, words_of};
 use super::event::{Event, Reports, words_of_panic};
-use crate::agent::{Input, ReadOrder};
+use crate::agent::{HEADER_BYTES, Input, ReadBytes, ReadEnd, ReadOrder};
 use crate::mapping::{ReadFault, Scratch};
 use crate::model::{Guard, MappedChunk};
 
@@ -32,6 +32,8 @@ pub struct Buffers {
 #[derive(Debug)]
 pub struct Job {
     pub file: Option<Arc<File>>,
+    /// The file of [`ReadOrder::beyond`], while it is open.
+    pub beyond: Option<Arc<File>>,
     pub order: Box<ReadOrder>,
 }
 
@@ -47,7 +49,7 @@ impl Job {
     #[must_use]
     pub fn perform(&self, buffers: &mut Buffers) -> Input {
         let (result, size) = match &self.file {
-            Some(file) => perform_read(file, &self.order, buffers),
+            Some(file) => perform_read(file, self.beyond.as_deref(), &self.order, buffers),
             None => (Err(ReadFault::Gone), 0),
         };
         Input::Mapped { read: self.order.read, result, size }
@@ -57,10 +59,11 @@ impl Job {
 /// One read of one file, and the file's size when it was read (0 on a fault).
 pub fn perform_read(
     file: &File,
+    beyond: Option<&File>,
     order: &ReadOrder,
     buffers: &mut Buffers,
 ) -> (Result<MappedChunk, ReadFault>, u64) {
-    match read_and_map(file, order, buffers) {
+    match read_and_map(file, beyond, order, buffers) {
         Ok((chunk, size)) => (Ok(chunk), size),
         Err(fault) => (Err(fault), 0),
     }
@@ -68,6 +71,7 @@ pub fn perform_read(
 
 fn read_and_map(
     file: &File,
+    beyond: Option<&File>,
     order: &ReadOrder,
     buffers: &mut Buffers,
 ) -> Result<(MappedChunk, u64), ReadFault> {
@@ -80,7 +84,7 @@ fn read_and_map(
     let reach = usize::try_from(from).unwrap_or(usize::MAX).min(Guard::REACH);
     // What is beyond the size is most likely not there, and asking for no more keeps a small read in small memory.
     // Only where the end of the file means something must it be the end when the bytes were read.
-    let there = if order.last_line { u64::MAX } else { size - from };
+    let there = if order.end == ReadEnd::File { u64::MAX } else { size - from };
     let wanted = usize::try_from(there.min(u64::from(order.limit))).expect("a limit fits in memory");
     let total = reach + wanted;
     if buffers.bytes.len() < total {
@@ -91,13 +95,29 @@ fn read_and_map(
         return Err(ReadFault::Shrunk { size: from - reach as u64 + filled as u64 });
     }
     if let Some((at, _)) = order.witness {
-        let mut before = [0; Guard::REACH];
-        let reach = usize::try_from(at.0).unwrap_or(usize::MAX).min(Guard::REACH);
-        let filled = read_fully_at(file, &mut before[..reach], at.0 - reach as u64).map_err(io_fault)?;
-        order.bear_out(&before[..filled])?;
+        let seen = guard_before(file, at).map_err(io_fault)?;
+        order.bear_out(seen.map(|(guard, _)| guard))?;
     }
     let (before, bytes) = buffers.bytes[..filled].split_at(reach);
-    Ok((order.map(before, bytes, &mut buffers.scratch)?, size))
+    // Rare: a file that names its columns, or one that another file goes on with.
+    let mut header = Vec::new();
+    if let Some(at) = order.carry.header {
+        header = read_up_to(file, at.0, HEADER_BYTES).map_err(io_fault)?;
+    }
+    let mut head = Vec::new();
+    if let (Some(file), Some((_, limit))) = (beyond, order.beyond) {
+        head = read_up_to(file, 0, limit).map_err(io_fault)?;
+    }
+    let read = ReadBytes { before, bytes, header: &header, beyond: &head };
+    Ok((order.map(read, &mut buffers.scratch)?, size))
+}
+
+fn read_up_to(file: &File, from: u64, limit: u32) -> io::Result<Vec<u8>> {
+    let there = file.metadata()?.len().saturating_sub(from).min(u64::from(limit));
+    let mut bytes = vec![0; usize::try_from(there).expect("a limit fits in memory")];
+    let filled = read_fully_at(file, &mut bytes, from)?;
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 /// Threads that read and map.
@@ -158,6 +178,7 @@ mod tests {
     use crate::agent::ReadId;
     use crate::config::Settings;
     use crate::mapping::{Rules, identity};
+    use crate::model::chunk::Carry;
     use crate::model::{Offset, SourceIndex, Stop, StreamId};
 
     const LINE: &[u8] = b"{\"who\":\"a\",\"n\":1}\n";
@@ -181,7 +202,9 @@ mod tests {
             expected: Some(expected),
             witness: None,
             long_line: None,
-            last_line: false,
+            end: ReadEnd::More,
+            carry: Carry::default(),
+            beyond: None,
             rules,
             source: SourceIndex(0),
             stream_key: [0; 32],
@@ -202,11 +225,11 @@ mod tests {
         let content = LINE.repeat(10);
         let from = LINE.len() * 5;
         let order = order(from as u64, LINE, Guard::at_end_of(&content[..from]));
-        let (result, size) = perform_read(&file_with(&content), &order, &mut Buffers::default());
+        let (result, size) = perform_read(&file_with(&content), None, &order, &mut Buffers::default());
         let chunk = result.unwrap();
         assert_eq!(
             (chunk.lines.len(), chunk.stop, size),
-            (5, Stop::BytesEnd { partial: 0 }, content.len() as u64)
+            (5, Stop::BytesEnd { partial: 0, rests: false }, content.len() as u64)
         );
     }
 
@@ -215,7 +238,7 @@ mod tests {
         let mut buffers = Buffers::default();
         let order = order(0, LINE, Guard::NOTHING);
         for lines in [10, 2, 5] {
-            let (result, _) = perform_read(&file_with(&LINE.repeat(lines)), &order, &mut buffers);
+            let (result, _) = perform_read(&file_with(&LINE.repeat(lines)), None, &order, &mut buffers);
             assert_eq!(result.unwrap().lines.len(), lines);
         }
     }
@@ -223,12 +246,32 @@ mod tests {
     #[test]
     fn a_file_that_became_shorter_or_another_one_is_told() {
         let shrunk = order(100, LINE, Guard::NOTHING);
-        let (result, size) = perform_read(&file_with(LINE), &shrunk, &mut Buffers::default());
+        let (result, size) = perform_read(&file_with(LINE), None, &shrunk, &mut Buffers::default());
         assert_eq!((result, size), (Err(ReadFault::Shrunk { size: LINE.len() as u64 }), 0));
         let from_start = order(0, LINE, Guard::NOTHING);
         let (result, _) =
-            perform_read(&file_with(b"{\"who\":\"b\"}\n"), &from_start, &mut Buffers::default());
+            perform_read(&file_with(b"{\"who\":\"b\"}\n"), None, &from_start, &mut Buffers::default());
         assert_eq!(result, Err(ReadFault::GuardDiffers));
+    }
+
+    #[test]
+    fn a_witness_must_bear_the_file_out() {
+        let content = LINE.repeat(10);
+        let at = LINE.len() * 5;
+        let seen = Guard::at_end_of(&content[..at]);
+        let beyond = content.len() + 1;
+        for (at, guard, is_borne_out) in [
+            (at, seen, true),
+            (at, Guard { print: seen.print + 1, ..seen }, false),
+            (0, Guard::NOTHING, true),
+            (beyond, seen, false),
+        ] {
+            let witness = Some((Offset(at as u64), guard));
+            let order = ReadOrder { witness, ..order(0, LINE, Guard::NOTHING) };
+            let (result, _) = perform_read(&file_with(&content), None, &order, &mut Buffers::default());
+            let expected = if is_borne_out { Ok(10) } else { Err(ReadFault::GuardDiffers) };
+            assert_eq!(result.map(|chunk| chunk.lines.len()), expected, "{witness:?}");
+        }
     }
 
     #[tokio::test]
@@ -237,7 +280,7 @@ mod tests {
         let pool = Pool::start(2, &Reports::new(sender)).unwrap();
         let file = Arc::new(file_with(&LINE.repeat(1000)));
         for (file, lines) in [(Some(file), Ok(1000)), (None, Err(ReadFault::Gone))] {
-            pool.perform(Job { file, order: Box::new(order(0, LINE, Guard::NOTHING)) });
+            pool.perform(Job { file, beyond: None, order: Box::new(order(0, LINE, Guard::NOTHING)) });
             let Some(Event::Input(Input::Mapped { result, .. })) = events.recv().await else {
                 panic!("an answer was due")
             };

@@ -63,7 +63,7 @@ fn metadata(loaded: &Loaded, org: &str) -> String {
         room: usize::MAX,
     };
     let line = format!("{{\"event\":\"usage\",\"org\":{org},\"ts\":\"2026-11-20T10:00:00Z\",\"units\":3}}\n");
-    let window = ReadWindow { before: b"", base: Offset::ZERO, bytes: line.as_bytes() };
+    let window = ReadWindow::new(b"", Offset::ZERO, line.as_bytes());
     let body = map(&context, window, &mut Scratch::default()).expect("no guard is expected").body;
     let body = String::from_utf8(body).expect("JSON");
     body.split_once("\"metadata\":").map(|(_, rest)| rest.to_owned()).unwrap_or(body)

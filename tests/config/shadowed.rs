@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use floe::config::settings::Captures;
 use floe::config::{Environment, Settings, WarningCode, load_from_texts};
-use floe::mapping::{MapContext, Rules, Verdict, explain};
+use floe::mapping::{Excerpt, MapContext, Rules, Verdict, explain};
 use floe::model::{Offset, SourceIndex};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -65,7 +65,8 @@ fn reaches_second(settings: &Settings, lines: &[Vec<u8>]) -> Option<String> {
         room: usize::MAX,
     };
     let reaches = |line: &&Vec<u8>| {
-        let verdict = &explain(&context, Offset::ZERO, line).rules[1].verdict;
+        let excerpt = Excerpt { at: Offset::ZERO, lines: line.as_slice().into(), header: None };
+        let verdict = &explain(&context, &excerpt).rules[1].verdict;
         matches!(verdict, Verdict::Matched { .. })
     };
     lines.iter().find(reaches).map(|line| String::from_utf8_lossy(line).into_owned())

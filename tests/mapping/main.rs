@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod chunking;
+mod formats;
+mod framing;
 mod golden;
 mod outcomes;
 mod reasons;

@@ -1,7 +1,7 @@
 //! What becomes of a line: a table.
 
 use floe::config::settings::Captures;
-use floe::mapping::{MapContext, ReadWindow, Scratch, map_last_line};
+use floe::mapping::{End, MapContext, ReadWindow, Scratch, map};
 use floe::model::{Fate, Ignored, Offset, Quarantined, SourceIndex};
 
 use crate::support::{NOW, assert_polar_takes, events, letters, map_all, rules};
@@ -257,8 +257,9 @@ fn the_last_line_of_a_file_that_is_gone_is_billed_only_when_it_is_whole() {
             polar_now: NOW.parse().unwrap(),
             room: 0,
         };
-        let window = ReadWindow { before: b"", base: Offset::ZERO, bytes: line.as_bytes() };
-        let chunk = map_last_line(&context, window, &mut Scratch::default()).unwrap();
+        let end = End::File { beyond: b"" };
+        let window = ReadWindow { end, ..ReadWindow::new(b"", Offset::ZERO, line.as_bytes()) };
+        let chunk = map(&context, window, &mut Scratch::default()).unwrap();
         let fates: Vec<_> =
             chunk.settled.iter().chain(chunk.in_letters.iter()).map(|(fate, _)| fate).collect();
         assert_eq!(fates.first().copied().unwrap_or(Fate::Billed), wanted, "{line}");

@@ -15,15 +15,17 @@ pub fn rules(rules: &str) -> Rules {
 }
 
 pub fn rules_with_limit(max_line_bytes: &str, rules: &str) -> Rules {
+    rules_of(&format!("format = \"json\"\nmax_line_bytes = \"{max_line_bytes}\""), rules)
+}
+
+/// The rules of a source named `app` with these keys; `rules` is the rest of the config.
+pub fn rules_of(source: &str, rules: &str) -> Rules {
     let config = format!(
         "version = 1\nstate_dir = \"/var/lib/floe\"\ninstance = \"test\"\n\
          [delivery]\nmax_future = \"10m\"\n\
-         [[sources]]\nid = \"app\"\ninclude = [\"/var/log/{{tenant}}/*.log\"]\nformat = \"json\"\nmax_line_bytes = \"{max_line_bytes}\"\n{rules}"
+         [[sources]]\nid = \"app\"\ninclude = [\"/var/log/{{tenant}}/*.log\"]\n{source}\n{rules}"
     );
-    let settings = Settings::from_toml(&config).unwrap_or_else(|faults| {
-        let messages: Vec<_> = faults.iter().map(|fault| &fault.message).collect();
-        panic!("{messages:#?}")
-    });
+    let settings = Settings::from_toml(&config).unwrap_or_else(|faults| panic!("{}", faults.render(false)));
     Rules::compile(&settings)
 }
 
@@ -49,7 +51,7 @@ pub fn map_part(rules: &Rules, file: &[u8], from: From, until: usize, room: usiz
         room,
     };
     let before = &file[from.base.saturating_sub(Guard::REACH)..from.base];
-    let window = ReadWindow { before, base: Offset(from.base as u64), bytes: &file[from.base..until] };
+    let window = ReadWindow::new(before, Offset(from.base as u64), &file[from.base..until]);
     map(&context, window, &mut Scratch::default()).unwrap()
 }
 

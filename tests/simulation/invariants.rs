@@ -199,7 +199,10 @@ pub fn checkpoint_waits(simulation: &mut Simulation, bytes: &[u8]) -> Held {
 
 /// A letter is right only for a line that earns it, or for a piece of one.
 pub fn sound_is_billed(simulation: &Simulation, letter: &Letter) -> Held {
-    let is_of_a_piece = matches!(letter.reason, Quarantined::PartialEof | Quarantined::InvalidJson);
+    let is_of_a_piece = matches!(
+        letter.reason,
+        Quarantined::PartialEof | Quarantined::InvalidJson | Quarantined::InvalidContainer
+    );
     let Some(line) = simulation.oracle.line_of_letter(letter) else {
         if is_of_a_piece {
             return Ok(());

@@ -96,6 +96,28 @@ pub struct Clocks {
     pub max_future: SignedDuration,
 }
 
+impl Draft {
+    /// The line as a container's runtime writes it: whole, or cut behind what tells it from others.
+    pub fn wrapped(self, time: Timestamp, random: &mut Random) -> Self {
+        let output = *random.pick(&["stdout", "stderr"]);
+        let line = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
+        let mut bytes = Vec::new();
+        let mut rest = line;
+        while rest.len() > 80 && random.chance(40) {
+            let (piece, after) =
+                rest.split_at(if bytes.is_empty() { 60 } else { 1 } + random.place(rest.len() - 70));
+            bytes.extend(format!("{time} {output} P ").bytes());
+            bytes.extend(piece);
+            bytes.push(b'\n');
+            rest = after;
+        }
+        bytes.extend(format!("{time} {output} F ").bytes());
+        bytes.extend(rest);
+        bytes.push(b'\n');
+        Self { bytes, ..self }
+    }
+}
+
 /// The first line of a log whose writers begin alike.
 pub fn boot() -> Draft {
     Draft { bytes: b"{\"event\":\"boot\",\"org\":\"c1\"}\n".to_vec(), expected: Expected::Counted }

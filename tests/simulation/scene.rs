@@ -29,6 +29,8 @@ pub struct Scene {
     pub pause_ms: (u64, u64),
     /// Each new file of these logs begins with the same line.
     pub equal_first_lines: bool,
+    /// A container's runtime writes the logs, and cuts some lines.
+    pub wraps: bool,
     /// Checkpoints may be lost as a whole.
     pub loses_checkpoints: bool,
     /// Inodes of deleted files are given to new ones.
@@ -56,9 +58,11 @@ const SOURCES: &[(&str, &str, &str, ReadFrom)] = &[
 impl Scene {
     pub fn new(random: &mut Random) -> Self {
         let equal_first_lines = random.chance(25);
-        let settings = Arc::new(settings(random));
+        let wraps = random.chance(25);
+        let settings = Arc::new(settings(wraps, random));
         Self {
             settings,
+            wraps,
             kinds: some_of(Kind::COMMON, 60, random),
             moves: some_of(Move::COMMON, 60, random),
             moves_count: random.between(120, 400),
@@ -80,12 +84,17 @@ fn some_of<T: Copy>(all: &[(T, u64)], percent: u64, random: &mut Random) -> Vec<
     all.iter().enumerate().filter(|(at, _)| *at == 0 || random.chance(percent)).map(|(_, one)| *one).collect()
 }
 
-fn settings(random: &mut Random) -> Settings {
+fn settings(wraps: bool, random: &mut Random) -> Settings {
     let sources: Vec<SourceSettings> = SOURCES
         .iter()
         .enumerate()
         .filter(|(at, _)| *at == 0 || random.chance(50))
-        .map(|(_, (id, folder, include, read_from))| source(id, folder, include, *read_from))
+        // Where a floor stands in the middle of a wrapped line, nothing tells so.
+        .filter(|(_, (_, _, _, read_from))| !wraps || *read_from == ReadFrom::Beginning)
+        .map(|(_, (id, folder, include, read_from))| SourceSettings {
+            container: if wraps { Container::Cri } else { Container::None },
+            ..source(id, folder, include, *read_from)
+        })
         .collect();
     let every_source: Vec<u16> = (0..).take(sources.len()).collect();
     Settings {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use floe::agent::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, Input, LettersId, Notice, NoticeCode, Outcome,
-    ReadOrder, RequestId, SaveId, Sighting, Whom,
+    ReadBytes, ReadOrder, RequestId, SaveId, Sighting, Whom,
 };
 use floe::mapping::ReadFault;
 use floe::mapping::identity::HEAD_BYTES;
@@ -460,10 +460,17 @@ impl Simulation {
         let before = &bytes[from.saturating_sub(Guard::REACH)..from];
         if let Some((at, _)) = order.witness {
             let at = usize::try_from(at.0).expect("virtual files fit in memory");
-            order.bear_out(bytes.get(..at).unwrap_or_default())?;
+            order.bear_out(bytes.get(..at).map(Guard::at_end_of))?;
         }
-        let scratch = &mut self.process.as_mut().expect("jobs belong to a process").scratch;
-        let chunk = order.map(before, wanted, scratch);
+        let process = self.process.as_mut().expect("jobs belong to a process");
+        let beyond = order.beyond.and_then(|(stream, limit)| {
+            let head = self.disk.bytes(*process.handles.get(&stream)?);
+            Some(head[..head.len().min(limit as usize)].to_vec())
+        });
+        let (scratch, beyond) = (&mut process.scratch, beyond.unwrap_or_default());
+        let header = order.carry.header.map_or(&b""[..], |at| &bytes[usize::try_from(at.0).unwrap_or(0)..]);
+        let read = ReadBytes { before, bytes: wanted, header, beyond: &beyond };
+        let chunk = order.map(read, scratch);
         chunk.map(|chunk| self.bend_chunk(chunk))
     }
 

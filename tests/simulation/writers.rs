@@ -1,5 +1,7 @@
 //! The programs that write the logs: at once, in parts, late, and for the last time.
 
+use jiff::Timestamp;
+
 use crate::disk::{ContentId, LineId, NodeId};
 use crate::lines::{self, Draft, Kind};
 use crate::oracle::Expected;
@@ -25,7 +27,13 @@ impl Simulation {
                 kind = Kind::Use;
             }
         }
-        lines::draft(kind, self.oracle.next_number(), self.clocks(), &mut self.random)
+        self.draft(kind)
+    }
+
+    fn draft(&mut self, kind: Kind) -> Draft {
+        let clocks = self.clocks();
+        let draft = lines::draft(kind, self.oracle.next_number(), clocks, &mut self.random);
+        if self.scene.wraps { draft.wrapped(clocks.host, &mut self.random) } else { draft }
     }
 
     pub fn write_lines(&mut self, log: usize, most: u64) {
@@ -95,7 +103,11 @@ impl Simulation {
         self.disk.open_for_writing(node);
         self.storm.logs[log].writer.node = Some(node);
         if self.scene.equal_first_lines && self.disk.size(node) == 0 {
-            self.write_to(node, lines::boot());
+            let boot = match self.scene.wraps {
+                true => lines::boot().wrapped(Timestamp::UNIX_EPOCH, &mut self.random),
+                false => lines::boot(),
+            };
+            self.write_to(node, boot);
         }
         node
     }
@@ -155,7 +167,7 @@ impl Simulation {
     pub fn trickle(&mut self) {
         if self.storm.trickles {
             self.after(TRICKLE, Event::Trickle);
-            let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
+            let draft = self.draft(Kind::Use);
             self.write_draft(0, draft);
             // The log may be held for ever.
             self.excuse_what_is_gone();
@@ -178,7 +190,7 @@ impl Simulation {
         }
         for log in 0..self.storm.logs.len() {
             self.finish_rest(log);
-            let draft = lines::draft(Kind::Use, self.oracle.next_number(), self.clocks(), &mut self.random);
+            let draft = self.draft(Kind::Use);
             self.write_draft(log, draft);
         }
         let nodes: Vec<NodeId> = self.disk.names().map(|(_, node)| node).collect();

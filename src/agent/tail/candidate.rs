@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crate::agent::border::{Agreement, AskId};
 use crate::agent::checkpoint::FloorRecord;
 use crate::config::settings::Captures;
-use crate::model::{Moment, Offset, Print, StreamId};
+use crate::model::{Mark, Moment, Offset, Print, StreamId};
 
-use super::evidence::Mark;
 use super::stream::{Place, Stream};
 
 #[derive(Debug)]
@@ -66,6 +65,27 @@ pub(super) enum Step {
 }
 
 impl Candidate {
+    /// A file of which nothing is known but that it is there.
+    pub(super) fn new(path: Arc<str>, captures: Arc<Captures>, size: u64) -> Self {
+        Self {
+            path,
+            captures,
+            size,
+            modified: 0,
+            step: Step::New,
+            adopt_only: false,
+            initial: false,
+            awaits_others: false,
+            floor: None,
+            anchor: None,
+            distinct_from: BTreeSet::new(),
+            agreed: BTreeMap::new(),
+            in_vain: BTreeSet::new(),
+            doubts: BTreeMap::new(),
+            said: false,
+        }
+    }
+
     /// Takes in how far the candidate agrees with an open stream.
     pub(super) fn compared(&mut self, stream: StreamId, agreement: Agreement) {
         if agreement.differs {
@@ -74,6 +94,11 @@ impl Candidate {
         } else {
             self.agreed.insert(stream, agreement.until);
         }
+    }
+
+    /// Up to where it is known to agree with an open stream.
+    pub(super) fn agreed_with(&self, stream: StreamId) -> Offset {
+        self.agreed.get(&stream).copied().unwrap_or(Offset::ZERO)
     }
 
     /// Forgets what was found out: other bytes may stand there now. An answer that is still under way is not

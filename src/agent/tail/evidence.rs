@@ -8,10 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::agent::border::Asked;
 use crate::mapping::identity::{self, HEAD_BYTES};
-use crate::model::{Guard, Offset};
-
-/// A place in a file, and the guard of the bytes before it.
-pub(super) type Mark = (Offset, Guard);
+use crate::model::{Guard, Mark, Offset};
 
 /// What the head of a file shows.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +45,12 @@ impl Head {
         }
         Self { marks, common: Offset(common as u64) }
     }
+
+    /// The marks that the head would show if it ended there.
+    pub(super) fn marks_up_to(&self, end: Offset) -> &[Mark] {
+        let count = self.marks.partition_point(|(at, _)| *at <= end);
+        &self.marks[..count]
+    }
 }
 
 /// Whether a file with this head has other lines than what is remembered: its first two end elsewhere.
@@ -77,13 +80,6 @@ pub(super) enum Judgement {
         /// It agrees behind the first line, too.
         is_strong: bool,
     },
-}
-
-/// Places whose guards tell whether a file is the one that stood there.
-pub(super) fn tell_tales(marks: &[Mark], position: Offset, guard: Guard) -> Vec<Mark> {
-    let mut tales = marks.to_vec();
-    tales.push((position, guard));
-    tales
 }
 
 /// Compares what was asked with what is remembered. `told` is by offset, `position` is the last of `tales`.
@@ -165,6 +161,18 @@ mod tests {
         check_head(b"aaaa", &[], 0);
         check_head(b"aaaa\nb", &[5], 5);
         check_head(b"aaaa\nb\ncccccccccccc\nd\n", &[5, 7, 20], 5);
+    }
+
+    #[test]
+    fn the_marks_up_to_a_place_are_those_of_a_head_that_ends_there() {
+        let lines = b"\n \naaaa\n\nb\ncccccccccccc\nd\n";
+        let without_end = [&b"a\n"[..], &[b'b'; HEAD_BYTES - 2]].concat();
+        for head in [&lines[..], &without_end] {
+            let whole = Head::read(head);
+            for end in 0..=head.len() {
+                assert_eq!(whole.marks_up_to(Offset(end as u64)), Head::read(&head[..end]).marks);
+            }
+        }
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::Candidate;
-use super::evidence::{Head, Mark, is_strong};
+use super::evidence::is_strong;
 use super::resolve::Facts;
-use super::{CandidateKey, FloorState, SEARCH_LOOKS, Tail, guard_at};
+use super::{CandidateKey, FloorState, SEARCH_LOOKS, Tail};
 use crate::agent::border::Sighting;
 use crate::agent::checkpoint::FloorRecord;
 use crate::model::{Guard, Offset};
@@ -69,7 +69,7 @@ impl Tail {
             return true;
         }
         let is_alike = record.is_of(&facts.print.to_string(), before)
-            && record.marks == marks_before(record.floor, facts);
+            && record.marks == facts.head.marks_up_to(record.floor);
         // Else its stream is known, and this is not that stream.
         let may_be_weak =
             || self.with_print(&key.0, facts.print).all(|(_, stream)| stream.start != record.floor);
@@ -90,7 +90,7 @@ impl Tail {
         let print = facts.print.to_string();
         let at_floor = |floor: Offset| {
             let index = facts.at.iter().position(|offset| *offset == floor)?;
-            Some(guard_at(&facts.asked.guards, index))
+            Some(facts.asked.guards.get(index).copied().flatten())
         };
         if let Some(own) = candidate.floor.clone() {
             let Some(told) = at_floor(own.floor) else { return Start::Ask([own.floor].into()) };
@@ -102,7 +102,7 @@ impl Tail {
                     if record.print.is_none() {
                         record.print = Some(print.clone());
                         record.guard = Some(guard);
-                        record.marks = marks_before(record.floor, facts);
+                        record.marks = facts.head.marks_up_to(record.floor).to_vec();
                         self.floors_dirty = true;
                     }
                     return start_at(&own, guard, byte);
@@ -122,7 +122,7 @@ impl Tail {
         let alike = || {
             let of_print = records.iter().filter(|record| record.print.as_deref() == Some(print.as_str()));
             of_print
-                .filter(|record| record.marks == marks_before(record.floor, facts))
+                .filter(|record| record.marks == facts.head.marks_up_to(record.floor))
                 .filter(|record| is_telling(record, facts) || begins_like_none)
         };
         let unasked: BTreeSet<Offset> =
@@ -140,15 +140,8 @@ impl Tail {
 
 /// Whether what stands before the floor tells the file from others that begin with the same line.
 fn is_telling(record: &FloorRecord, facts: &Facts<'_>) -> bool {
-    let first = Head::read(&facts.asked.head).marks.first().map_or(Offset::ZERO, |(first, _)| *first);
+    let first = facts.head.marks.first().map_or(Offset::ZERO, |(first, _)| *first);
     is_strong(&record.marks) || record.floor >= first.plus(Guard::REACH as u64)
-}
-
-/// The marks that the head gives up to a floor.
-fn marks_before(floor: Offset, facts: &Facts<'_>) -> Vec<Mark> {
-    let head = &facts.asked.head;
-    let end = usize::try_from(floor.0).unwrap_or(usize::MAX).min(head.len());
-    Head::read(&head[..end]).marks
 }
 
 fn start_at(record: &FloorRecord, guard: Guard, byte: Option<u8>) -> Start {

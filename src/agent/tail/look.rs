@@ -8,7 +8,7 @@ use super::rotation::rotated_from;
 use super::stream::Place;
 use super::{
     CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME,
-    SLOW_SWEEP, Tail, miss,
+    SLOW_SWEEP, Tail, index_of, miss,
 };
 use crate::agent::books::Books;
 use crate::agent::border::{Effect, Now, SaveId, Sighting};
@@ -103,15 +103,8 @@ impl Tail {
             return;
         }
         let records: Vec<FloorRecord> = of_source()
-            .filter(|(_, sightings)| sightings.iter().any(|sighting| sighting.matched.is_some()))
-            .map(|((_, file), sightings)| FloorRecord {
-                file: *file,
-                print: None,
-                guard: None,
-                marks: Vec::new(),
-                floor: Offset(sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)),
-                inside_line: false,
-            })
+            .filter(|(_, sightings)| is_matched(sightings))
+            .map(|((_, file), sightings)| FloorRecord::new(*file, Offset(size_of(sightings))))
             .collect();
         books.account(&id).skipped_bytes = records.iter().map(|record| record.floor.0).sum();
         self.floors.sources.insert(id.to_string(), records);
@@ -119,17 +112,21 @@ impl Tail {
     }
 
     fn save_floors_of(&mut self, index: usize, out: &mut Outbox) {
-        let save = SaveId(self.new_id());
+        let save = self.save_floors(out);
         self.sources[index].floors = FloorState::Saving(save);
-        out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
     }
 
     /// Saves floors that have learned the prints of their files.
     pub(in crate::agent) fn save_floors_if_changed(&mut self, out: &mut Outbox) {
         if std::mem::take(&mut self.floors_dirty) {
-            let save = SaveId(self.new_id());
-            out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+            self.save_floors(out);
         }
+    }
+
+    fn save_floors(&mut self, out: &mut Outbox) -> SaveId {
+        let save = SaveId(self.new_id());
+        out.push(Effect::SaveFloors { save, floors: seal(&self.floors).into() });
+        save
     }
 
     fn notice_unknown(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
@@ -147,50 +144,37 @@ impl Tail {
             if self.by_file.contains_key(key) || self.candidates.contains_key(key) {
                 continue;
             }
-            let source = self.index_of(&key.0).expect("a sighting is of a source that is known");
+            let source = index_of(&self.sources, &key.0).expect("a sighting is of a source that is known");
             if awaited.contains(key) || self.sources[source].floors != FloorState::Set {
                 continue;
             }
-            let Some((path, captures, size)) = self.place_of(source, sightings) else { continue };
-            let matched = sightings.iter().any(|sighting| sighting.matched.is_some());
-            let stranger = !matched && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
+            let Some((path, captures)) = self.place_of(source, sightings) else { continue };
+            let stranger = !is_matched(sightings)
+                && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
             if stranger && !self.searches(&key.0) {
                 continue;
             }
-            let floor = self.floor_of(&key.0, key.1);
             let candidate = Candidate {
-                path,
-                captures,
-                size,
-                modified: 0,
-                step: Step::New,
                 adopt_only: stranger,
                 initial: !self.first_look_done,
                 awaits_others: !self.first_look_done
                     && (self.ordinals_lost || self.held_before.contains(key)),
-                floor,
-                anchor: None,
-                distinct_from: BTreeSet::new(),
-                agreed: BTreeMap::new(),
-                in_vain: BTreeSet::new(),
-                doubts: BTreeMap::new(),
-                said: false,
+                floor: self.floor_of(&key.0, key.1),
+                ..Candidate::new(path, captures, size_of(sightings))
             };
             self.candidates.insert(key.clone(), candidate);
         }
     }
 
     /// The path by which a file belongs to the source: a match, or else the sibling of one.
-    fn place_of(&self, source: usize, sightings: &[&Sighting]) -> Option<(Arc<str>, Arc<Captures>, u64)> {
-        let size = sightings.iter().map(|sighting| sighting.size).max()?;
-        let matched = sightings.iter().find_map(|sighting| Some((sighting, sighting.matched.as_ref()?)));
-        if let Some((sighting, captures)) = matched {
-            return Some((Arc::from(sighting.path.as_str()), Arc::new(captures.clone()), size));
-        }
-        sightings.iter().find_map(|sighting| {
-            let captures = self.captures_of(source, &sighting.path)?;
-            Some((Arc::from(sighting.path.as_str()), Arc::new(captures), size))
-        })
+    fn place_of(&self, source: usize, sightings: &[&Sighting]) -> Option<(Arc<str>, Arc<Captures>)> {
+        let matched = sightings.iter().find_map(|sighting| Some((sighting, sighting.matched.clone()?)));
+        let rotated = || {
+            let mut all = sightings.iter();
+            all.find_map(|sighting| Some((sighting, self.captures_of(source, &sighting.path)?)))
+        };
+        let (sighting, captures) = matched.or_else(rotated)?;
+        Some((Arc::from(sighting.path.as_str()), Arc::new(captures)))
     }
 
     /// Rotated files of a source that stand beside its matches at a look.
@@ -198,7 +182,7 @@ impl Tail {
         let id = &self.sources[source].id;
         seen.iter()
             .filter(|((of, _), _)| of == id)
-            .filter(|(_, sightings)| sightings.iter().all(|sighting| sighting.matched.is_none()))
+            .filter(|(_, sightings)| !is_matched(sightings))
             .filter(|(_, sightings)| self.place_of(source, sightings).is_some())
             .map(|((_, file), _)| *file)
             .collect()
@@ -239,9 +223,9 @@ impl Tail {
                 continue;
             }
             // An inode that is known only by a name of no concern was given to another file.
-            let source = self.index_of(&key.0).expect("a candidate is of a source that is known");
+            let source = index_of(&self.sources, &key.0).expect("a candidate is of a source that is known");
             match self.place_of(source, sightings) {
-                Some((path, captures, _)) => moved.push((key.clone(), path, captures)),
+                Some((path, captures)) => moved.push((key.clone(), path, captures)),
                 None => vanished.push(key.clone()),
             }
         }
@@ -263,11 +247,11 @@ impl Tail {
         }
         for (key, candidate) in &mut self.candidates {
             let Some(sightings) = seen.get(key) else { continue };
-            let size = sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0);
+            let size = size_of(sightings);
             if size < candidate.size {
                 candidate.begin_again();
             }
-            let modified = sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0);
+            let modified = modified_of(sightings);
             let has_changed = std::mem::replace(&mut candidate.modified, modified) != modified;
             // It may have been written anew, with as many bytes.
             let is_held_otherwise = matches!(candidate.step, Step::Held { .. } | Step::Young) && has_changed;
@@ -280,7 +264,7 @@ impl Tail {
             // What stood at a path of the source since is ours, wherever it goes: the inode was used again.
             files.retain(|file| {
                 let sightings = seen.get(&(Arc::clone(source), *file));
-                sightings.is_some_and(|sightings| sightings.iter().all(|sighting| sighting.matched.is_none()))
+                sightings.is_some_and(|sightings| !is_matched(sightings))
             });
         }
     }
@@ -296,7 +280,7 @@ impl Tail {
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
-            if !self.sources.iter().any(|source| source.id == stream.source) {
+            if index_of(&self.sources, &stream.source).is_none() {
                 continue;
             }
             let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
@@ -325,4 +309,19 @@ impl Tail {
             }
         }
     }
+}
+
+/// Whether the source includes one of the file's names.
+fn is_matched(sightings: &[&Sighting]) -> bool {
+    sightings.iter().any(|sighting| sighting.matched.is_some())
+}
+
+/// The size of a file that was seen under several names, one after the other: the largest.
+pub(super) fn size_of(sightings: &[&Sighting]) -> u64 {
+    sightings.iter().map(|sighting| sighting.size).max().unwrap_or(0)
+}
+
+/// The time of its last change: the latest.
+pub(super) fn modified_of(sightings: &[&Sighting]) -> u64 {
+    sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0)
 }

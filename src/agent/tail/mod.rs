@@ -10,28 +10,30 @@ mod evidence;
 mod floors;
 mod follow;
 mod look;
+mod read;
 mod resolve;
+mod rewind;
 mod rotation;
 mod stream;
+mod succession;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::books::{Books, Standing};
-use super::border::{AskId, DiskFault, Effect, Now, ReadId, SaveId};
+use super::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, SaveId};
 use super::checkpoint::{Checkpoint, FileRecord, Floors, OrdinalRecord};
 use super::notice::{Notice, NoticeCode};
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::{Rules, identity};
-use crate::model::{FileKey, Guard, Moment, Offset, Print, SourceIndex, Span, StreamId};
+use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
 
 use candidate::{Candidate, Step};
-use evidence::Mark;
-pub(super) use follow::Arrived;
-use rotation::rotated_from;
-use stream::{Handle, Identity, Place, Registered, Stream};
+pub(super) use read::Arrived;
+use read::{Known, ReadUnderWay};
+use stream::{Identity, Place, Registered, Stream};
 
 /// Looks are no closer than this, whatever rings.
 const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
@@ -80,25 +82,13 @@ enum FloorState {
 }
 
 #[derive(Debug)]
-struct ReadUnderWay {
-    stream: StreamId,
-    room: u64,
-    /// The size that was known when it was ordered: a smaller one means that the file shrank. A look may
-    /// have seen more since the bytes were read.
-    size_known: u64,
-    /// How many doubts there were when it was ordered: it clears them up.
-    doubts: u64,
-    settings: Arc<Settings>,
-}
-
-#[derive(Debug)]
 enum Asking {
     /// `against`: with what was remembered of it when it was asked.
     Candidate { key: CandidateKey, at: Vec<Offset>, against: Option<(StreamId, Vec<Mark>)> },
     /// `path`: by which it was seen.
     Verify { stream: StreamId, at: Vec<Offset>, path: Arc<str> },
-    /// Lines that tell it from files that begin like it; with what was known when it was asked.
-    Marks { stream: StreamId, position: Offset, size_known: u64, doubts: u64 },
+    /// Lines that tell it from files that begin like it.
+    Marks { stream: StreamId, known: Known },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,6 +243,7 @@ impl Tail {
                 Some(file) => Place::Expected { file },
                 None => Place::Nowhere { since: now.moment, looks: 0, not: None, given_up: record.given_up },
             };
+            let carry = record.carry();
             let identity = Identity {
                 source: Arc::clone(&source),
                 path: Arc::from(record.path.as_str()),
@@ -263,11 +254,12 @@ impl Tail {
                 marks: record.marks,
                 size: record.size,
             };
-            let standing = Standing { frontier: record.frontier, guard: record.guard };
+            let standing = Standing { frontier: record.frontier, guard: record.guard, carry };
             let mut stream = Stream::new(identity, record.frontier, record.guard, now.moment);
             stream.first_path = Arc::from(record.first_path.as_str());
             stream.was_moved = record.was_moved;
             stream.start = record.start;
+            stream.carry = carry;
             stream.place = place;
             if record.inside_line {
                 stream.enter_foreign_line();
@@ -342,10 +334,6 @@ impl Tail {
         !self.reads.is_empty()
     }
 
-    fn index_of(&self, source: &str) -> Option<usize> {
-        self.sources.iter().position(|known| &*known.id == source)
-    }
-
     /// New settings: sources come and go by their ids; a stream of one that is gone is remembered.
     pub(super) fn reload(
         &mut self,
@@ -367,14 +355,13 @@ impl Tail {
         let gone: Vec<StreamId> = self
             .streams
             .iter()
-            .filter(|(_, stream)| self.sources.iter().all(|source| source.id != stream.source))
+            .filter(|(_, stream)| index_of(&self.sources, &stream.source).is_none())
             .map(|(id, _)| *id)
             .collect();
         for id in gone {
             self.let_go(id, out);
         }
-        let sources = &self.sources;
-        self.candidates.retain(|(source, _), _| sources.iter().any(|known| known.id == *source));
+        self.candidates.retain(|(source, _), _| index_of(&self.sources, source).is_some());
         if self.looking == Looking::Yes {
             self.looking = Looking::InVain;
         }
@@ -382,37 +369,10 @@ impl Tail {
         self.first_look_done &= before.len() == self.sources.len();
     }
 
-    /// Closes a stream's file and expects it where it was, for when its source comes back.
-    fn let_go(&mut self, id: StreamId, out: &mut Outbox) {
-        let stream = self.streams.get_mut(&id).expect("the stream was just listed");
-        if let Place::At { file, handle, .. } = stream.place {
-            if handle != Handle::Closed {
-                out.push(Effect::Close(id));
-            }
-            stream.place = Place::Expected { file };
-            stream.queued = false;
-            stream.asking = None;
-            self.ready.retain(|ready| *ready != id);
-            self.stalled.retain(|stalled| *stalled != id);
-            self.by_file.remove(&(Arc::clone(&stream.source), file));
-            self.by_path.remove(&(Arc::clone(&stream.path), id));
-            Self::drop_read(&mut self.reads, &mut self.reserved, stream);
-        }
-    }
-
-    /// Forgets a read under way; its answer will be ignored.
-    fn drop_read(reads: &mut BTreeMap<ReadId, ReadUnderWay>, reserved: &mut u64, stream: &mut Stream) {
-        if let Some(read) = stream.reading.take()
-            && let Some(under_way) = reads.remove(&read)
-        {
-            *reserved -= under_way.room;
-        }
-    }
-
     /// What a checkpoint says of the files.
     pub(super) fn record(&self, books: &Books, checkpoint: &mut Checkpoint) {
         for (id, stream) in &self.streams {
-            let Standing { frontier, guard } = books.standing(*id);
+            let Standing { frontier, guard, carry } = books.standing(*id);
             checkpoint.files.push(FileRecord {
                 source: stream.source.to_string(),
                 path: stream.path.to_string(),
@@ -425,6 +385,8 @@ impl Tail {
                 start: stream.start,
                 frontier,
                 guard,
+                header: carry.header,
+                unfinished: carry.unfinished.iter().collect(),
                 marks: stream.marks.clone(),
                 size: stream.size,
                 inside_line: stream.foreign.contains(&frontier),
@@ -533,10 +495,7 @@ impl Tail {
     }
 
     fn is_of_a_source(&self, path: &str) -> bool {
-        self.settings.sources.iter().any(|source| {
-            source.files.captures(path).is_some()
-                || rotated_from(path).any(|base| source.files.captures(base).is_some())
-        })
+        (0..self.sources.len()).any(|source| self.captures_of(source, path).is_some())
     }
 
     fn look_soon(&mut self, now: Now) {
@@ -570,6 +529,11 @@ impl Tail {
             let next = self.ordinals.entry(of_print).or_default();
             *next = (*next).max(stream.ordinal + 1);
         }
+    }
+
+    /// The print that the head of a file of the source shows.
+    fn print_of(&self, source: usize, asked: &Asked) -> Option<Print> {
+        identity::print_of_head(&asked.head, &self.settings.sources[source].format)
     }
 
     fn next_ordinal(&self, source: &Arc<str>, print: Print) -> u32 {
@@ -606,6 +570,11 @@ impl Tail {
     }
 }
 
+/// The place of a source among those that are known.
+fn index_of(sources: &[Source], id: &str) -> Option<usize> {
+    sources.iter().position(|known| &*known.id == id)
+}
+
 fn miss(books: &mut Books, out: &mut Outbox, source: &Arc<str>, path: &str, span: Span, what: &str) {
     books.miss(source, path, span);
     out.say(
@@ -619,6 +588,14 @@ fn miss(books: &mut Books, out: &mut Outbox, source: &Arc<str>, path: &str, span
     );
 }
 
+fn say_unreadable(out: &mut Outbox, path: &str, why: &str) {
+    out.say_with_hint(
+        NoticeCode::FileUnreadable,
+        format!("cannot read {path:?}: {why}"),
+        "it is tried again each second; give Floe's user read access, or raise its limit of open files",
+    );
+}
+
 fn parse_print(text: &str) -> Option<Print> {
     let mut bytes = [0; 16];
     if text.len() != 32 {
@@ -628,14 +605,4 @@ fn parse_print(text: &str) -> Option<Print> {
         *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
     Some(Print(bytes))
-}
-
-/// The place in the settings of a source, as effects carry it.
-fn source_index(index: usize) -> SourceIndex {
-    SourceIndex(u16::try_from(index).expect("settings have at most 65,535 sources"))
-}
-
-/// What a stream remembers of the bytes before a floor.
-fn guard_at(asked: &[Option<(Guard, Option<u8>)>], index: usize) -> Option<(Guard, Option<u8>)> {
-    asked.get(index).copied().flatten()
 }

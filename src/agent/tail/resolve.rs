@@ -25,16 +25,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
-use super::evidence::{Head, Judgement, Mark, has_other_lines, is_strong, judge, tell_tales, told_by_offset};
+use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, told_by_offset};
 use super::floors::Start;
 use super::stream::{Handle, Identity, Place, Stream};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of, say_unreadable};
 use crate::agent::books::{Books, Standing};
 use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now, Whom};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
-use crate::mapping::identity::{self, HEAD_BYTES};
-use crate::model::{Guard, Offset, Print, StreamId};
+use crate::mapping::identity;
+use crate::model::chunk::Carry;
+use crate::model::{Guard, Mark, Offset, Print, StreamId};
 
 /// Bytes that one question compares at most.
 const COMPARE_BYTES: u64 = 4 * 1024 * 1024;
@@ -44,6 +45,7 @@ pub(super) struct Facts<'a> {
     /// In the order of the answer's guards.
     pub at: &'a [Offset],
     pub asked: &'a Asked,
+    pub head: Head,
     pub print: Print,
     pub told: BTreeMap<Offset, Option<Guard>>,
 }
@@ -147,14 +149,14 @@ impl Tail {
         let ask = AskId(self.new_id());
         let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
         candidate.step = Step::Asking(ask);
-        let from = against.and_then(|stream| candidate.agreed.get(&stream).copied()).unwrap_or(Offset::ZERO);
+        let from = against.map_or(Offset::ZERO, |stream| candidate.agreed_with(stream));
         let whom = Whom::At { path: candidate.path.to_string(), file: key.1 };
         let mut at = at;
         at.push(Offset(candidate.size));
         at.extend(candidate.anchor.map(|(offset, _)| offset));
         let left = against.map(|stream| {
             let rival = &self.streams[&stream];
-            let tales = tell_tales(&rival.marks, rival.position, rival.guard);
+            let tales = rival.tell_tales();
             at.extend(tales.iter().map(|(offset, _)| *offset));
             (stream, tales)
         });
@@ -176,8 +178,8 @@ impl Tail {
             Some(Asking::Verify { stream, at, path }) => {
                 self.verified(stream, &at, path, result, now, books, out);
             }
-            Some(Asking::Marks { stream, position, size_known, doubts }) => {
-                self.marks_told(stream, ask, (position, size_known, doubts), result, now, books, out);
+            Some(Asking::Marks { stream, known }) => {
+                self.marks_told(stream, ask, known, result, now, books, out);
             }
             Some(Asking::Candidate { key, at, against }) => {
                 self.told_of_candidate(&key, ask, &at, against, result, now, books, out);
@@ -206,21 +208,15 @@ impl Tail {
             Ok(asked) => asked,
             Err(DiskFault::Gone) => {
                 // The next look knows more; what was seen of it counts until then.
-                candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
-                self.retries.insert((now.moment + DISK_RETRY, None));
+                self.ask_later(key, now);
                 self.look_soon(now);
                 return;
             }
             Err(fault) => {
-                candidate.step = Step::Denied { retry_at: now.moment + DISK_RETRY };
-                self.retries.insert((now.moment + DISK_RETRY, None));
                 if !std::mem::replace(&mut candidate.said, true) {
-                    out.say_with_hint(
-                        NoticeCode::FileUnreadable,
-                        format!("cannot read {:?}: {}", candidate.path, words(&fault)),
-                        "it is tried again each second; give Floe's user read access, or raise its limit of open files",
-                    );
+                    say_unreadable(out, &candidate.path, &words(&fault));
                 }
+                self.ask_later(key, now);
                 return;
             }
         };
@@ -243,7 +239,7 @@ impl Tail {
                 });
                 rival.sure_of < doubt
             };
-            let before = candidate.agreed.get(&stream).copied().unwrap_or(Offset::ZERO);
+            let before = candidate.agreed_with(stream);
             if is_doubtful {
                 self.make_ready(stream);
             } else {
@@ -254,7 +250,8 @@ impl Tail {
                 candidate.in_vain.insert(stream);
             }
         }
-        let print = self.print_of(&key.0, &asked);
+        let source = index_of(&self.sources, &key.0).expect("a candidate is of a source that is known");
+        let print = self.print_of(source, &asked);
         let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
         let Some(print) = print else {
             candidate.step = Step::Young;
@@ -266,15 +263,12 @@ impl Tail {
             self.release_stuck(&key.0, out);
             return;
         }
-        let facts = Facts { at, asked: &asked, print, told };
+        let facts = Facts { at, asked: &asked, head: Head::read(&asked.head), print, told };
         let found = self.find(key, &facts);
         if let Finding::Is(rival) | Finding::Continues(rival) = found
             && !self.reopen_last_line(rival, asked.size, books)
         {
-            let retry_at = now.moment + DISK_RETRY;
-            let candidate = self.candidates.get_mut(key).expect("the candidate was just seen");
-            candidate.step = Step::Denied { retry_at };
-            self.retries.insert((retry_at, None));
+            self.ask_later(key, now);
             return;
         }
         match found {
@@ -284,10 +278,17 @@ impl Tail {
                 self.candidates.remove(key);
                 self.strangers.entry(Arc::clone(&key.0)).or_default().insert(key.1);
             }
-            Finding::New => self.admit(key, &facts, now, books, out),
+            Finding::New => self.admit(key, facts, now, books, out),
             Finding::Ask { at, against } => self.ask(key, at, against, out),
             Finding::Wait { rival } => self.hold(key, print, rival, out),
         }
+    }
+
+    fn ask_later(&mut self, key: &CandidateKey, now: Now) {
+        let retry_at = now.moment + DISK_RETRY;
+        let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
+        candidate.step = Step::Denied { retry_at };
+        self.retries.insert((retry_at, None));
     }
 
     /// With the table of ordinals lost, files with equal prints at the first look cannot be told apart: once
@@ -347,7 +348,6 @@ impl Tail {
         let mut questions: BTreeSet<Offset> = BTreeSet::new();
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
-        let head = Head::read(&facts.asked.head);
         let own_floor = self.own_floor(key, candidate, facts);
         for id in rivals {
             let rival = &self.streams[&id];
@@ -361,9 +361,9 @@ impl Tail {
             match rival.place {
                 Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
-                Place::Nowhere { .. } if has_other_lines(&rival.marks, &head) => distinct.push(id),
+                Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
-                    let tales = tell_tales(&rival.marks, rival.position, rival.guard);
+                    let tales = rival.tell_tales();
                     let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
                     if !asked {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
@@ -371,13 +371,13 @@ impl Tail {
                     }
                     // A copy of a truncated file is never where the file itself is.
                     let in_its_place = not.is_some() && candidate.path == rival.path;
-                    let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
+                    let agreed = candidate.agreed_with(id);
                     // Of nothing nothing was billed, so a stream that was not read at all may be anywhere. One
                     // whose marks allowed it may have been read by the process before.
                     let was_read = rival.position > Offset::ZERO || is_strong(&rival.marks);
                     // A first line that only one file ever began with is as good as a name.
                     let too_weak = given_up && begins_like_others;
-                    let common = rival.said_by_many().max(head.common);
+                    let common = rival.said_by_many().max(facts.head.common);
                     let judgement = judge(&tales, &facts.told, common);
                     let (holds_position, agrees_strongly) = match judgement {
                         Judgement::Other => {
@@ -388,7 +388,7 @@ impl Tail {
                         Judgement::Shorter { holds_position, is_strong } => (holds_position, is_strong),
                     };
                     // Nor may the next line's beginning be taken for one that was skipped.
-                    let is_inside = rival.foreign.contains(&rival.position);
+                    let is_inside = rival.is_inside_foreign_line();
                     let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
@@ -408,7 +408,7 @@ impl Tail {
                 // A stranger is only searched for what is lost.
                 Place::At { .. } if candidate.adopt_only => {}
                 Place::At { handle, .. } => {
-                    let agreed = candidate.agreed.get(&id).copied().unwrap_or(Offset::ZERO);
+                    let agreed = candidate.agreed_with(id);
                     let both = facts.asked.size.min(rival.size);
                     let open = handle == Handle::Open;
                     if open && agreed.0 < both && !candidate.in_vain.contains(&id) {
@@ -447,73 +447,27 @@ impl Tail {
         live.map_or(Finding::New, |(_, rival)| Finding::Wait { rival })
     }
 
-    /// A line was taken for the stream's last one, and a file that goes on behind it was found: back to where that
-    /// line began, if nothing is under way. What is read twice has the same ids.
-    fn reopen_last_line(&mut self, id: StreamId, size: u64, books: &mut Books) -> bool {
-        let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
-        let was_ended = stream.foreign.contains(&stream.position) && stream.position > stream.start;
-        if !was_ended || size <= stream.position.0 {
-            return true;
-        }
-        if !books.is_settled(id) {
-            return false;
-        }
-        let is_line_end = |(offset, _): &&Mark| {
-            (stream.start..stream.position).contains(offset) && offset.0 != HEAD_BYTES as u64
-        };
-        let (frontier, guard) = match stream.marks.iter().rev().find(is_line_end) {
-            Some(mark) => *mark,
-            None if stream.start == Offset::ZERO => (Offset::ZERO, Guard::NOTHING),
-            None => return true,
-        };
-        let source = Arc::clone(&stream.source);
-        stream.position = frontier;
-        stream.guard = guard;
-        stream.inside = None;
-        stream.last_line_done = false;
-        stream.foreign.retain(|at| *at <= frontier);
-        stream.fresh_from = u64::MAX;
-        books.close(id);
-        books.open(id, &source, Standing { frontier, guard });
-        true
-    }
-
     /// The stream goes on in the candidate, of which its own file is wholly the beginning; that one is the
     /// copy, then, and held until they differ.
     fn move_on(&mut self, key: &CandidateKey, id: StreamId, size: u64, now: Now, out: &mut Outbox) {
         let candidate = self.candidates.remove(key).expect("a candidate that goes on is known");
+        let Some(file) = self.detach(id, out) else { return };
+        self.drop_read(id);
         let stream = self.streams.get_mut(&id).expect("a stream that goes on is known");
-        let Place::At { file, handle, .. } = stream.place else { return };
-        if handle != Handle::Closed {
-            out.push(Effect::Close(id));
-        }
         out.say(
             NoticeCode::IdentityResolved,
             format!("{:?} is the beginning of {:?}, which is read on", stream.path, candidate.path),
         );
-        Self::drop_read(&mut self.reads, &mut self.reserved, stream);
         let before = std::mem::replace(&mut stream.path, Arc::clone(&candidate.path));
         stream.first_path = candidate.path;
         stream.was_moved = false;
+        let captures = std::mem::replace(&mut stream.captures, candidate.captures);
         let left = Candidate {
-            path: Arc::clone(&before),
-            captures: std::mem::replace(&mut stream.captures, candidate.captures),
-            size: stream.size,
             modified: stream.modified,
-            step: Step::New,
-            adopt_only: false,
-            initial: false,
-            awaits_others: false,
-            floor: None,
-            anchor: None,
-            distinct_from: BTreeSet::new(),
             agreed: [(id, Offset(stream.size))].into(),
-            in_vain: BTreeSet::new(),
-            doubts: BTreeMap::new(),
             said: true,
+            ..Candidate::new(before, captures, stream.size)
         };
-        self.by_file.remove(&(Arc::clone(&key.0), file));
-        self.by_path.remove(&(before, id));
         self.candidates.insert((Arc::clone(&key.0), file), left);
         self.resolve_wanted = true;
         self.settle_at(id, key.1, size, now, out);
@@ -554,7 +508,7 @@ impl Tail {
         out: &mut Outbox,
     ) {
         let candidate = self.candidates.remove(key).expect("a candidate that is adopted is known");
-        let source = self.index_of(&key.0).expect("a candidate is of a source that is known");
+        let source = index_of(&self.sources, &key.0).expect("a candidate is of a source that is known");
         let is_matched = self.settings.sources[source].files.captures(&candidate.path).is_some();
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         let given_up = matches!(stream.place, Place::Nowhere { given_up: true, .. });
@@ -582,16 +536,9 @@ impl Tail {
     }
 
     /// The candidate is a new file of its source.
-    fn admit(
-        &mut self,
-        key: &CandidateKey,
-        facts: &Facts<'_>,
-        now: Now,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) {
+    fn admit(&mut self, key: &CandidateKey, facts: Facts<'_>, now: Now, books: &mut Books, out: &mut Outbox) {
         let mut candidate = self.candidates.remove(key).expect("a candidate that is admitted is known");
-        let (position, guard, inside) = match self.start_of(key, &mut candidate, facts) {
+        let (position, guard, inside) = match self.start_of(key, &mut candidate, &facts) {
             Start::At { position, guard, inside } => (position, guard, inside),
             Start::Ask(mut at) => {
                 at.extend(facts.at);
@@ -604,10 +551,9 @@ impl Tail {
         let source = Arc::clone(&key.0);
         let ordinal = self.next_ordinal(&source, facts.print);
         let stream_key = identity::stream_key(&self.settings.instance, &source, facts.print, ordinal);
-        books.open(id, &source, Standing { frontier: position, guard });
+        books.open(id, &source, Standing { frontier: position, guard, carry: Carry::default() });
         let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
         out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
-        let head = Head::read(&facts.asked.head);
         let identity = Identity {
             source,
             path: candidate.path,
@@ -615,11 +561,11 @@ impl Tail {
             print: facts.print,
             ordinal,
             key: stream_key,
-            marks: head.marks,
+            marks: facts.head.marks,
             size: facts.asked.size,
         };
         let mut stream = Stream::new(identity, position, guard, now.moment);
-        stream.common = head.common;
+        stream.common = facts.head.common;
         if inside {
             stream.enter_foreign_line();
         }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::evidence::{Mark, is_strong};
+use super::Outbox;
+use super::evidence::is_strong;
 use crate::agent::border::{AskId, ReadId};
+use crate::agent::notice::NoticeCode;
 use crate::config::settings::Captures;
-use crate::model::chunk::LongLine;
-use crate::model::{FileKey, Guard, Moment, Offset, Print};
+use crate::model::chunk::{Carry, LongLine};
+use crate::model::{FileKey, Guard, Mark, Moment, Offset, Print};
 
 /// Bytes that a read takes while a file is near its end.
 pub(super) const SMALL_READ: u32 = 64 * 1024;
@@ -33,6 +35,8 @@ pub(super) struct Stream {
     pub position: Offset,
     /// Of the bytes before `position`.
     pub guard: Guard,
+    /// What the lines before `position` mean for those after it.
+    pub carry: Carry,
     /// By these it is known again. In the order of their places, also beyond `position`.
     pub marks: Vec<Mark>,
     /// While the marks do not tell it from files that begin like it, it is read up to here.
@@ -57,6 +61,10 @@ pub(super) struct Stream {
     pub fresh_from: u64,
     /// Bytes of the unterminated line that the last read found at the end.
     pub partial: u64,
+    /// What is partial may be whole lines of a record that is not whole.
+    pub holds_open_record: bool,
+    /// A record of whole lines is open that quiet ends.
+    pub rests: bool,
     pub reading: Option<ReadId>,
     /// It stands in the queue of streams to read.
     pub queued: bool,
@@ -140,6 +148,7 @@ impl Stream {
             start: position,
             position,
             guard,
+            carry: Carry::default(),
             common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
             marks,
             asking: None,
@@ -152,6 +161,8 @@ impl Stream {
             told_at: Moment::START,
             fresh_from: u64::MAX,
             partial: 0,
+            holds_open_record: false,
+            rests: false,
             reading: None,
             queued: false,
             again: false,
@@ -165,11 +176,23 @@ impl Stream {
         }
     }
 
+    /// Its file was opened, or read: says so where the operator knows otherwise.
+    pub(super) fn say_readable_again(&mut self, out: &mut Outbox) {
+        if std::mem::take(&mut self.unreadable) {
+            out.say(NoticeCode::FileReadable, format!("{:?} can be read again", self.path));
+        }
+    }
+
     pub(super) fn file(&self) -> Option<FileKey> {
         match self.place {
             Place::Expected { file } | Place::Verifying { file } | Place::At { file, .. } => Some(file),
             Place::Nowhere { .. } => None,
         }
+    }
+
+    /// Whether the file where it is expected may turn out to be its own.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.place, Place::Expected { .. } | Place::Verifying { .. })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -191,6 +214,17 @@ impl Stream {
         });
     }
 
+    pub(super) fn is_inside_foreign_line(&self) -> bool {
+        self.foreign.contains(&self.position)
+    }
+
+    /// Places whose guards tell whether a file is the one that stood there.
+    pub(super) fn tell_tales(&self) -> Vec<Mark> {
+        let mut tales = self.marks.clone();
+        tales.push((self.position, self.guard));
+        tales
+    }
+
     pub(super) fn is_unsure(&self) -> bool {
         self.sure_of < self.doubts
     }
@@ -198,8 +232,7 @@ impl Stream {
     /// Up to here many files may say the same: the first line, and the first bytes of the next where the position
     /// stands inside of that.
     pub(super) fn said_by_many(&self) -> Offset {
-        let is_inside = self.foreign.contains(&self.position);
-        if is_inside && self.position < self.common.plus(Guard::REACH as u64) {
+        if self.is_inside_foreign_line() && self.position < self.common.plus(Guard::REACH as u64) {
             self.position
         } else {
             self.common

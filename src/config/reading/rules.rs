@@ -50,7 +50,9 @@ fn read<'a>(context: &Context<'_>, node: &'a Node, all_sources: &[ReadSource]) -
     let captures: BTreeSet<String> =
         sources.iter().flat_map(|source| all_sources[usize::from(*source)].captures.clone()).collect();
     let explode_node = table.optional("explode");
-    let scope = Scope { captures: &captures, explodes: explode_node.is_some(), lookups: context.lookups };
+    let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
+    let explodes = explode_node.is_some();
+    let scope = Scope { captures: &captures, explodes, is_wrapped, lookups: context.lookups };
     let line_scope = Scope { explodes: false, ..scope };
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);

@@ -12,6 +12,8 @@ pub(super) struct Scope<'a> {
     /// What the sources of the rule capture, all together.
     pub captures: &'a BTreeSet<String>,
     pub explodes: bool,
+    /// A source of the rule unwraps its lines.
+    pub is_wrapped: bool,
     pub lookups: &'a Lookups,
 }
 
@@ -37,9 +39,10 @@ impl Scope<'_> {
                 let hint = "name the array that has the items: explode = \"items\"";
                 Self::fault(report, node, "@item", "this rule explodes no array".into(), hint.into());
             }
-            Root::ContainerTime | Root::ContainerStream => {
-                let message = "containers are not in this release yet".into();
-                Self::fault(report, node, "@container", message, "use a field of the line".into());
+            Root::ContainerTime | Root::ContainerStream if !self.is_wrapped => {
+                let message = "no source of this rule unwraps the lines of a container".into();
+                let hint = "say in the source which runtime wrote them: container = \"cri\" or \"docker\"";
+                Self::fault(report, node, "@container", message, hint.into());
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use crate::config::fault::{Fault, Place};
 use crate::config::globs;
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{FilePattern, FilePatterns, ReadFrom, SourceSettings};
+use crate::config::settings::{Container, FilePattern, FilePatterns, ReadFrom, SourceSettings};
 
 const MAX_SOURCES: usize = 65_535;
 const DEFAULT_MAX_LINE_BYTES: u32 = 1 << 20;
@@ -17,6 +17,8 @@ pub(super) struct ReadSource {
     pub id: (String, Place),
     /// The names of `@path.…`.
     pub captures: BTreeSet<String>,
+    /// Its lines are taken out of a container; true also where that is not known.
+    pub is_wrapped: bool,
     pub max_line_bytes: u32,
     /// Where that stands, or the source.
     pub max_line_place: Place,
@@ -61,6 +63,7 @@ fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
     let max_line_place = max_line.map_or(table.place(), |entry| &entry.node.place).clone();
     table.finish();
 
+    let is_wrapped = lines.as_ref().is_none_or(|lines| lines.container != Container::None);
     let captures = include.iter().flat_map(|pattern| pattern.regex.capture_names().flatten());
     let captures = captures.map(str::to_owned).collect();
     let id_place = id_node.map_or(&node.place, |node| &node.place).clone();
@@ -76,7 +79,7 @@ fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
         read_from,
         max_line_bytes,
     });
-    Some(ReadSource { id: (id, id_place), captures, max_line_bytes, max_line_place, settings })
+    Some(ReadSource { id: (id, id_place), captures, is_wrapped, max_line_bytes, max_line_place, settings })
 }
 
 /// What the config of a later release may say. True for a socket.

@@ -8,7 +8,10 @@ pub(super) mod delimited;
 pub(super) mod json;
 mod logfmt;
 mod pattern;
+mod scan;
 mod syslog;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -17,7 +20,7 @@ use self::json::Trie;
 use self::pattern::Pattern;
 use super::event::Refusal;
 use super::slots::{Slots, Written};
-use crate::config::language::Step;
+use crate::config::language::{Path, Step};
 use crate::config::settings::{Format, SourceSettings};
 use crate::model::Quarantined;
 
@@ -54,7 +57,7 @@ impl Reader {
     /// `wanted`: the paths that the rules name, with their slots.
     pub fn new(source: &SourceSettings, wanted: &Trie) -> Self {
         let names = Names::new(wanted);
-        let prefix = source.prefix.as_ref().map(|regex| Pattern::at_start(regex, &names));
+        let prefix = source.prefix.as_ref().map(|regex| Pattern::new(regex, &names));
         let body = match &source.format {
             Format::Json => Body::Json(wanted.clone()),
             Format::Logfmt => Body::Logfmt(names),
@@ -74,11 +77,11 @@ impl Reader {
     /// When the line is not of this format, or has not the prefix.
     pub fn read(&self, text: &str, header: &Header, slots: &mut Slots) -> Result<(), Refusal> {
         slots.clear(self.slots);
+        let refusal = |NotParsed(detail)| Refusal { reason: Quarantined::InvalidFormat, detail };
         let from = match &self.prefix {
-            Some(prefix) => prefix.read(text, 0, slots).map_err(|NotParsed(detail)| Refusal {
-                reason: Quarantined::InvalidFormat,
-                detail: format!("the prefix {detail}"),
-            })?,
+            Some(prefix) => {
+                prefix.read_prefix(text, slots).map_err(|fault| refusal(fault.of("the prefix")))?
+            }
             None => 0,
         };
         let parsed = match &self.body {
@@ -88,13 +91,41 @@ impl Reader {
                 return trie.read_from(text, from, slots).map_err(refusal);
             }
             Body::Logfmt(names) => logfmt::read(text, from, names, slots),
-            Body::Pattern(pattern) => pattern.read(text, from, slots).map(|_| ()),
+            Body::Pattern(pattern) => {
+                pattern.read(text, from, slots).map_err(|fault| fault.of("the pattern"))
+            }
             Body::Delimited(delimited) => delimited.read(text, from, header, slots),
             Body::Access(dialect, names) => access::read(*dialect, text, from, names, slots),
             Body::SyslogRfc5424(names) => syslog::read_rfc5424(text, from, names, slots),
             Body::SyslogRfc3164(names) => syslog::read_rfc3164(text, from, names, slots),
         };
-        parsed.map_err(|NotParsed(detail)| Refusal { reason: Quarantined::InvalidFormat, detail })
+        parsed.map_err(refusal)
+    }
+
+    /// The names of the columns, out of a line that says them. What stands before the lines as their prefix may stand
+    /// before this one too.
+    pub fn parse_header(&self, line: &str) -> Header {
+        let Body::Delimited(delimited) = &self.body else { return Header::default() };
+        let mut slots = Slots::default();
+        slots.clear(self.slots);
+        let prefix = self.prefix.as_ref().and_then(|prefix| prefix.read_prefix(line, &mut slots).ok());
+        delimited.parse_header(line, prefix.unwrap_or(0))
+    }
+}
+
+/// Whether a format computes this field. Its text does not stand in the line, so the literal test must not look for it.
+pub(super) fn is_computed(format: &Format, path: &Path) -> bool {
+    match format {
+        Format::SyslogRfc5424 | Format::SyslogRfc3164 => {
+            matches!(path.steps.as_slice(), [Step::Key(name)] if syslog::COMPUTED.contains(&name.as_str()))
+        }
+        _ => false,
+    }
+}
+
+impl NotParsed {
+    fn of(self, what: &str) -> Self {
+        Self(format!("{what} {}", self.0))
     }
 }
 
@@ -119,6 +150,18 @@ impl Names {
     fn put(&self, slots: &mut Slots, name: &str, range: Range<usize>, written: Written) {
         for slot in self.slots_of(name) {
             slots.put(slot, range.clone(), written);
+        }
+    }
+
+    /// As [`Names::put`], of a name that is made of these steps.
+    fn put_nested(&self, slots: &mut Slots, steps: [&str; 3], range: Range<usize>, written: Written) {
+        let is_it = |wanted: &str| {
+            let rest = wanted.strip_prefix(steps[0]).and_then(|rest| rest.strip_prefix('.'));
+            let rest = rest.and_then(|rest| rest.strip_prefix(steps[1])?.strip_prefix('.'));
+            rest == Some(steps[2])
+        };
+        for (_, slot) in self.0.iter().filter(|(wanted, _)| is_it(wanted)) {
+            slots.put(*slot, range.clone(), written);
         }
     }
 }

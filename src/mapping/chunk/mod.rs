@@ -3,15 +3,18 @@
 //! The block is searched for the rules' literals; only a line with a hit is looked at, all others are counted as
 //! runs. The result does not depend on how the bytes are cut into windows.
 
+mod framed;
+
 use jiff::Timestamp;
 
 use super::event::Refusal;
+use super::formats::delimited::Header;
 use super::identity::{BYTE_ORDER_MARK, is_blank, record_of};
 use super::letter::{self, Subject};
 use super::line::{Events, Line, LineScratch, Outcome, map_line};
 use super::rules::{Rules, SourceRules};
 use crate::config::settings::Captures;
-use crate::model::chunk::LongLine;
+use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
     BilledLine, Fate, Guard, HeldLine, Ignored, MappedChunk, Offset, Quarantined, SourceIndex, Span, Stop,
 };
@@ -45,6 +48,37 @@ pub struct ReadWindow<'a> {
     pub before: &'a [u8],
     pub base: Offset,
     pub bytes: &'a [u8],
+    pub end: End<'a>,
+    /// What the lines before mean for these.
+    pub carry: Carry,
+    /// What stands from [`Carry::header`] on, where there is one: the line there, or a later one, names the columns.
+    pub header: &'a [u8],
+}
+
+impl<'a> ReadWindow<'a> {
+    /// Bytes that more may follow, and nothing before that matters to them.
+    #[must_use]
+    pub fn new(before: &'a [u8], base: Offset, bytes: &'a [u8]) -> Self {
+        Self { before, base, bytes, end: End::More, carry: Carry::default(), header: b"" }
+    }
+}
+
+/// What is known of the end of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End<'a> {
+    /// More may follow.
+    More,
+    /// Nothing has followed for so long that the last record is whole. An unterminated line still waits.
+    Quiet,
+    /// Nothing will follow in this file, and the head of another goes on with what is unfinished here. Where that
+    /// does not end it either, it is left.
+    Handover { beyond: &'a [u8] },
+    /// Nothing will follow in this file. An unterminated last line is billed only if it is a closed JSON object,
+    /// else quarantined(partial_eof) where a rule wants it and ignored(no_rule) where none does.
+    File {
+        /// The head of the file that goes on where this one ended: it may hold the rest of a container's line.
+        beyond: &'a [u8],
+    },
 }
 
 /// Why a read gave no chunk.
@@ -66,7 +100,7 @@ pub struct Scratch {
     line: LineScratch,
 }
 
-/// Maps the whole lines of `window`.
+/// Maps the whole records of `window`, and at [`End::File`] what there is of the last one.
 ///
 /// # Errors
 /// [`ReadFault::GuardDiffers`], when the bytes before are not the expected ones.
@@ -76,28 +110,18 @@ pub fn map(
     scratch: &mut Scratch,
 ) -> Result<MappedChunk, ReadFault> {
     let mut mapper = Mapper::new(context, window, scratch)?;
-    if !mapper.end_long_line(false) {
+    let at_end = matches!(window.end, End::File { .. });
+    if !mapper.end_long_line(at_end) {
         return Ok(mapper.finish_in_long_line());
     }
-    mapper.whole_lines();
-    Ok(mapper.finish())
-}
-
-/// Maps the unterminated last line of a file that is gone: `window.bytes` from its start to the end of the
-/// file. It is billed only if it is a closed JSON object, else quarantined(partial_eof) where a rule wants
-/// it and ignored(no_rule) where none does.
-///
-/// # Errors
-/// As [`map`].
-pub fn map_last_line(
-    context: &MapContext<'_>,
-    window: ReadWindow<'_>,
-    scratch: &mut Scratch,
-) -> Result<MappedChunk, ReadFault> {
-    let mut mapper = Mapper::new(context, window, scratch)?;
-    mapper.end_long_line(true);
-    mapper.whole_lines();
-    mapper.last_line();
+    if mapper.rules.framing.is_plain() {
+        mapper.whole_lines();
+        if at_end {
+            mapper.last_line();
+        }
+    } else {
+        mapper.framed_lines();
+    }
     Ok(mapper.finish())
 }
 
@@ -113,6 +137,8 @@ struct Mapper<'a> {
     body_full: bool,
     /// Bytes in `held`, which `room` counts too.
     held_bytes: usize,
+    /// A record is open at the end that quiet may end.
+    rests: bool,
     chunk: MappedChunk,
 }
 
@@ -128,9 +154,23 @@ impl<'a> Mapper<'a> {
             return Err(ReadFault::GuardDiffers);
         }
         let rules = &context.rules.sources[usize::from(context.source.0)];
-        let chunk = MappedChunk::empty(before, Stop::BytesEnd { partial: 0 });
+        let chunk = MappedChunk {
+            carry: window.carry,
+            ..MappedChunk::empty(before, Stop::BytesEnd { partial: 0, rests: false })
+        };
         let start = window.base;
-        Ok(Self { context, rules, window, scratch, start, at: 0, body_full: false, held_bytes: 0, chunk })
+        Ok(Self {
+            context,
+            rules,
+            window,
+            scratch,
+            start,
+            at: 0,
+            body_full: false,
+            held_bytes: 0,
+            rests: false,
+            chunk,
+        })
     }
 
     /// Looks for the end of the long line that the window begins in. True if it was found, or there is none.
@@ -256,12 +296,9 @@ impl<'a> Mapper<'a> {
             let wanted = self.rules.filter.wants_long(line);
             return self.settle_long(at, length, wanted, record_of(line));
         }
-        let mut record = record_of(line);
+        let mut record = self.bare(start, line);
         if let Ending::EndOfFile = ending {
             record = record.strip_suffix(b"\r").unwrap_or(record);
-        }
-        if at == Offset::ZERO {
-            record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
         }
         if is_blank(record) {
             return self.chunk.settled.add(Fate::Ignored(Ignored::Empty), 1, length);
@@ -273,19 +310,37 @@ impl<'a> Mapper<'a> {
         if let Ending::EndOfFile = ending
             && !is_closed_object(record)
         {
-            let detail = "the file ends in the middle of this line".to_owned();
-            return self.quarantine(subject, &Refusal { reason: Quarantined::PartialEof, detail }, None);
+            return self.partial_eof(subject);
         }
+        let line = Line { at, first: record, record, container: None };
+        self.map(line, subject, start, &Header::default());
+    }
+
+    /// The line without its line end, and without a byte order mark.
+    fn bare(&self, at: usize, line: &'a [u8]) -> &'a [u8] {
+        let bare = record_of(line);
+        match self.offset_at(at) {
+            Offset::ZERO => bare.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bare),
+            _ => bare,
+        }
+    }
+
+    /// Maps a record that is wanted.
+    fn map(&mut self, line: Line<'_>, subject: Subject<'_>, start: usize, header: &Header) {
         let body_start = self.chunk.body.len();
-        let line = Line { at, record };
-        match map_line(self.context, self.rules, line, &mut self.scratch.line, &mut self.chunk.body) {
-            Outcome::NoRule => self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length),
+        match map_line(self.context, self.rules, line, header, &mut self.scratch.line, &mut self.chunk.body) {
+            Outcome::NoRule => self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, subject.length),
             Outcome::Quarantined { refusal, rule } => {
                 self.chunk.body.truncate(body_start);
                 self.quarantine(subject, &refusal, rule.as_deref());
             }
             Outcome::Events(events) => self.events(subject, start, body_start, &events),
         }
+    }
+
+    fn partial_eof(&mut self, subject: Subject<'_>) {
+        let detail = "the file ends in the middle of this line".to_owned();
+        self.quarantine(subject, &Refusal { reason: Quarantined::PartialEof, detail }, None);
     }
 
     fn events(&mut self, subject: Subject<'_>, start: usize, body_start: usize, events: &Events) {
@@ -357,7 +412,7 @@ impl<'a> Mapper<'a> {
         let rest = &self.window.bytes[self.at..];
         self.chunk.stop = if self.body_full {
             Stop::BodyFull
-        } else if rest.len() > self.rules.max_line_bytes {
+        } else if rest.len() > self.rules.framing.reach && memchr::memchr(b'\n', rest).is_none() {
             let searched = self.window.bytes.len();
             let opening = self.at + Guard::REACH.min(rest.len());
             Stop::InLongLine(LongLine {
@@ -370,7 +425,7 @@ impl<'a> Mapper<'a> {
                 is_foreign: false,
             })
         } else {
-            Stop::BytesEnd { partial: rest.len() as u64 }
+            Stop::BytesEnd { partial: rest.len() as u64, rests: self.rests }
         };
         self.chunk
     }

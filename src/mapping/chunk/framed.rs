@@ -1,0 +1,220 @@
+//! Lines that are no records by themselves: out of containers, joined, or under a header.
+//!
+//! Every line is looked at, one after the other. A chunk ends where no record is open: what was given out behind
+//! that place is taken back, and read again with what follows.
+
+use super::{End, Mapper, is_closed_object};
+use crate::mapping::event::Refusal;
+use crate::mapping::formats::delimited::Header;
+use crate::mapping::framing::{Assembler, HeaderRule, Record, RecordEnd, Taken};
+use crate::mapping::identity::{BYTE_ORDER_MARK, is_blank, record_of};
+use crate::mapping::letter::Subject;
+use crate::mapping::line::Line;
+use crate::mapping::scope::Container;
+use crate::model::chunk::Carry;
+use crate::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, Tally};
+
+fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+}
+
+/// What a chunk held at a place where no record was open.
+struct Cut {
+    at: usize,
+    carry: Carry,
+    body: usize,
+    lines: usize,
+    held: usize,
+    held_bytes: usize,
+    letters: usize,
+    settled: Tally,
+    in_letters: Tally,
+    values_not_utf8: u32,
+    natural_ids: bool,
+}
+
+impl Cut {
+    fn of(mapper: &Mapper<'_>, carry: Carry) -> Self {
+        let chunk = &mapper.chunk;
+        Self {
+            at: mapper.at,
+            carry,
+            body: chunk.body.len(),
+            lines: chunk.lines.len(),
+            held: chunk.held.len(),
+            held_bytes: mapper.held_bytes,
+            letters: chunk.letters.len(),
+            settled: chunk.settled.clone(),
+            in_letters: chunk.in_letters.clone(),
+            values_not_utf8: chunk.values_not_utf8,
+            natural_ids: chunk.natural_ids,
+        }
+    }
+
+    /// Takes back what was given out since.
+    fn restore(self, mapper: &mut Mapper<'_>) {
+        let MappedChunk {
+            body, lines, held, letters, settled, in_letters, values_not_utf8, natural_ids, ..
+        } = &mut mapper.chunk;
+        body.truncate(self.body);
+        lines.truncate(self.lines);
+        held.truncate(self.held);
+        letters.truncate(self.letters);
+        *settled = self.settled;
+        *in_letters = self.in_letters;
+        *values_not_utf8 = self.values_not_utf8;
+        *natural_ids = self.natural_ids;
+        mapper.held_bytes = self.held_bytes;
+        mapper.at = self.at;
+    }
+}
+
+impl<'a> Mapper<'a> {
+    pub(super) fn framed_lines(&mut self) {
+        let bytes = self.window.bytes;
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
+        let end = if let End::File { .. } = self.window.end { bytes.len() } else { whole };
+        if self.body_full && self.at < end {
+            return;
+        }
+        self.body_full = false;
+        let rules = self.rules;
+        let mut assembler = Assembler::new(&rules.framing, self.window.carry);
+        let named = self.window.header.split_inclusive(|byte| *byte == b'\n').map(record_of);
+        let mut header = match named.map(without_mark).find(|line| self.names_columns(line)) {
+            Some(line) => rules.reader.parse_header(&String::from_utf8_lossy(line)),
+            None => Header::default(),
+        };
+        let mut cut = Cut::of(self, assembler.carry);
+        let mut at = self.at;
+        while at < end {
+            let line_end = memchr::memchr(b'\n', &bytes[at..end]).map_or(end, |newline| at + newline + 1);
+            let line_bytes = &bytes[at..line_end];
+            let bare = self.bare(at, line_bytes);
+            let line = assembler.look(at, line_bytes, bare);
+            for record in assembler.close_before(&line) {
+                self.record(record, &header);
+            }
+            if assembler.is_idle() {
+                self.at = at;
+                if self.is_full() {
+                    self.body_full = true;
+                    break;
+                }
+                if assembler.would_open(&line) {
+                    cut = Cut::of(self, assembler.carry);
+                }
+            }
+            let offset = self.offset_at(at);
+            at = line_end;
+            if let Some(names) = self.header_line(bare, assembler.carry.header) {
+                if names {
+                    header = rules.reader.parse_header(&String::from_utf8_lossy(bare));
+                    assembler.carry.header = Some(offset);
+                }
+                self.chunk.settled.add(Fate::Ignored(Ignored::Header), 1, line_bytes.len() as u64);
+                continue;
+            }
+            match assembler.take(line) {
+                Taken::Open => {}
+                Taken::Record(record) => self.record(record, &header),
+                Taken::Ignored(reason) => {
+                    self.chunk.settled.add(Fate::Ignored(reason), 1, line_bytes.len() as u64);
+                }
+                Taken::NotWrapped => self.not_wrapped(offset, line_bytes, bare),
+            }
+        }
+        if !self.body_full {
+            self.end_records(&mut assembler, cut, end, &header);
+        }
+        self.chunk.carry = assembler.carry;
+    }
+
+    /// Decides on what is open where the bytes end.
+    fn end_records(&mut self, assembler: &mut Assembler<'a>, cut: Cut, end: usize, header: &Header) {
+        let rest = self.window.bytes.len() - end;
+        let reach = self.rules.framing.reach;
+        let quiet = matches!(self.window.end, End::Quiet) && rest == 0 && !assembler.is_inside_a_line();
+        let records = match self.window.end {
+            End::File { beyond } => assembler.close_at_end(beyond),
+            End::Handover { beyond } if rest == 0 => assembler.close_at_end(beyond),
+            _ if quiet => assembler.close_quiet(),
+            // What does not end within reach, or stands before a line that does not, is too long.
+            _ if end - cut.at >= reach || rest > reach => assembler.cut_all_off(),
+            _ if assembler.is_idle() => Vec::new(),
+            _ => {
+                self.rests = rest == 0 && !assembler.is_inside_a_line();
+                assembler.carry = cut.carry;
+                return cut.restore(self);
+            }
+        };
+        let is_handover = matches!(self.window.end, End::Handover { .. });
+        if is_handover && records.iter().any(|record| record.end == RecordEnd::Missing) {
+            assembler.carry = cut.carry;
+            return cut.restore(self);
+        }
+        for record in records {
+            self.record(record, header);
+        }
+        self.at = end;
+    }
+
+    /// Whether a line is a header or a comment, and if so, whether it names the columns.
+    fn header_line(&self, bare: &[u8], known: Option<Offset>) -> Option<bool> {
+        match self.rules.framing.header {
+            HeaderRule::FirstLine if known.is_none() && !is_blank(bare) => Some(true),
+            HeaderRule::Directive if bare.starts_with(b"#") => Some(self.names_columns(bare)),
+            _ => None,
+        }
+    }
+
+    fn names_columns(&self, line: &[u8]) -> bool {
+        match self.rules.framing.header {
+            HeaderRule::None => false,
+            HeaderRule::FirstLine => !is_blank(line),
+            HeaderRule::Directive => line.starts_with(b"#Fields:"),
+        }
+    }
+
+    fn record(&mut self, record: Record<'_>, header: &Header) {
+        let at = self.offset_at(record.at);
+        let text = record.text.strip_suffix(b"\r").unwrap_or(&record.text);
+        if record.end == RecordEnd::TooLong {
+            let wanted = self.rules.filter.wants_long(text);
+            return self.settle_long(at, record.length, wanted, &record.pieces.concat());
+        }
+        if is_blank(text) {
+            return self.chunk.settled.add(Fate::Ignored(Ignored::Empty), 1, record.length);
+        }
+        if !self.rules.filter.wants(text) {
+            return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, record.length);
+        }
+        let raw = record.pieces.concat();
+        let subject = Subject { at, length: record.length, record: record_of(&raw), whole: true };
+        let container = record.time.as_deref().map(|time| Container { time, output: record.output });
+        // A wrapped line that its runtime ended is whole, whatever stands behind it.
+        let is_cut = record.pieces.last().is_some_and(|piece| !piece.ends_with(b"\n"));
+        if record.end == RecordEnd::Missing || (is_cut && !is_closed_object(text)) {
+            return self.partial_eof(subject);
+        }
+        let line = Line { at, first: record.first, record: text, container };
+        self.map(line, subject, record.at, header);
+    }
+
+    /// A line that is in no container.
+    fn not_wrapped(&mut self, at: Offset, line: &[u8], bare: &[u8]) {
+        let length = line.len() as u64;
+        if is_blank(bare) {
+            return self.chunk.settled.add(Fate::Ignored(Ignored::Empty), 1, length);
+        }
+        if !self.rules.filter.wants(bare) {
+            return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length);
+        }
+        let subject = Subject { at, length, record: bare, whole: true };
+        if !line.ends_with(b"\n") {
+            return self.partial_eof(subject);
+        }
+        let detail = "the line is not as the source's `container` would have wrapped it".to_owned();
+        self.quarantine(subject, &Refusal { reason: Quarantined::InvalidContainer, detail }, None);
+    }
+}

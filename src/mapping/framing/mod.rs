@@ -1,0 +1,353 @@
+//! Lines of a file → records: out of their container, joined where several make one.
+//!
+//! A record is known by its first line. What is not whole when the bytes end is left for the next read, so no state
+//! lives between two reads but a [`Carry`]: which outputs are in the middle of a line that is settled already.
+
+mod container;
+
+use std::borrow::Cow;
+
+use self::container::Piece;
+use crate::config::settings::{Columns, Container, Format, Multiline, SourceSettings};
+use crate::mapping::identity::record_of;
+use crate::model::Ignored;
+use crate::model::chunk::{Carry, Output};
+
+/// How the records of a source are made of lines.
+#[derive(Debug)]
+pub(super) struct Framing {
+    container: Container,
+    multiline: Option<Starts>,
+    pub header: HeaderRule,
+    /// Longer records are too long.
+    max_record_bytes: usize,
+    /// Bytes of the file in which a record has to end.
+    pub reach: usize,
+}
+
+#[derive(Debug)]
+struct Starts {
+    start: regex::bytes::Regex,
+    max_lines: u32,
+}
+
+/// Which lines say what the columns are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeaderRule {
+    None,
+    /// The first line of the file that is not blank.
+    FirstLine,
+    /// Each that begins with `#Fields:`; others that begin with `#` are comments.
+    Directive,
+}
+
+/// Some lines that are one record.
+#[derive(Debug)]
+pub(super) struct Record<'w> {
+    /// Where its first line starts in the window.
+    pub at: usize,
+    /// Its lines, line ends included. Only the part that stands in this file counts.
+    pub length: u64,
+    /// Its first line as it stands in the file, without its line end.
+    pub first: &'w [u8],
+    /// What the application wrote.
+    pub text: Cow<'w, [u8]>,
+    pub output: Output,
+    /// When the runtime took its first line.
+    pub time: Option<Cow<'w, str>>,
+    /// Its lines as they stand in files.
+    pub pieces: Vec<&'w [u8]>,
+    pub end: RecordEnd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RecordEnd {
+    Whole,
+    /// It is over a limit, and what follows of it is not looked at.
+    TooLong,
+    /// Its file ended before it did.
+    Missing,
+}
+
+/// What became of a line.
+#[derive(Debug)]
+pub(super) enum Taken<'w> {
+    /// It belongs to a record that is not whole yet.
+    Open,
+    /// It is the last line of this record.
+    Record(Record<'w>),
+    Ignored(Ignored),
+    /// No container runtime has wrapped it.
+    NotWrapped,
+}
+
+/// Joins lines to records.
+#[derive(Debug)]
+pub(super) struct Assembler<'w> {
+    framing: &'w Framing,
+    /// One for each output at most.
+    open: Vec<OpenRecord<'w>>,
+    pub carry: Carry,
+}
+
+#[derive(Debug)]
+struct OpenRecord<'w> {
+    record: Record<'w>,
+    lines: u32,
+    /// The application's line goes on in the next piece.
+    goes_on: bool,
+}
+
+/// A line that is out of its container.
+#[derive(Debug)]
+pub(super) struct Line<'w> {
+    at: usize,
+    /// With its line end.
+    bytes: &'w [u8],
+    bare: &'w [u8],
+    piece: Option<Piece<'w>>,
+    starts: bool,
+    /// Its bytes belong to another file.
+    is_beyond: bool,
+}
+
+impl Framing {
+    pub fn new(source: &SourceSettings) -> Self {
+        let limit = source.max_line_bytes as usize;
+        let starts = |multiline: &Multiline| Starts {
+            start: regex::bytes::Regex::new(multiline.start.as_str())
+                .expect("an expression for text is one for bytes"),
+            max_lines: multiline.max_lines,
+        };
+        let header = match &source.format {
+            Format::Delimited(delimited) => match delimited.columns {
+                Columns::Named(_) => HeaderRule::None,
+                Columns::FirstLine => HeaderRule::FirstLine,
+                Columns::Directive => HeaderRule::Directive,
+            },
+            _ => HeaderRule::None,
+        };
+        Self {
+            container: source.container,
+            multiline: source.multiline.as_ref().map(starts),
+            header,
+            max_record_bytes: limit,
+            reach: source.reach() as usize,
+        }
+    }
+
+    /// Whether each line is a record as it stands.
+    pub fn is_plain(&self) -> bool {
+        self.container == Container::None && self.multiline.is_none() && self.header == HeaderRule::None
+    }
+}
+
+impl<'w> Assembler<'w> {
+    pub fn new(framing: &'w Framing, carry: Carry) -> Self {
+        Self { framing, open: Vec::new(), carry }
+    }
+
+    /// Looks at a line: `bytes` with its line end, `bare` without.
+    pub fn look(&self, at: usize, bytes: &'w [u8], bare: &'w [u8]) -> Line<'w> {
+        let piece = container::unwrap(bare, self.framing.container);
+        let starts = match (&self.framing.multiline, &piece) {
+            (Some(starts), Some(piece)) => {
+                !self.is_inside(piece.output) && starts.start.is_match(&piece.text)
+            }
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        Line { at, bytes, bare, piece, starts, is_beyond: false }
+    }
+
+    /// Whether the next piece of this output goes on with a line that has begun.
+    fn is_inside(&self, output: Output) -> bool {
+        self.carry.unfinished.contains(output)
+            || self.open.iter().any(|open| open.record.output == output && open.goes_on)
+    }
+
+    /// The records that end because this line begins one. Those in the middle of a line stay open.
+    pub fn close_before(&mut self, line: &Line<'w>) -> Vec<Record<'w>> {
+        if !line.starts || self.open.is_empty() || self.framing.multiline.is_none() {
+            return Vec::new();
+        }
+        let (ended, open) = std::mem::take(&mut self.open).into_iter().partition(|open| !open.goes_on);
+        self.open = open;
+        in_order(ended)
+    }
+
+    /// Whether everything before is settled or was given out.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether a record waits for the rest of a line.
+    pub fn is_inside_a_line(&self) -> bool {
+        self.open.iter().any(|open| open.goes_on)
+    }
+
+    /// Whether [`Assembler::take`] would leave a record open.
+    pub fn would_open(&self, line: &Line<'w>) -> bool {
+        let Some(piece) = &line.piece else { return false };
+        !self.carry.unfinished.contains(piece.output)
+            && line.starts
+            && (piece.goes_on || self.framing.multiline.is_some())
+    }
+
+    pub fn take(&mut self, line: Line<'w>) -> Taken<'w> {
+        let Some(piece) = line.piece else { return Taken::NotWrapped };
+        let output = piece.output;
+        if self.carry.unfinished.contains(output) {
+            if !piece.goes_on {
+                self.carry.unfinished.remove(output);
+            }
+            return Taken::Ignored(Ignored::RestOfLine);
+        }
+        // A line that was torn off goes on nowhere: what comes next is another line.
+        let goes_on = piece.goes_on && line.bytes.ends_with(b"\n");
+        let length = if line.is_beyond { 0 } else { line.bytes.len() as u64 };
+        if let Some(place) = self.open.iter().position(|open| open.record.output == output) {
+            let open = &mut self.open[place];
+            let text = open.record.text.to_mut();
+            if !open.goes_on {
+                text.push(b'\n');
+                open.lines += 1;
+            }
+            text.extend_from_slice(&piece.text);
+            open.record.length += length;
+            open.record.pieces.push(line.bytes);
+            open.goes_on = goes_on;
+            return self.settle(place);
+        }
+        if !line.starts {
+            if piece.goes_on {
+                self.carry.unfinished.insert(output);
+            }
+            let blank = piece.text.iter().all(u8::is_ascii_whitespace);
+            return Taken::Ignored(if blank { Ignored::Empty } else { Ignored::Continuation });
+        }
+        let record = Record {
+            at: line.at,
+            length,
+            first: line.bare,
+            text: piece.text,
+            output,
+            time: piece.time,
+            pieces: vec![line.bytes],
+            end: RecordEnd::Whole,
+        };
+        self.open.push(OpenRecord { record, lines: 1, goes_on });
+        self.settle(self.open.len() - 1)
+    }
+
+    /// Gives the open record out if its end is here.
+    fn settle(&mut self, place: usize) -> Taken<'w> {
+        let open = &self.open[place];
+        let max_lines = self.framing.multiline.as_ref().map_or(u32::MAX, |starts| starts.max_lines);
+        let too_long = open.record.text.len() > self.framing.max_record_bytes || open.lines > max_lines;
+        if too_long {
+            return Taken::Record(self.cut_off(place));
+        }
+        if open.goes_on || self.framing.multiline.is_some() {
+            return Taken::Open;
+        }
+        Taken::Record(self.open.remove(place).record)
+    }
+
+    /// Gives an open record out as too long. What follows of its line is nobody's.
+    fn cut_off(&mut self, place: usize) -> Record<'w> {
+        let open = self.open.remove(place);
+        if open.goes_on {
+            self.carry.unfinished.insert(open.record.output);
+        }
+        Record { end: RecordEnd::TooLong, ..open.record }
+    }
+
+    /// Ends all that is open because it does not end within reach.
+    pub fn cut_all_off(&mut self) -> Vec<Record<'w>> {
+        let mut records = Vec::new();
+        while !self.open.is_empty() {
+            records.push(self.cut_off(0));
+        }
+        records.sort_by_key(|record| record.at);
+        records
+    }
+
+    /// Ends the records of which nothing but what follows could tell that they are whole.
+    pub fn close_quiet(&mut self) -> Vec<Record<'w>> {
+        in_order(std::mem::take(&mut self.open))
+    }
+
+    /// Ends all at the end of a file; `beyond` is the head of the file that goes on where this one ended.
+    pub fn close_at_end(&mut self, beyond: &'w [u8]) -> Vec<Record<'w>> {
+        let outputs = [Output::Stdout, Output::Stderr];
+        let unfinished: Vec<Output> = outputs.into_iter().filter(|output| self.is_inside(*output)).collect();
+        // The rest of a line whose beginning is settled is not this file's either.
+        let before = std::mem::take(&mut self.carry.unfinished);
+        let mut records = Vec::new();
+        for bytes in beyond.split_inclusive(|byte| *byte == b'\n') {
+            if !self.is_inside_a_line() || !bytes.ends_with(b"\n") {
+                break;
+            }
+            let mut line = self.look(0, bytes, record_of(bytes));
+            let wanted = line.piece.as_ref().is_some_and(|piece| self.is_inside(piece.output));
+            line.is_beyond = true;
+            if wanted && let Taken::Record(record) = self.take(line) {
+                records.push(record);
+            }
+        }
+        records.extend(std::mem::take(&mut self.open).into_iter().map(|open| {
+            let end = if open.goes_on { RecordEnd::Missing } else { RecordEnd::Whole };
+            Record { end, ..open.record }
+        }));
+        records.sort_by_key(|record| record.at);
+        self.carry.unfinished = before;
+        unfinished.into_iter().for_each(|output| self.carry.unfinished.insert(output));
+        records
+    }
+}
+
+/// The records of a whole file, each as its lines and where the first one starts. What is no record (a header, a line
+/// that continues none) stands for itself.
+pub(super) fn records(framing: &Framing, bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let mut assembler = Assembler::new(framing, Carry::default());
+    let mut found = Vec::new();
+    let mut at = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let looked = assembler.look(at, line, record_of(line));
+        let mut ended = assembler.close_before(&looked);
+        match assembler.take(looked) {
+            Taken::Open => {}
+            Taken::Record(record) => ended.push(record),
+            Taken::Ignored(_) | Taken::NotWrapped => found.push((at, line.to_vec())),
+        }
+        found.extend(ended.into_iter().map(|record| (record.at, record.pieces.concat())));
+        at += line.len();
+    }
+    found.extend(assembler.close_at_end(b"").into_iter().map(|record| (record.at, record.pieces.concat())));
+    found.sort_by_key(|(at, _)| *at);
+    found
+}
+
+/// The first record of `bytes`, whole or not.
+pub(super) fn first_record<'w>(framing: &'w Framing, bytes: &'w [u8]) -> Option<Record<'w>> {
+    let mut assembler = Assembler::new(framing, Carry::default());
+    let mut at = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let looked = assembler.look(at, line, record_of(line));
+        if let Some(record) = assembler.close_before(&looked).into_iter().next() {
+            return Some(record);
+        }
+        if let Taken::Record(record) = assembler.take(looked) {
+            return Some(record);
+        }
+        at += line.len();
+    }
+    assembler.close_at_end(b"").into_iter().next()
+}
+
+fn in_order(open: Vec<OpenRecord<'_>>) -> Vec<Record<'_>> {
+    let mut records: Vec<_> = open.into_iter().map(|open| open.record).collect();
+    records.sort_by_key(|record| record.at);
+    records
+}
