@@ -313,7 +313,7 @@ fn test() -> Value {
         &["source", "line", "expect"],
         &json!({
             "source": text("The id of the source whose line it is."),
-            "line": text("One line of the log; a whole record where the source has multiline or a container."),
+            "line": text("One line of the log; a whole record where the source has multiline or a container; below the names of the columns where the file has them."),
             "path": text("The file that it stands in, for @path.name."),
             "expect": reference("expectation"),
         }),

@@ -125,6 +125,11 @@ fn of_field(path: &Path, source: &SourceSettings) -> Kind {
         {
             Kind::Number
         }
+        Format::SyslogRfc5424 | Format::SyslogRfc3164
+            if matches!(name.as_str(), "pri" | "facility" | "severity" | "version") =>
+        {
+            Kind::Number
+        }
         _ => Kind::Text,
     }
 }
