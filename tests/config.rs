@@ -227,6 +227,15 @@ fn mistakes_in_sources_are_told() {
         &["floe.toml:6:13: fault: the key \"start\" is missing", "floe.toml:6:27: fault: 0 is out of range"],
     );
     check(
+        "format = \"json\"",
+        "format = \"delimited\"\nheader = \"fields\"\ncontainer = \"cri\"\nread_from = \"end\"\nmultiline = { start = 'x' }",
+        &[
+            "floe.toml:7:13: fault: inside a container no line of the file is a header",
+            "floe.toml:8:13: fault: behind the end nobody knows which #Fields: line was the last",
+            "floe.toml:9:13: fault: with header = \"fields\" each line is a record",
+        ],
+    );
+    check(
         "include = [\"/var/log/app/*.log\"]",
         "include = []",
         &["floe.toml:4:11: fault: this source has no files"],

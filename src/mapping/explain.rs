@@ -10,7 +10,7 @@ use super::chunk::{End, MapContext, ReadWindow, Scratch, map};
 use super::condition::test_holds;
 use super::formats::delimited::Header;
 use super::found::Found;
-use super::framing::{self, HeaderRule};
+use super::framing::{self, HeaderRule, without_mark};
 use super::identity::{BYTE_ORDER_MARK, is_blank, record_of};
 use super::line::{exploded, matches, readable};
 use super::rules::{Rule, Rules, SourceRules};
@@ -92,7 +92,7 @@ pub fn excerpts<'a>(rules: &'a Rules, source: SourceIndex, bytes: &'a [u8]) -> V
         let names = match rules.framing.header {
             HeaderRule::None => false,
             HeaderRule::FirstLine => header.is_none() && !is_blank(&lines),
-            HeaderRule::Directive => lines.starts_with(b"#Fields:"),
+            HeaderRule::Directive => without_mark(&lines).starts_with(b"#Fields:"),
         };
         let excerpt = Excerpt { at: Offset(at as u64), lines: Cow::Owned(lines), header: header.clone() };
         if names {
@@ -112,7 +112,7 @@ pub fn explain(context: &MapContext<'_>, excerpt: &Excerpt<'_>) -> Explanation {
         lines.push(b'\n');
     }
     let header = match &excerpt.header {
-        Some(line) => rules.reader.parse_header(&String::from_utf8_lossy(record_of(line))),
+        Some(line) => rules.reader.parse_header(&String::from_utf8_lossy(without_mark(record_of(line)))),
         None => Header::default(),
     };
     let (mut fields, mut verdicts) = (Vec::new(), Vec::new());

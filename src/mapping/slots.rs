@@ -65,6 +65,12 @@ impl Slots {
         self.0[usize::from(slot)] = Place { start: place(range.start), end: place(range.end), written };
     }
 
+    /// Forgets what was found as JSON.
+    pub fn forget_json(&mut self) {
+        let found = self.0.iter_mut().filter(|place| place.written == Written::Json);
+        found.for_each(|place| *place = Place::NOWHERE);
+    }
+
     pub fn forget(&mut self, slot: u16) {
         self.0[usize::from(slot)] = Place::NOWHERE;
     }

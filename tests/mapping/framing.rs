@@ -252,6 +252,33 @@ fn a_fragment_that_never_ends_holds_nothing_up_for_ever() {
 }
 
 #[test]
+fn a_line_beyond_what_is_read_for_one_record_holds_nothing_up() {
+    let rules = rules(&format!("format = \"regex\"\n{PATTERN}\n{STARTS}\nmax_line_bytes = \"100KiB\""));
+    // An open record, and a line behind it that ends beyond the largest window: reach and 64 KiB.
+    let reach = 2 * 100 * 1024 + 128 * 1024;
+    let open = format!("2026-11-20 usage acme 3 {}\n", "x".repeat(70_000));
+    let file = format!("{open}  {}\n2026-11-20 usage acme 4\n", "y".repeat(reach + 50_000));
+    let mut sum = Sum::default();
+    sum.read(&rules, file.as_bytes(), reach + 64 * 1024, End::More, usize::MAX);
+    assert_eq!(sum.at, open.len() as u64, "the record is cut off before the line");
+    assert_eq!(sum.tally.get(Fate::Quarantined(Quarantined::LineTooLong)).lines, 1);
+
+    // A line that begins a record ends the one before it, however long it is.
+    let file = format!("2026-11-20 usage acme 3\n2026-11-20 usage acme {}", "4".repeat(reach + 50_000));
+    let mut sum = Sum::default();
+    sum.read(&rules, file.as_bytes(), file.len(), End::More, usize::MAX);
+    assert_eq!(sum.billed, 1);
+}
+
+#[test]
+fn a_prefix_is_read_also_of_a_line_that_is_read_twice() {
+    let rules = rules("format = \"json\"\nprefix = '(?<customer>\\S+) '");
+    let sum =
+        at_once(&rules, b"acme {\"event\":\"usage\",\"units\":3,\"more\":{\"a\":1e999},\"x\":\"\\ud800\"}\n");
+    assert_eq!(events(&sum.body)[0]["external_customer_id"], "acme");
+}
+
+#[test]
 fn a_record_that_is_too_long_is_quarantined_whole() {
     let rules = rules("format = \"json\"\ncontainer = \"cri\"\nmax_line_bytes = \"1KiB\"");
     let pad = "x".repeat(600);

@@ -14,7 +14,7 @@ use crate::agent::books::Books;
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadEnd, ReadId, ReadOrder, Whom};
 use crate::agent::words;
 use crate::config::Settings;
-use crate::config::settings::SourceSettings;
+use crate::config::settings::{Columns, Format, SourceSettings};
 use crate::mapping::ReadFault;
 use crate::model::chunk::{Carry, Outputs};
 use crate::model::{MappedChunk, Offset, SourceIndex, Span, Stop, StreamId};
@@ -260,13 +260,16 @@ impl Tail {
         let source = source_index(source.expect("only streams of known sources are at a file"));
         let base = if stream.behind() > 1024 * 1024 { LARGE_READ } else { SMALL_READ };
         let allowed = match end {
-            // Where nothing but the first lines is there, they are all that is read.
-            ReadEnd::File | ReadEnd::Handover | ReadEnd::Quiet => u64::MAX,
+            ReadEnd::File | ReadEnd::Handover => u64::MAX,
+            // What has been written since was not quiet.
+            ReadEnd::Quiet => stream.size - stream.read_from().0,
             ReadEnd::More => stream.readable_until().0 - stream.read_from().0,
         };
         if stream.position == Offset::ZERO {
             stream.carry.unfinished = unfinished;
         }
+        // A record that quiet ends is read as a whole.
+        let least = if end == ReadEnd::Quiet { u32::try_from(allowed).unwrap_or(u32::MAX) } else { 0 };
         let is_known_by_guard =
             stream.position > Offset::ZERO && is_strong(&stream.marks) && !stream.is_unsure();
         let witness = match stream.inside {
@@ -284,7 +287,7 @@ impl Tail {
             stream: id,
             from: stream.read_from(),
             print: stream.print,
-            limit: base.max(stream.limit).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
+            limit: base.max(stream.limit).max(least).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
             room: usize::try_from(room).expect("room is small"),
             expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
             witness,
@@ -426,11 +429,13 @@ impl Tail {
         Some(self.source_settings(&self.streams[&id])?.multiline.as_ref()?.max_wait)
     }
 
-    /// Where the line stands that says what the columns are. Before a floor, it is looked for in the head.
+    /// Where the line stands that says what the columns are. Before a floor, a first line is looked for in the head.
     fn header_before(&self, id: StreamId) -> Option<Offset> {
         let stream = &self.streams[&id];
-        let has_header = self.source_settings(stream)?.format.has_header();
-        let unknown = (has_header && stream.position > Offset::ZERO).then_some(Offset::ZERO);
+        let format = &self.source_settings(stream)?.format;
+        let is_first_line =
+            matches!(format, Format::Delimited(delimited) if delimited.columns == Columns::FirstLine);
+        let unknown = (is_first_line && stream.position > Offset::ZERO).then_some(Offset::ZERO);
         stream.carry.header.or(unknown)
     }
 

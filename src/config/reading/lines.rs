@@ -10,7 +10,7 @@ use crate::config::fault::{self, Fault};
 use crate::config::node::{Node, Value};
 use crate::config::presets::{self, Preset};
 use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{Columns, Container, Delimited, Format, Lines, Multiline};
+use crate::config::settings::{Columns, Container, Delimited, Format, Lines, Multiline, ReadFrom};
 
 /// The formats by name.
 pub(in crate::config) const FORMATS: &[&str] = &[
@@ -91,6 +91,26 @@ pub(super) fn read(report: &Report, table: &TableReader<'_>, presets: &Presets<'
             let unknown = lines.is_none();
             SourceLines { lines, preset: None, unknown }
         }
+    }
+}
+
+/// Refuses headers where nothing could tell which line is meant.
+pub(super) fn check_header(report: &Report, table: &TableReader<'_>, lines: &Lines, read_from: ReadFrom) {
+    let Format::Delimited(Delimited { columns, .. }) = &lines.format else { return };
+    if let Columns::Named(_) = columns {
+        return;
+    }
+    let place = |key| table.entry(key).map_or(table.place(), |entry| &entry.node.place);
+    let hint = "name the columns in the config: columns = [\"ts\", \"customer\"]";
+    let refuse = |key, message: &str| report.push(Fault::at(place(key), message).hint(hint));
+    if lines.container != Container::None {
+        refuse("container", "inside a container no line of the file is a header");
+    }
+    if *columns == Columns::Directive && lines.multiline.is_some() {
+        refuse("multiline", "with header = \"fields\" each line is a record");
+    }
+    if *columns == Columns::Directive && read_from == ReadFrom::End {
+        refuse("read_from", "behind the end nobody knows which #Fields: line was the last");
     }
 }
 

@@ -81,6 +81,9 @@ fn read(context: &Context<'_>, node: &Node, presets: &Presets<'_>) -> Option<Rea
     let read_from = table.or("read_from", ReadFrom::Beginning, |node| {
         report.choice(node, &[("beginning", ReadFrom::Beginning), ("end", ReadFrom::End)])
     });
+    if let Some(lines) = &lines {
+        lines::check_header(report, &table, lines, read_from);
+    }
     let max_line_bytes = table.or("max_line_bytes", DEFAULT_MAX_LINE_BYTES, |node| {
         report.size(node, &(1 << 10..=64 << 20)).and_then(|bytes| bytes.try_into().ok())
     });

@@ -6,17 +6,13 @@
 use super::{End, Mapper, is_closed_object};
 use crate::mapping::event::Refusal;
 use crate::mapping::formats::delimited::Header;
-use crate::mapping::framing::{Assembler, HeaderRule, Record, RecordEnd, Taken};
-use crate::mapping::identity::{BYTE_ORDER_MARK, is_blank, record_of};
+use crate::mapping::framing::{Assembler, HeaderRule, Record, RecordEnd, Taken, without_mark};
+use crate::mapping::identity::{is_blank, record_of};
 use crate::mapping::letter::Subject;
 use crate::mapping::line::Line;
 use crate::mapping::scope::Container;
 use crate::model::chunk::Carry;
 use crate::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, Tally};
-
-fn without_mark(line: &[u8]) -> &[u8] {
-    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
-}
 
 /// What a chunk held at a place where no record was open.
 struct Cut {
@@ -95,6 +91,12 @@ impl<'a> Mapper<'a> {
             for record in assembler.close_before(&line) {
                 self.record(record, &header);
             }
+            // Asked before each line, so that it does not matter where the bytes end.
+            if !assembler.is_idle() && at - cut.at >= rules.framing.reach {
+                for record in assembler.cut_all_off() {
+                    self.record(record, &header);
+                }
+            }
             if assembler.is_idle() {
                 self.at = at;
                 if self.is_full() {
@@ -132,16 +134,21 @@ impl<'a> Mapper<'a> {
 
     /// Decides on what is open where the bytes end.
     fn end_records(&mut self, assembler: &mut Assembler<'a>, cut: Cut, end: usize, header: &Header) {
-        let rest = self.window.bytes.len() - end;
-        let reach = self.rules.framing.reach;
+        let bytes = self.window.bytes;
+        let rest = bytes.len() - end;
         let quiet = matches!(self.window.end, End::Quiet) && rest == 0 && !assembler.is_inside_a_line();
         let records = match self.window.end {
             End::File { beyond } => assembler.close_at_end(beyond),
             End::Handover { beyond } if rest == 0 => assembler.close_at_end(beyond),
             _ if quiet => assembler.close_quiet(),
-            // What does not end within reach, or stands before a line that does not, is too long.
-            _ if end - cut.at >= reach || rest > reach => assembler.cut_all_off(),
             _ if assembler.is_idle() => Vec::new(),
+            // The line that stands there without its end goes beyond what is read for one record.
+            _ if bytes.len() - cut.at > self.rules.framing.reach => {
+                let line = assembler.look(end, &bytes[end..], &bytes[end..]);
+                let mut records = assembler.close_before(&line);
+                records.extend(assembler.cut_all_off());
+                records
+            }
             _ => {
                 self.rests = rest == 0 && !assembler.is_inside_a_line();
                 assembler.carry = cut.carry;
@@ -192,7 +199,7 @@ impl<'a> Mapper<'a> {
         let raw = record.pieces.concat();
         let subject = Subject { at, length: record.length, record: record_of(&raw), whole: true };
         let container = record.time.as_deref().map(|time| Container { time, output: record.output });
-        // A wrapped line that its runtime ended is whole, whatever stands behind it.
+        // Nobody can say whether a line without its end is whole, but of a closed object.
         let is_cut = record.pieces.last().is_some_and(|piece| !piece.ends_with(b"\n"));
         if record.end == RecordEnd::Missing || (is_cut && !is_closed_object(text)) {
             return self.partial_eof(subject);

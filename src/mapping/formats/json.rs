@@ -76,7 +76,8 @@ impl Trie {
         if self.read_by(text, from, slots, false).is_ok() {
             return Ok(());
         }
-        self.root.forget(slots);
+        // What a prefix said stays.
+        slots.forget_json();
         self.read_by(text, from, slots, true)
             // A line is one line: only the column says something.
             .map_err(|error| NotJson(error.to_string().replace(" at line 1 column ", " at column ")))

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use self::container::Piece;
 use crate::config::settings::{Columns, Container, Format, Multiline, SourceSettings};
-use crate::mapping::identity::record_of;
+use crate::mapping::identity::{BYTE_ORDER_MARK, record_of};
 use crate::model::Ignored;
 use crate::model::chunk::{Carry, Output};
 
@@ -316,7 +316,8 @@ pub(super) fn records(framing: &Framing, bytes: &[u8]) -> Vec<(usize, Vec<u8>)> 
     let mut found = Vec::new();
     let mut at = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let looked = assembler.look(at, line, record_of(line));
+        let bare = if at == 0 { without_mark(record_of(line)) } else { record_of(line) };
+        let looked = assembler.look(at, line, bare);
         let mut ended = assembler.close_before(&looked);
         match assembler.take(looked) {
             Taken::Open => {}
@@ -329,6 +330,11 @@ pub(super) fn records(framing: &Framing, bytes: &[u8]) -> Vec<(usize, Vec<u8>)> 
     found.extend(assembler.close_at_end(b"").into_iter().map(|record| (record.at, record.pieces.concat())));
     found.sort_by_key(|(at, _)| *at);
     found
+}
+
+/// A line without a byte order mark, which belongs to no line.
+pub(super) fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 /// The first record of `bytes`, whole or not.
