@@ -10,6 +10,7 @@ pub mod model;
 pub mod polar;
 pub mod config;
 pub mod mapping;
+pub mod proposal;
 pub mod agent;
 pub mod shell;
 pub mod sandbox;

@@ -4,6 +4,7 @@ pub mod account;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod init;
 mod numbers;
 mod outcome;
 pub mod presets;
@@ -48,6 +49,8 @@ enum Command {
     Run(run::RunArguments),
     /// Show the main job in half a minute: no token, no network, no config
     Demo(demo::DemoArguments),
+    /// Propose a config for a log file: format, rules and tests
+    Init(init::InitArguments),
     /// Check the config: all faults at once, each with its place and the cure
     Check(check::CheckArguments),
     /// Run the tests that stand in the config
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Run(arguments) => run::run(&arguments, config, log_format),
         Command::Demo(arguments) => demo::run(&arguments, log_format),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Check(arguments) => check::run(&arguments, config),
         Command::Test(arguments) => test::run(&arguments, config),
         Command::Explain(arguments) => explain::run(&arguments, config),

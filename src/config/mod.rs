@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use fault::{Fault, Faults, FileIndex, Place, Severity, SourceText};
+pub(crate) use reading::names;
 pub use settings::Settings;
 pub use warning::WarningCode;
 

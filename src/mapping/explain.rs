@@ -103,6 +103,16 @@ pub fn excerpts<'a>(rules: &'a Rules, source: SourceIndex, bytes: &'a [u8]) -> V
     excerpts
 }
 
+/// What the application wrote of one record: out of its container, without the line end.
+#[must_use]
+pub fn text_of(rules: &Rules, source: SourceIndex, excerpt: &Excerpt<'_>) -> Option<Vec<u8>> {
+    let rules = &rules.sources[usize::from(source.0)];
+    let lines = [&excerpt.lines, b"\n".as_slice()].concat();
+    let record = framing::first_record(&rules.framing, &lines)?;
+    let text = record.text.strip_suffix(b"\r").unwrap_or(&record.text);
+    Some(text.to_vec())
+}
+
 /// Explains one record.
 #[must_use]
 pub fn explain(context: &MapContext<'_>, excerpt: &Excerpt<'_>) -> Explanation {

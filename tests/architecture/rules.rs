@@ -3,14 +3,15 @@
 use crate::paths::{Named, named};
 
 /// In the order of imports: each may import those before it.
-pub const LAYERS: [&str; 8] = ["model", "polar", "config", "mapping", "agent", "shell", "sandbox", "cli"];
+pub const LAYERS: [&str; 9] =
+    ["model", "polar", "config", "mapping", "proposal", "agent", "shell", "sandbox", "cli"];
 
 /// Layers with fewer imports than their place would allow. The sandbox stands in for Polar: it must not
 /// know how Floe works, or it would agree with its mistakes.
 const NARROWER: [(&str, &[&str]); 1] = [("sandbox", &["model", "polar"])];
 
 /// Layers that decide. They get time, randomness and the contents of files as arguments.
-const PURE: [&str; 4] = ["model", "polar", "mapping", "agent"];
+const PURE: [&str; 5] = ["model", "polar", "mapping", "proposal", "agent"];
 
 /// In `config` these files act, and they alone: they read the files and the environment that a config is
 /// made of.

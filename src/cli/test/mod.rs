@@ -39,7 +39,7 @@ pub fn run(_arguments: &TestArguments, config: Option<PathBuf>) -> ExitCode {
 }
 
 /// True if all passed.
-fn run_tests(settings: &Settings, out: &mut impl Write) -> io::Result<bool> {
+pub(super) fn run_tests(settings: &Settings, out: &mut impl Write) -> io::Result<bool> {
     let rules = Rules::compile(settings);
     let mut coverage = Coverage::default();
     let mut failed = 0;

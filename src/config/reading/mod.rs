@@ -31,6 +31,7 @@ pub(super) use lines::FORMATS;
 pub(super) use lookups::{OpenTable, read_all as read_lookups};
 pub(super) use polar::credential_path;
 pub(super) use preset::read as preset;
+pub(crate) use warnings::names;
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/floe";
 

@@ -5,7 +5,7 @@
 
 mod client;
 mod implication;
-mod names;
+pub(crate) mod names;
 mod personal;
 mod shadowed;
 mod text_number;

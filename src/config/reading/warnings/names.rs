@@ -5,7 +5,7 @@ use crate::config::language::{Path, Root, Step};
 
 /// A name in words: `x-org-id`, `xOrgId` and `X_ORG_ID` are `["x", "org", "id"]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
+pub(crate) struct Name {
     words: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ const PERSONAL_ENDINGS: &[(Personal, &str)] = &[
 
 /// What a value may tell of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Personal {
+pub(crate) enum Personal {
     Email,
     Phone,
     Ip,
@@ -155,7 +155,7 @@ impl Personal {
 }
 
 /// The names that a path goes through: keys of the line, or a capture.
-pub(super) fn keys(path: &Path) -> Vec<&str> {
+pub(crate) fn keys(path: &Path) -> Vec<&str> {
     if let Root::PathCapture(name) = &path.root {
         return vec![name];
     }
@@ -169,7 +169,7 @@ pub(super) fn keys(path: &Path) -> Vec<&str> {
 }
 
 /// The last name of a path, and the same with the one before: `user.name` is a `user_name`.
-pub(super) fn last_names(path: &Path) -> Vec<Name> {
+pub(crate) fn last_names(path: &Path) -> Vec<Name> {
     let keys = keys(path);
     // OpenTelemetry and others have dots inside of keys.
     let words: Vec<&str> = keys.iter().flat_map(|key| key.split('.')).collect();
