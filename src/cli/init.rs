@@ -47,7 +47,8 @@ pub fn run(arguments: &InitArguments) -> ExitCode {
     };
     let is_standard_input = file == Path::new("-");
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string();
-    let name = file.file_name().map_or_else(|| "a log".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name =
+        file.file_name().map_or_else(|| "a log".to_owned(), |name| name.to_string_lossy().into_owned());
     let source = if is_standard_input { "app".to_owned() } else { source_id(&name) };
     let subject = Subject {
         name: if is_standard_input { "the lines of the standard input" } else { &name },
@@ -65,7 +66,11 @@ pub fn run(arguments: &InitArguments) -> ExitCode {
     if let Err(what) = verify(&proposal.config) {
         anstream::eprintln!("{what}\n{}", proposal.config);
         let hint = "this is a mistake of Floe: please report it, with the lines if they may be shown";
-        return outcome::fail(outcome::SOFTWARE, "the proposed config does not pass its own check", Some(hint));
+        return outcome::fail(
+            outcome::SOFTWARE,
+            "the proposed config does not pass its own check",
+            Some(hint),
+        );
     }
     if let Err(error) = write(arguments, &proposal.config) {
         let output = arguments.output.clone().unwrap_or_default();
@@ -88,7 +93,9 @@ fn read_sample(input: Box<dyn Read>) -> io::Result<Vec<u8>> {
     input.take(MOST_BYTES).read_to_end(&mut sample)?;
     let ends: Vec<usize> = memchr::memchr_iter(b'\n', &sample).take(MOST_LINES).collect();
     match ends.last() {
-        Some(last) if ends.len() == MOST_LINES || sample.len() as u64 == MOST_BYTES => sample.truncate(last + 1),
+        Some(last) if ends.len() == MOST_LINES || sample.len() as u64 == MOST_BYTES => {
+            sample.truncate(last + 1);
+        }
         _ => {}
     }
     Ok(sample)
@@ -134,14 +141,18 @@ fn summary(arguments: &InitArguments, subject: &Subject<'_>, proposal: &Proposal
     let Proposal { container, format, fate, .. } = proposal;
     let mut text = String::new();
     let about = proposal.about.as_ref().map_or_else(String::new, |about| format!(" ({about})"));
-    let inside = if *container == "none" { String::new() } else { format!(", in a container's log ({container})") };
+    let inside =
+        if *container == "none" { String::new() } else { format!(", in a container's log ({container})") };
     let _ = writeln!(text, "{}: {format}{about}{inside}", subject.name);
     let _ = writeln!(text, "  lines     {} read, {} of the format", fate.read, fate.parsed);
     if let Some((number, why)) = &proposal.misfit {
         let _ = writeln!(text, "            line {number} is the first that is not: {why}");
     }
-    let LinesFate { billed, ignored, quarantined } = LinesFate::of(proposal);
-    let _ = writeln!(text, "  proposal  {billed} billed, {ignored} ignored, {quarantined} quarantined");
+    let _ = writeln!(
+        text,
+        "  proposal  {} billed, {} ignored, {} quarantined",
+        fate.billed, fate.ignored, fate.quarantined
+    );
     for (rule, customer) in &proposal.rules {
         let _ = writeln!(text, "  rule      {rule}: customer {customer}");
     }
@@ -157,27 +168,21 @@ fn summary(arguments: &InitArguments, subject: &Subject<'_>, proposal: &Proposal
     };
     let log = arguments.file.display();
     text.push_str("\nNext:\n");
+    let mut next: Vec<(String, &str)> = Vec::new();
     if arguments.output.is_none() {
-        let _ = writeln!(text, "  floe init {log} --output {file}");
+        next.push((format!("floe init {log} --output {file}"), "keep it"));
     }
-    let _ = writeln!(text, "  floe check{config}          what is wrong or risky with it");
-    let _ = writeln!(text, "  floe test{config}           the file's own lines, as tests");
-    let _ = writeln!(text, "  floe explain{config} {log}   what becomes of each line, and why");
-    let _ = writeln!(text, "  floe run{config}            shadow mode: nothing is sent until you take `mode` away");
+    next.push((format!("floe check{config}"), "what is wrong or risky with it"));
+    next.push((format!("floe test{config}"), "the log's own lines, as tests"));
+    if !subject.is_placeholder {
+        next.push((format!("floe explain{config} {log}"), "what becomes of each line, and why"));
+    }
+    next.push((format!("floe run{config}"), "shadow mode: nothing is sent until you take `mode` away"));
+    let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    for (command, what) in next {
+        let _ = writeln!(text, "  {command:width$}   {what}");
+    }
     text
-}
-
-struct LinesFate {
-    billed: usize,
-    ignored: usize,
-    quarantined: usize,
-}
-
-impl LinesFate {
-    fn of(proposal: &Proposal) -> Self {
-        let crate::proposal::LinesFate { billed, ignored, quarantined, .. } = proposal.fate;
-        Self { billed, ignored, quarantined }
-    }
 }
 
 fn not_recognised(subject: &Subject<'_>, unknown: &NotRecognised) -> String {
@@ -188,7 +193,11 @@ fn not_recognised(subject: &Subject<'_>, unknown: &NotRecognised) -> String {
     }
     let _ = writeln!(text, "tried: {}", unknown.tried.join(", "));
     if let Some(nearest) = &unknown.nearest {
-        let _ = writeln!(text, "nearest: {}, which reads {} of {} lines", nearest.format, nearest.lines_parsed, unknown.lines);
+        let _ = writeln!(
+            text,
+            "nearest: {}, which reads {} of {} lines",
+            nearest.format, nearest.lines_parsed, unknown.lines
+        );
         if let Some((number, why)) = &nearest.misfit {
             let _ = writeln!(text, "line {number} does not fit: {why}");
         }

@@ -23,8 +23,7 @@ mod slots;
 
 pub use chunk::{End, MapContext, ReadFault, ReadWindow, Scratch, map};
 pub use explain::{
-    Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, excerpts, explain,
-    text_of,
+    Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, excerpts, explain, text_of,
 };
 pub use recognise::Recogniser;
 pub use rules::Rules;

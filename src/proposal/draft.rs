@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use toml_edit::{DocumentMut, Item, TableLike};
-
+use super::example::Example;
 use super::fields::{Field, Seen, values_of};
 use super::recognise::Recognised;
+use super::roles::{
+    MOST_KINDS, customer_field, event_field, http_status, is_cost, quantities, usual_level, usual_program,
+};
 use super::time;
 use super::toml;
 use super::trial::Trial;
@@ -14,35 +16,46 @@ use crate::config::presets::Role;
 use crate::mapping::ExplainedOutcome;
 use crate::model::Quarantined;
 
-/// An event's name may have so many values at most, or it is no name.
-const MOST_KINDS: usize = 20;
-
 const MOST_RULES: usize = 3;
-const MOST_QUANTITIES: usize = 4;
 const MOST_LABELS: usize = 3;
-
-/// From the best name to the least.
-const CUSTOMERS: &[&str] = &[
-    "customer_id", "external_customer_id", "customer", "org_id", "organization_id", "organisation_id", "tenant_id",
-    "account_id", "company_id", "workspace_id", "team_id", "org", "organization", "organisation", "tenant", "account",
-    "company", "workspace", "team", "client_id", "project_id", "project", "subscriber_id", "user_id", "userid", "uid", "user",
-    "remote_user", "owner", "api_key_id",
-];
 
 /// Of these it is somebody who belongs to a customer, perhaps.
 const USERS: &[&str] = &["user_id", "userid", "uid", "user", "remote_user", "owner", "api_key_id"];
 
 /// What stands in for a customer where nobody is named: it tells where a line comes from.
 const STAND_INS: &[&str] = &[
-    "vhost", "server_name", "service", "app_name", "app", "application", "backend", "frontend", "tag", "component",
-    "hostname", "host", "logger", "target", "module",
+    "vhost",
+    "server_name",
+    "service",
+    "app_name",
+    "app",
+    "application",
+    "backend",
+    "frontend",
+    "tag",
+    "component",
+    "hostname",
+    "host",
+    "logger",
+    "target",
+    "module",
 ];
 
-const EVENTS: &[&str] =
-    &["event", "event_name", "event_type", "action", "operation", "kind", "type", "msg", "message", "call_type"];
-
-const LABELS: &[&str] =
-    &["model", "plan", "route", "endpoint", "path", "uri", "request_uri", "method", "request_method", "region", "product", "sku", "feature"];
+const LABELS: &[&str] = &[
+    "model",
+    "plan",
+    "route",
+    "endpoint",
+    "path",
+    "uri",
+    "request_uri",
+    "method",
+    "request_method",
+    "region",
+    "product",
+    "sku",
+    "feature",
+];
 
 /// One rule.
 #[derive(Debug, Clone)]
@@ -118,11 +131,16 @@ fn groups(fields: &[Field], all: &[usize]) -> Vec<Group> {
     }
     // Somebody to bill and something to count is what tells a billable line from gossip.
     let score = |records: &[usize]| {
-        let known = customer_field(fields, records).is_some_and(|field| field.count(records) * 2 >= records.len());
+        let known =
+            customer_field(fields, records).is_some_and(|field| field.count(records) * 2 >= records.len());
         let counted = !quantities(fields, records, &[]).is_empty();
         (known && counted, known, counted)
     };
-    let mut kinds: Vec<_> = kinds.into_iter().filter(|(kind, _)| !kind.ends_with('…')).map(|(kind, records)| (score(&records), kind, records)).collect();
+    let mut kinds: Vec<_> = kinds
+        .into_iter()
+        .filter(|(kind, _)| !kind.ends_with('…'))
+        .map(|(kind, records)| (score(&records), kind, records))
+        .collect();
     kinds.sort_by(|(a, _, first), (b, _, second)| (b, second.len()).cmp(&(a, first.len())));
     let Some(best) = kinds.first().map(|(score, ..)| *score) else { return vec![everything(fields, all)] };
     let enough = |records: &[usize]| records.len() * 20 >= all.len();
@@ -137,39 +155,36 @@ fn groups(fields: &[Field], all: &[usize]) -> Vec<Group> {
     if groups.is_empty() { vec![everything(fields, all)] } else { groups }
 }
 
-fn event_field<'a>(fields: &'a [Field], all: &[usize]) -> Option<&'a Field> {
-    let is_kind = |field: &&Field| {
-        let kinds = field.distinct(all).len();
-        field.is_text(all) && kinds <= MOST_KINDS && kinds * 2 <= field.count(all).max(4) && field.role != Some(Role::Text)
-    };
-    let of_preset = fields.iter().find(|field| field.role == Some(Role::Event) && is_kind(field));
-    let by_name = || {
-        let named = |wanted: &&str| fields.iter().filter(|field| is_kind(field)).find(|field| field.is_called(wanted));
-        let most_have = |field: &&Field| field.count(all) * 2 >= all.len() && field.path.steps.len() <= 2;
-        EVENTS.iter().filter_map(|wanted| named(&wanted)).find(most_have)
-    };
-    of_preset.or_else(by_name)
-}
-
 /// One rule for all lines, but for those that say themselves that they failed.
 fn everything(fields: &[Field], all: &[usize]) -> Group {
     let mut when = Vec::new();
     let mut records = all.to_vec();
+    let is_ok = |status: &Field, record: usize| {
+        let digits = status.values[record].as_ref().and_then(Seen::number);
+        digits.and_then(|digits| digits.parse::<f64>().ok()).is_some_and(|status| status < 400.0)
+    };
     if let Some(status) = http_status(fields, all) {
         when.push((status.written.clone(), "{ lt = 400 }".to_owned()));
-        records.retain(|record| {
-            let digits = status.values[*record].as_ref().and_then(Seen::number);
-            digits.and_then(|digits| digits.parse::<f64>().ok()).is_some_and(|status| status < 400.0)
-        });
-    } else if let Some(customer) = customer_field(fields, all).filter(|field| field.count(all) < all.len()) {
+        records.retain(|record| is_ok(status, *record));
+    }
+    if let Some(customer) =
+        customer_field(fields, &records).filter(|field| field.count(&records) < records.len())
+    {
         when.push((customer.written.clone(), "{ exists = true }".to_owned()));
         records.retain(|record| customer.values[*record].is_some());
-    } else if let Some((level, value)) = usual_level(fields, all) {
-        when.push((level.written.clone(), toml::text(&value)));
-        records.retain(|record| level.values[*record] == Some(Seen::Text(value.clone())));
-    } else if let Some(quantity) = quantities(fields, all, &[]).first() {
-        when.push((quantity.written.clone(), "{ exists = true }".to_owned()));
-        records.retain(|record| quantity.values[*record].is_some());
+    }
+    if when.is_empty() {
+        if let Some((level, value)) = usual_level(fields, all) {
+            when.push((level.written.clone(), toml::text(&value)));
+            records.retain(|record| level.values[*record] == Some(Seen::Text(value.clone())));
+        } else if let Some(quantity) = quantities(fields, all, &[]).first() {
+            when.push((quantity.written.clone(), "{ exists = true }".to_owned()));
+            records.retain(|record| quantity.values[*record].is_some());
+        }
+    }
+    if let Some((program, value)) = usual_program(fields, all).filter(|_| when.is_empty()) {
+        when.push((program.written.clone(), toml::text(&value)));
+        records.retain(|record| program.values[*record] == Some(Seen::Text(value.clone())));
     }
     if when.is_empty() {
         when.push(("@source".to_owned(), "{ exists = true }".to_owned()));
@@ -180,127 +195,8 @@ fn everything(fields: &[Field], all: &[usize]) -> Group {
     Group { when, name: None, records }
 }
 
-fn http_status<'a>(fields: &'a [Field], all: &[usize]) -> Option<&'a Field> {
-    let is_status = |field: &&Field| {
-        let named = ["status", "status_code", "response_code"].iter().any(|name| field.is_called(name));
-        let in_range = |seen: &Seen| {
-            seen.number().and_then(|digits| digits.parse::<u32>().ok()).is_some_and(|it| (100..600).contains(&it))
-        };
-        named && field.count(all) * 10 >= all.len() * 9 && field.among(all).all(in_range)
-    };
-    fields.iter().find(is_status)
-}
-
-/// The level at which most lines are that report no fault.
-fn usual_level<'a>(fields: &'a [Field], all: &[usize]) -> Option<(&'a Field, String)> {
-    let field = fields.iter().find(|field| {
-        let named = ["level", "levelname", "severity"].iter().any(|name| field.is_called(name));
-        (field.role == Some(Role::Level) || named) && field.is_text(all) && field.distinct(all).len() > 1
-    })?;
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for seen in field.among(all) {
-        if let Seen::Text(text) = seen {
-            *counts.entry(text).or_default() += 1;
-        }
-    }
-    let is_fault = |level: &str| {
-        let level = level.to_lowercase();
-        ["warn", "err", "crit", "fatal", "panic", "alert", "emerg"].iter().any(|word| level.starts_with(word))
-    };
-    let (level, _) = counts.into_iter().max_by_key(|(level, count)| (!is_fault(level), *count))?;
-    Some((field, level.to_owned()))
-}
-
-/// The field that names who pays, by what the preset says and by its name.
-fn customer_field<'a>(fields: &'a [Field], records: &[usize]) -> Option<&'a Field> {
-    let is_one = |field: &&Field| {
-        let plain = field.among(records).all(|seen| matches!(seen, Seen::Text(_) | Seen::Number(_)));
-        field.count(records) > 0 && plain && !field.is_delicate()
-    };
-    let of_preset = fields.iter().filter(|field| field.role == Some(Role::Customer)).find(is_one);
-    of_preset.or_else(|| {
-        let named = |wanted: &&str| {
-            let mut named: Vec<&Field> =
-                fields.iter().filter(|field| field.is_called(wanted)).filter(is_one).collect();
-            named.sort_by_key(|field| (usize::MAX - field.count(records), field.path.steps.len()));
-            named.into_iter().next()
-        };
-        CUSTOMERS.iter().find_map(|wanted| named(&wanted))
-    })
-}
-
-/// Numbers that a meter would sum.
-fn quantities<'a>(fields: &'a [Field], records: &[usize], taken: &[&str]) -> Vec<&'a Field> {
-    let is_quantity = |field: &&Field| {
-        let named = field.names.iter().any(crate::config::names::Name::is_quantity);
-        let by_role = field.role == Some(Role::Quantity);
-        let other_role = field.role.is_some() && !by_role;
-        (by_role || (named && !other_role))
-            && !is_cost(field)
-            && !field.written.starts_with('@')
-            && !taken.iter().any(|text| text.contains(&field.written))
-            && field.is_numeric(records)
-            && field.count(records) * 2 >= records.len()
-    };
-    let mut found: Vec<&Field> = fields.iter().filter(is_quantity).collect();
-    // A number that is always 0 says nothing; what lies deep in an object is rarely the sum.
-    let says_nothing = |field: &Field| {
-        field.among(records).all(|seen| seen.number().is_some_and(|digits| digits.parse() == Ok(0.0)))
-    };
-    found.sort_by_key(|field| (says_nothing(field), field.path.steps.len(), field.role != Some(Role::Quantity)));
-    found.truncate(MOST_QUANTITIES);
-    found
-}
-
-fn is_cost(field: &Field) -> bool {
-    let named = ["cost", "cost_usd", "price", "price_usd", "spend", "amount_usd", "cost_cents", "price_cents"];
-    field.role == Some(Role::Cost) || named.iter().any(|name| field.is_called(name))
-}
-
-/// What the preset's example says.
-struct Example(Option<DocumentMut>);
-
-impl Example {
-    fn of(recognised: &Recognised) -> Self {
-        let example = recognised.preset.as_ref().and_then(|preset| preset.example.as_ref());
-        Self(example.and_then(|example| example.rule.parse().ok()))
-    }
-
-    /// As many of its conditions as some line of the sample meets together, and the records that do.
-    fn when(&self, recognised: &Recognised, all: &[usize], sample: &[u8]) -> (Vec<(String, String)>, Vec<usize>) {
-        let conditions = self.0.as_ref().and_then(|rule| rule.get("when")).and_then(Item::as_table_like);
-        let mut kept: Vec<(String, String)> = Vec::new();
-        let mut records = all.to_vec();
-        for (path, condition) in conditions.into_iter().flat_map(TableLike::iter) {
-            kept.push((path.to_owned(), condition.to_string().trim().to_owned()));
-            match matched(recognised, &kept, sample) {
-                found if found.is_empty() => {
-                    kept.pop();
-                }
-                found => records = found,
-            }
-        }
-        (kept, records)
-    }
-
-    /// The keys of its event, with dots, and their values as TOML.
-    fn event(&self) -> Vec<(String, String)> {
-        let event = self.0.as_ref().and_then(|rule| rule.get("rules")?.get("event")?.as_table_like());
-        let mut keys = Vec::new();
-        for (key, value) in event.into_iter().flat_map(TableLike::iter) {
-            match value.as_table_like().filter(|_| key == "metadata") {
-                Some(metadata) => keys.extend(metadata.iter().map(|(name, value)| {
-                    (format!("metadata.{}", toml::key(name)), value.to_string().trim().to_owned())
-                })),
-                None => keys.push((key.to_owned(), value.to_string().trim().to_owned())),
-            }
-        }
-        keys
-    }
-}
-
 /// The records, counted among those that can be parsed, that meet all of these.
-fn matched(recognised: &Recognised, when: &[(String, String)], sample: &[u8]) -> Vec<usize> {
+pub(super) fn matched(recognised: &Recognised, when: &[(String, String)], sample: &[u8]) -> Vec<usize> {
     let rule = Rule {
         id: "trial".to_owned(),
         when: when.to_vec(),
@@ -320,7 +216,8 @@ impl Rule {
     pub fn bare(&self) -> String {
         let when: Vec<String> =
             self.when.iter().map(|(path, test)| format!("{} = {test}", toml::key(path))).collect();
-        let event: Vec<String> = self.event.iter().map(|key| format!("{} = {}\n", key.name, key.value)).collect();
+        let event: Vec<String> =
+            self.event.iter().map(|key| format!("{} = {}\n", key.name, key.value)).collect();
         format!(
             "[[rules]]\nid = {}\nwhen = {{ {} }}\n[rules.event]\n{}",
             toml::text(&self.id),
@@ -356,7 +253,7 @@ impl Draft<'_> {
         }
         if !metadata.iter().any(|key| key.value.contains('{')) {
             for field in quantities(self.fields, records, &taken) {
-                metadata.push(self.quantity(field, records));
+                metadata.push(Self::quantity(field, records));
             }
             metadata.extend(self.labels(records));
         }
@@ -368,7 +265,12 @@ impl Draft<'_> {
             metadata.extend(self.cost(records));
         }
         let mut names = Vec::new();
-        metadata.retain(|key| !names.contains(&key.name) && { names.push(key.name.clone()); true });
+        metadata.retain(|key| {
+            !names.contains(&key.name) && {
+                names.push(key.name.clone());
+                true
+            }
+        });
         event.extend(metadata);
         let mut rule = Rule { id: slug(&name, '-'), when: group.when, event, customer };
         self.repair(&mut rule);
@@ -381,8 +283,14 @@ impl Draft<'_> {
         let needed = |value: &str| -> Vec<String> {
             // Of `_llm` these may be missing.
             let optional = ["cached_input_tokens", "prompt", "response"];
-            let parts = value.split(", ").filter(|part| !optional.iter().any(|key| part.trim_start().starts_with(key)));
-            parts.flat_map(|part| placeholder.captures_iter(part).map(|it| it[1].to_owned()).collect::<Vec<_>>()).collect()
+            let parts = value
+                .split(", ")
+                .filter(|part| !optional.iter().any(|key| part.trim_start().starts_with(key)));
+            parts
+                .flat_map(|part| {
+                    placeholder.captures_iter(part).map(|it| it[1].to_owned()).collect::<Vec<_>>()
+                })
+                .collect()
         };
         let keys = self.example.event();
         let mut paths: Vec<String> = keys.iter().flat_map(|(_, value)| needed(value)).collect();
@@ -403,7 +311,10 @@ impl Draft<'_> {
                 return name;
             }
         }
-        let of_example = example.iter().find(|(key, _)| key == "name").map(|(_, value)| value.trim_matches('"').to_owned());
+        let of_example = example
+            .iter()
+            .find(|(key, _)| key == "name")
+            .map(|(_, value)| value.trim_matches('"').to_owned());
         let by_format = match self.recognised.format.as_str() {
             "nginx-combined" | "apache-combined" => "api_request",
             _ => "usage",
@@ -415,7 +326,11 @@ impl Draft<'_> {
         let name = || "external_customer_id".to_owned();
         let of_example = |wanted: &str| example.iter().find(|(key, _)| key == wanted).cloned();
         if let Some((_, value)) = of_example("external_customer_id") {
-            event.push(Key { name: name(), value: value.clone(), note: Some("check that this is who pays".to_owned()) });
+            event.push(Key {
+                name: name(),
+                value: value.clone(),
+                note: Some("check that this is who pays".to_owned()),
+            });
             if let Some((key, value)) = of_example("external_member_id") {
                 event.push(Key { name: key, value, note: None });
             }
@@ -423,18 +338,22 @@ impl Draft<'_> {
         }
         let by_name = customer_field(self.fields, records);
         let stand_in = || {
-            let stands = |wanted: &&str| {
-                let mut all = self.fields.iter().filter(|field| !field.is_delicate() && field.is_called(wanted));
+            let stands = |wanted: &str| {
+                let mut all =
+                    self.fields.iter().filter(|field| !field.is_delicate() && field.is_called(wanted));
                 all.find(|field| {
-                    field.is_text(records) && field.count(records) == records.len() && field.distinct(records).len() <= MOST_KINDS
+                    field.is_text(records)
+                        && field.count(records) == records.len()
+                        && field.distinct(records).len() <= MOST_KINDS
                 })
             };
-            STAND_INS.iter().find_map(|wanted| stands(&wanted))
+            STAND_INS.iter().find_map(|wanted| stands(wanted))
         };
         let (path, customer, note) = match by_name {
             Some(field) => {
                 let path = field.written.clone();
-                let is_user = USERS.iter().any(|name| field.is_called(name)) && field.role != Some(Role::Customer);
+                let is_user =
+                    USERS.iter().any(|name| field.is_called(name)) && field.role != Some(Role::Customer);
                 let (customer, note) = match is_user {
                     true => (Customer::User(path.clone()), "TODO: this tells a user; is it who pays?"),
                     false => (Customer::Field(path.clone()), "check that this is who pays"),
@@ -456,12 +375,17 @@ impl Draft<'_> {
         let name = || "timestamp".to_owned();
         if let Some((_, value)) = example.iter().find(|(key, _)| key == "timestamp") {
             let typed = self.recognised.preset.iter().flat_map(|preset| &preset.fields);
-            let mut times = typed.filter(|field| field.role == Some(Role::Time) && value.contains(&field.path.to_string()));
-            let guesses = times.any(|field| field.type_text.contains("'UTC'") && !field.type_text.contains("UTC'," ));
-            let note = guesses.then(|| "check the zone: the times have none, and the preset reads them as UTC".to_owned());
+            let mut times = typed
+                .filter(|field| field.role == Some(Role::Time) && value.contains(&field.path.to_string()));
+            let guesses =
+                times.any(|field| field.type_text.contains("'UTC'") && !field.type_text.contains("UTC',"));
+            let note = guesses
+                .then(|| "check the zone: the times have none, and the preset reads them as UTC".to_owned());
             event.push(Key { name: name(), value: value.clone(), note });
         } else if let Some(time) = time::find(self.fields, records) {
-            let note = time.zone_is_guessed.then(|| "check the zone: the times have none, and 'UTC' is a guess".to_owned());
+            let note = time
+                .zone_is_guessed
+                .then(|| "check the zone: the times have none, and 'UTC' is a guess".to_owned());
             event.push(Key { name: name(), value: toml::text(&time.template), note });
         } else if self.recognised.container != "none" {
             let note = Some("when the container's runtime took the line".to_owned());
@@ -469,9 +393,11 @@ impl Draft<'_> {
         }
     }
 
-    fn quantity(&self, field: &Field, records: &[usize]) -> Key {
+    fn quantity(field: &Field, records: &[usize]) -> Key {
         let texts = field.among(records).filter(|seen| matches!(seen, Seen::Text(_))).count();
-        let digits = |seen: &Seen| seen.number().is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let digits = |seen: &Seen| {
+            seen.number().is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        };
         let pipe = match (texts, field.among(records).all(digits)) {
             _ if field.is_typed => "",
             (0, _) => "",
@@ -508,13 +434,18 @@ impl Draft<'_> {
 
     fn cost(&self, records: &[usize]) -> Option<Key> {
         let is_whole = |field: &&Field| {
-            is_cost(field) && field.is_numeric(records) && field.count(records) == records.len() && !field.written.starts_with('@')
+            is_cost(field)
+                && field.is_numeric(records)
+                && field.count(records) == records.len()
+                && !field.written.starts_with('@')
         };
         let field = self.fields.iter().find(is_whole)?;
         let in_cents = field.is_called("cents");
         let (pipe, note) = match in_cents {
             true => ("decimal", "in cents"),
-            false => ("decimal | mul(100) | round(12)", "Polar takes cents: check that the field has dollars"),
+            false => {
+                ("decimal | mul(100) | round(12)", "Polar takes cents: check that the field has dollars")
+            }
         };
         let amount = toml::text(&format!("{{{} | {pipe}}}", field.written));
         let value = format!("{{ amount = {amount}, currency = \"usd\" }}");

@@ -102,8 +102,8 @@ impl Seen {
         }
         let inner = shown.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         if let Some(inner) = inner {
-            // Texts are shown as Rust would write them, which JSON reads but for rare control characters.
-            let text: String = serde_json::from_str(shown).unwrap_or_else(|_| inner.to_owned());
+            // Texts are shown as Rust would write them, which JSON reads but for rare characters: then it is not all.
+            let text: String = serde_json::from_str(shown).unwrap_or_else(|_| format!("{inner}…"));
             return (!text.is_empty()).then_some(Self::Text(text));
         }
         Some(match shown {
@@ -162,9 +162,14 @@ pub(super) fn read(recognised: &Recognised, settings: &SourceSettings, sample: &
 }
 
 /// What stands in these paths, one list of values for each, in the order of the records that can be parsed.
-pub(super) fn values_of(recognised: &Recognised, written: &[String], sample: &[u8]) -> Vec<Vec<Option<Seen>>> {
+pub(super) fn values_of(
+    recognised: &Recognised,
+    written: &[String],
+    sample: &[u8],
+) -> Vec<Vec<Option<Seen>>> {
     let choice = |path: &String| format!("{{ {} = {{ exists = true }} }}", toml::text(path));
-    let choices: Vec<String> = written.iter().map(choice).chain(["{ \"@source\" = \"log\" }".to_owned()]).collect();
+    let choices: Vec<String> =
+        written.iter().map(choice).chain(["{ \"@source\" = \"log\" }".to_owned()]).collect();
     let rules = format!(
         "[[rules]]\nid = \"fields\"\nwhen = {{ any = [{}] }}\n[rules.event]\nname = \"line\"\nexternal_customer_id = \"anybody\"\n",
         choices.join(", ")
@@ -209,13 +214,14 @@ fn paths(recognised: &Recognised, settings: &SourceSettings) -> Vec<Path> {
             keys.extend(found);
         }
         Format::Delimited(_) if known::names(settings).is_none() => {
-            let header = records.filter_map(|record| record.excerpt.header.as_deref()).next().unwrap_or_default();
+            let header = { records }.find_map(|record| record.excerpt.header.as_deref()).unwrap_or_default();
             let header = String::from_utf8_lossy(header);
             keys.extend(columns(header.trim(), settings).into_iter().map(|name| vec![name]));
         }
         _ => {
             let names = known::names(settings).unwrap_or_default();
-            let structured = regex::Regex::new(r#"\[([^ \]="]+)((?: [^ \]="]+="(?:[^"\\]|\\.)*")+)\]"#).expect("it is sound");
+            let structured = regex::Regex::new(r#"\[([^ \]="]+)((?: [^ \]="]+="(?:[^"\\]|\\.)*")+)\]"#)
+                .expect("it is sound");
             let parameter = regex::Regex::new(r#" ([^ \]="]+)=""#).expect("it is sound");
             for name in names {
                 if name != "sd." {
@@ -235,7 +241,8 @@ fn paths(recognised: &Recognised, settings: &SourceSettings) -> Vec<Path> {
             }
         }
     }
-    let path = |keys: Vec<String>| Path { root: Root::Line, steps: keys.into_iter().map(Step::Key).collect() };
+    let path =
+        |keys: Vec<String>| Path { root: Root::Line, steps: keys.into_iter().map(Step::Key).collect() };
     keys.into_iter().map(path).collect()
 }
 
@@ -245,8 +252,7 @@ fn columns(header: &str, settings: &SourceSettings) -> Vec<String> {
     }
     let Format::Delimited(delimited) = &settings.format else { return Vec::new() };
     let mut reader = csv::ReaderBuilder::new();
-    let mut reader =
-        reader.has_headers(false).delimiter(delimited.delimiter).from_reader(header.as_bytes());
+    let mut reader = reader.has_headers(false).delimiter(delimited.delimiter).from_reader(header.as_bytes());
     let names = reader.records().next().and_then(Result::ok);
     names.iter().flatten().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }

@@ -5,9 +5,11 @@
 //! would not do.
 
 mod draft;
+mod example;
 mod fields;
 mod plain;
 mod recognise;
+mod roles;
 mod time;
 mod toml;
 mod trial;
@@ -15,7 +17,6 @@ mod write;
 
 use crate::config::Settings;
 use crate::mapping::ExplainedOutcome;
-use crate::model::Ignored;
 
 pub use draft::Customer;
 pub use recognise::{Nearest, NotRecognised};
@@ -86,8 +87,12 @@ pub fn propose(subject: &Subject<'_>, sample: &[u8]) -> Result<Proposal, NotReco
     if let Ok(settings) = Settings::from_toml(&format!("{config}\n")) {
         let trial = Trial::of_settings(&settings, sample);
         fate.count(&trial);
-        config.push_str("\n# Lines of the file itself. An event is compared whole, but for its id.\n");
-        config.push_str(&write::tests(subject, &rules, &trial));
+        let tests = write::tests(subject, &rules, &trial);
+        config.push_str(match tests.is_empty() {
+            true => "\n# No test: a config is UTF-8, and none of the first lines is that throughout.\n",
+            false => "\n# Lines of the file itself. An event is compared whole, but for its id.\n",
+        });
+        config.push_str(&tests);
     }
     let preset = recognised.preset.as_ref();
     Ok(Proposal {
@@ -109,9 +114,7 @@ impl LinesFate {
             self.read += record.lines;
             match record.explanation.outcome {
                 ExplainedOutcome::Billed { .. } => self.billed += record.lines,
-                ExplainedOutcome::Ignored(Ignored::Empty) | ExplainedOutcome::Ignored(_) => {
-                    self.ignored += record.lines;
-                }
+                ExplainedOutcome::Ignored(_) => self.ignored += record.lines,
                 ExplainedOutcome::Quarantined { .. } => self.quarantined += record.lines,
             }
         }

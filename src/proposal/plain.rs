@@ -14,8 +14,13 @@ const TIMES: &[&str] = &[
     r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
 ];
 
-const LEVELS: &str = "TRACE|DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL|PANIC|LOG|STATEMENT|DETAIL|HINT|CONTEXT\
-                      |trace|debug|info|notice|warning|warn|error|critical|fatal|panic";
+/// Where one of these is seen, those of its row may come later.
+const LEVELS: &[&str] = &[
+    "TRACE|DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL",
+    "trace|debug|info|notice|warning|warn|error|critical|fatal",
+    // PostgreSQL's.
+    "DEBUG[1-5]|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT|QUERY",
+];
 
 /// The keys of a source, or `None` where too few lines begin with a time.
 pub(super) fn keys(lines: &[&str]) -> Option<String> {
@@ -30,14 +35,21 @@ pub(super) fn keys(lines: &[&str]) -> Option<String> {
     if count * 10 < lines.len() || !lines.first().is_some_and(|line| first.is_match(line)) {
         return None;
     }
-    let with_level = format!(r"^\[?(?<time>{time})\]?.{{0,60}}?\b(?<level>{LEVELS})\b[\]:]*\s*(?<message>(?s:.*))$");
-    let levelled = Regex::new(&with_level).expect("the table's expressions are sound");
-    let has_level = lines.iter().filter(|line| levelled.is_match(line)).count() * 10 >= count * 9;
-    let pattern =
-        if has_level { with_level } else { format!(r"^\[?(?<time>{time})\]?\s*(?<message>(?s:.*))$") };
+    let with_level = LEVELS.iter().map(|levels| {
+        format!(r"^\[?(?<time>{time})\]?.{{0,60}}?\b(?<level>{levels})\b[\]:]*\s*(?<message>(?s:.*))$")
+    });
+    let has_level = |pattern: &String| {
+        let levelled = Regex::new(pattern).expect("the table's expressions are sound");
+        lines.iter().filter(|line| levelled.is_match(line)).count() * 10 >= count * 9
+    };
+    let without = format!(r"^\[?(?<time>{time})\]?\s*(?<message>(?s:.*))$");
+    let pattern = with_level.into_iter().find(has_level).unwrap_or(without);
     let mut keys = format!("format = \"regex\"\npattern = '{pattern}'\n");
     if count < lines.len() {
-        let _ = writeln!(keys, "# Lines that do not begin with a time belong to the one before: stack traces and the like.");
+        let _ = writeln!(
+            keys,
+            "# Lines that do not begin with a time belong to the one before: stack traces and the like."
+        );
         let _ = writeln!(keys, "multiline = {{ start = '^\\[?{time}' }}");
     }
     Some(keys)

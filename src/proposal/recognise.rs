@@ -18,6 +18,9 @@ const ENOUGH_OF_LENIENT: usize = 80;
 /// So many per cent of the records that the best format reads must be of the preset's software.
 const ENOUGH_OF_PRESET: usize = 60;
 
+/// A preset that cannot read so many per cent of what a plain format reads is none: somebody else writes there too.
+const ENOUGH_BESIDE_FORMAT: usize = 95;
+
 /// How the lines are written, and how sure that is.
 #[derive(Debug)]
 pub(super) struct Recognised {
@@ -66,7 +69,8 @@ impl Candidate {
 pub(super) fn recognise(sample: &[u8]) -> Result<Recognised, NotRecognised> {
     let (container, container_key) = container(sample);
     let whole = |keys: &str| format!("{container_key}{keys}");
-    let json = Trial::of_source(&whole("format = \"json\"\n"), sample).expect("the trial's own config is sound");
+    let json =
+        Trial::of_source(&whole("format = \"json\"\n"), sample).expect("the trial's own config is sound");
     let texts: Vec<&[u8]> =
         json.records.iter().filter(|it| !it.is_beside_the_point()).map(|it| it.text.as_slice()).collect();
     let mut best: Option<(usize, Candidate, Trial)> = None;
@@ -140,6 +144,9 @@ fn preset(
             continue;
         }
         let Ok(trial) = Trial::of_source(&keys, sample) else { continue };
+        if trial.lines_parsed() * 100 < lines_read * ENOUGH_BESIDE_FORMAT {
+            continue;
+        }
         let count = recognised(&trial);
         let enough = lines_read.max(trial.lines_in_question() / 2) * ENOUGH_OF_PRESET;
         let is_more = best.as_ref().is_none_or(|(most, ..)| count > *most);
@@ -216,5 +223,7 @@ fn with_header(lines: &[&str]) -> Option<Candidate> {
 
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '@')
-        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '@' | '(' | ')' | '/'))
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '@' | '(' | ')' | '/'))
 }

@@ -25,8 +25,12 @@ const LOCAL: &[&str] = &[
 ];
 
 /// Forms that say UTC by its name.
-const UTC: &[&str] =
-    &["%Y-%m-%d %H:%M:%S%.f UTC", "%Y-%m-%dT%H:%M:%S%.f UTC", "%a, %d %b %Y %H:%M:%S GMT", "%Y-%m-%d %H:%M:%S,%f UTC"];
+const UTC: &[&str] = &[
+    "%Y-%m-%d %H:%M:%S%.f UTC",
+    "%Y-%m-%dT%H:%M:%S%.f UTC",
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%Y-%m-%d %H:%M:%S,%f UTC",
+];
 
 /// Forms with an offset.
 const OFFSET: &[&str] = &[
@@ -39,8 +43,25 @@ const OFFSET: &[&str] = &[
 
 /// From the best name to the least; a field of another name is no time.
 const NAMES: &[&str] = &[
-    "timestamp", "ts", "time", "msec", "datetime", "date_time", "time_local", "asctime", "created_at", "finished_at",
-    "ended_at", "completed_at", "occurred_at", "end_time", "start_time", "date", "at", "created", "t",
+    "timestamp",
+    "ts",
+    "time",
+    "msec",
+    "datetime",
+    "date_time",
+    "time_local",
+    "asctime",
+    "created_at",
+    "finished_at",
+    "ended_at",
+    "completed_at",
+    "occurred_at",
+    "end_time",
+    "start_time",
+    "date",
+    "at",
+    "created",
+    "t",
 ];
 
 /// The best time of these records, where most of them have one.
@@ -56,8 +77,27 @@ pub(super) fn find(fields: &[Field], records: &[usize]) -> Option<Time> {
         };
         times.push((guess, field.path.steps.len(), rank, Time { template, zone_is_guessed }));
     }
+    if times.is_empty() {
+        return date_and_time(fields, records);
+    }
     times.sort_by_key(|(guess, depth, rank, _)| (*guess, *depth, *rank));
     times.into_iter().map(|(.., time)| time).next()
+}
+
+/// The W3C's extended log format has the two in columns of their own, in UTC.
+fn date_and_time(fields: &[Field], records: &[usize]) -> Option<Time> {
+    let named = |name: &str| {
+        fields.iter().find(|field| field.written == name && field.count(records) == records.len())
+    };
+    let (date, time) = (named("date")?, named("time")?);
+    let reads = |record: &usize| match (&date.values[*record], &time.values[*record]) {
+        (Some(Seen::Text(date)), Some(Seen::Text(time))) => {
+            format!("{date}T{time}Z").parse::<Timestamp>().is_ok()
+        }
+        _ => false,
+    };
+    let template = "{date}T{time}Z".to_owned();
+    records.iter().all(reads).then_some(Time { template, zone_is_guessed: true })
 }
 
 /// The pipe that reads nearly all values, and whether the zone is a guess.
@@ -66,18 +106,19 @@ fn form(field: &Field, records: &[usize]) -> Option<(Option<String>, bool)> {
     if count == 0 || count * 10 < records.len() * 9 {
         return None;
     }
-    let most = |holds: &dyn Fn(&Seen) -> bool| field.among(records).filter(|seen| holds(seen)).count() * 10 >= count * 9;
+    let most = |holds: &dyn Fn(&Seen) -> bool| {
+        field.among(records).filter(|seen| holds(seen)).count() * 10 >= count * 9
+    };
     if most(&|seen| matches!(seen, Seen::Time)) {
         return Some((None, false));
     }
-    for (pipe, from, to) in [
-        ("epoch_s", 1e9, 5e9),
-        ("epoch_ms", 1e12, 5e12),
-        ("epoch_us", 1e15, 5e15),
-        ("epoch_ns", 1e18, 5e18),
-    ] {
+    for (pipe, from, to) in
+        [("epoch_s", 1e9, 5e9), ("epoch_ms", 1e12, 5e12), ("epoch_us", 1e15, 5e15), ("epoch_ns", 1e18, 5e18)]
+    {
         let is_in = |seen: &Seen| {
-            seen.number().and_then(|digits| digits.parse::<f64>().ok()).is_some_and(|at| (from..to).contains(&at))
+            seen.number()
+                .and_then(|digits| digits.parse::<f64>().ok())
+                .is_some_and(|at| (from..to).contains(&at))
         };
         if most(&is_in) {
             return Some((Some(pipe.to_owned()), false));

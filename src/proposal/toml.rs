@@ -1,5 +1,7 @@
 //! Values as TOML writes them.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// A text in quotes: literal ones where nothing in it stands against that, because they show the text as it is.
@@ -20,7 +22,9 @@ pub(super) fn text(text: &str) -> String {
             '\n' => written.push_str("\\n"),
             '\r' => written.push_str("\\r"),
             '\t' => written.push_str("\\t"),
-            c if c.is_control() => written.push_str(&format!("\\u{:04X}", c as u32)),
+            c if c.is_control() => {
+                let _ = write!(written, "\\u{:04X}", c as u32);
+            }
             c => written.push(c),
         }
     }
@@ -50,7 +54,8 @@ pub(super) fn value(value: &Value) -> String {
             format!("[{}]", items.iter().map(self::value).collect::<Vec<_>>().join(", "))
         }
         Value::Object(members) => {
-            let member = |(name, member): (&String, &Value)| format!("{} = {}", key(name), self::value(member));
+            let member =
+                |(name, member): (&String, &Value)| format!("{} = {}", key(name), self::value(member));
             format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(", "))
         }
     }

@@ -7,9 +7,7 @@ use jiff::Timestamp;
 
 use crate::config::settings::Captures;
 use crate::config::{Faults, Settings};
-use crate::mapping::{
-    Excerpt, ExplainedOutcome, Explanation, MapContext, Rules, excerpts, explain, text_of,
-};
+use crate::mapping::{Excerpt, ExplainedOutcome, Explanation, MapContext, Rules, excerpts, explain, text_of};
 use crate::model::{Ignored, Quarantined, SourceIndex};
 
 /// What a rule must say to take every line that can be parsed.
@@ -115,7 +113,8 @@ impl Trial {
 
     /// The first record that is not of the format: its line, and why.
     pub fn first_misfit(&self) -> Option<(usize, String)> {
-        let record = self.records.iter().find(|record| !record.is_parsed() && !record.is_beside_the_point())?;
+        let record =
+            self.records.iter().find(|record| !record.is_parsed() && !record.is_beside_the_point())?;
         let why = match &record.explanation.outcome {
             ExplainedOutcome::Quarantined { reason, detail, .. } => format!("{reason}: {detail}"),
             ExplainedOutcome::Ignored(reason) => reason.meaning().to_owned(),

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::Subject;
 use super::draft::{Customer, Rule};
 use super::recognise::Recognised;
 use super::toml;
-use super::trial::{Tried, Trial};
-use super::Subject;
+use super::trial::{Trial, Tried};
 use crate::mapping::ExplainedOutcome;
 
 /// Columns of a line up to its comment.
@@ -19,7 +19,10 @@ pub(super) fn config(subject: &Subject<'_>, recognised: &Recognised, rules: &[Ru
     let mut text = String::new();
     let grade = recognised.preset.as_ref().map(|preset| preset.grade.letter());
     let name = subject.name;
-    let _ = writeln!(text, "# Proposed by `floe init` for {name}. What stands behind TODO is a guess that only you can check.");
+    let _ = writeln!(
+        text,
+        "# Proposed by `floe init` for {name}. What stands behind TODO is a guess that only you can check."
+    );
     text.push_str("#\n#   floe check      says all that is wrong with this file\n");
     text.push_str("#   floe test       runs the [[tests]] at its end\n");
     let _ = writeln!(text, "#   floe explain    says for each line of a log what becomes of it, and why\n");
@@ -32,7 +35,11 @@ pub(super) fn config(subject: &Subject<'_>, recognised: &Recognised, rules: &[Ru
     text.push_str("# To go live: take `mode` away, and say with live_from = \"shadow\" or \"beginning\" where to go on.\n");
     line(&mut text, "token_env = \"POLAR_ACCESS_TOKEN\"", "or token_file = \"/etc/floe/token\"");
     text.push_str("\n[[sources]]\n");
-    line(&mut text, &format!("id = {}", toml::text(subject.source)), "part of every event's identity: never rename it");
+    line(
+        &mut text,
+        &format!("id = {}", toml::text(subject.source)),
+        "part of every event's identity: never rename it",
+    );
     let include = format!("include = [{}]", toml::text(&glob(subject.path)));
     let note = match subject.is_placeholder {
         true => "TODO: where the lines came from",
@@ -57,14 +64,20 @@ fn rule(text: &mut String, subject: &Subject<'_>, recognised: &Recognised, rule:
     text.push_str("\n[[rules]]\n");
     let _ = writeln!(text, "id = {}", toml::text(&rule.id));
     let _ = writeln!(text, "source = {}", toml::text(subject.source));
-    let when: Vec<String> = rule.when.iter().map(|(path, test)| format!("{} = {test}", toml::key(path))).collect();
+    let when: Vec<String> =
+        rule.when.iter().map(|(path, test)| format!("{} = {test}", toml::key(path))).collect();
+    let counts = rule.event.iter().any(|key| key.name.starts_with("metadata.") && key.value.contains('{'));
+    if matches!(rule.customer, Customer::StandIn(_)) && !counts {
+        text.push_str("# TODO: nothing tells which lines are worth money. Name what only those have.\n");
+    }
     line(text, &format!("when = {{ {} }}", when.join(", ")), "all must hold; other lines are ignored");
     text.push_str("\n[rules.event]\n");
     for key in &rule.event {
         let is_todo = key.note.as_deref().is_some_and(|note| note.starts_with("TODO"));
         match (&key.note, is_todo) {
             (Some(note), true) => {
-                let _ = writeln!(text, "# {note}.");
+                let stop = if note.ends_with('?') { "" } else { "." };
+                let _ = writeln!(text, "# {note}{stop}");
                 let _ = writeln!(text, "{} = {}", key.name, key.value);
             }
             (Some(note), false) => line(text, &format!("{} = {}", key.name, key.value), note),
@@ -79,7 +92,10 @@ fn rule(text: &mut String, subject: &Subject<'_>, recognised: &Recognised, rule:
     let has_id = recognised.preset.as_ref().is_some_and(|preset| preset.value("id").is_some());
     if has_id {
         let preset = &recognised.format;
-        let _ = writeln!(text, "# external_id = \"{preset}:{{@preset.id}}\"    # if it is unique for ever; else Floe makes a stable one");
+        let _ = writeln!(
+            text,
+            "# external_id = \"{preset}:{{@preset.id}}\"    # if it is unique for ever; else Floe makes a stable one"
+        );
     }
 }
 
@@ -112,18 +128,27 @@ pub(super) fn tests(subject: &Subject<'_>, rules: &[Rule], trial: &Trial) -> Str
         let has = |record: &&Tried| matches!(&record.explanation.outcome, ExplainedOutcome::Billed { events, .. } if events.iter().any(|event| event.rule == rule.id));
         // One that shows all keys, and of these the shortest.
         let keys = |record: &Tried| match &record.explanation.outcome {
-            ExplainedOutcome::Billed { events, .. } => events.iter().map(|event| event.json.matches("\":").count()).sum(),
+            ExplainedOutcome::Billed { events, .. } => {
+                events.iter().map(|event| event.json.matches("\":").count()).sum()
+            }
             _ => 0_usize,
         };
         let billed = trial.records.iter().filter(has).filter(|record| written(record).is_some());
-        let Some(record) = billed.min_by_key(|record| (usize::MAX - keys(record), record.text.len())) else { continue };
+        let Some(record) = billed.min_by_key(|record| (usize::MAX - keys(record), record.text.len())) else {
+            continue;
+        };
         let ExplainedOutcome::Billed { events, .. } = &record.explanation.outcome else { continue };
         let Some(event) = events.first() else { continue };
         let mut event: Value = serde_json::from_str(&event.json).expect("mapping writes JSON");
         if let Some(event) = event.as_object_mut() {
             event.remove("external_id");
         }
-        let _ = write!(text, "\n[[tests]]\n{}\n[tests.expect]\nrule = {}\n", of_line(subject, record), toml::text(&rule.id));
+        let _ = write!(
+            text,
+            "\n[[tests]]\n{}\n[tests.expect]\nrule = {}\n",
+            of_line(subject, record),
+            toml::text(&rule.id)
+        );
         expected(&mut text, &event);
     }
     let refused = |record: &&Tried| !record.is_billed() && written(record).is_some();
