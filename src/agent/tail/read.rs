@@ -99,9 +99,7 @@ impl Tail {
                 stream.again = true;
                 continue;
             }
-            // What was read without a whole record in it counts as read, where one takes several lines.
-            let read_to = stream.read_from().plus(stream.open_bytes());
-            let is_known = read_to >= stream.readable_until();
+            let is_known = stream.read_to() >= stream.readable_until();
             let end = self.end_of(id, now);
             if is_known && end == ReadEnd::More {
                 self.ask_for_marks(id, out);
@@ -174,7 +172,7 @@ impl Tail {
             stream.registered = Registered::No;
             self.unregistered = true;
             self.changes += 1;
-        } else if known.position < head.common {
+        } else if stream.read_to() < head.common {
             self.make_ready(id);
         } else {
             // What is behind it is no whole line yet.
@@ -462,6 +460,11 @@ impl Stream {
     /// Bytes that were read and are not a whole record yet, where one may take several lines.
     fn open_bytes(&self) -> u64 {
         if self.holds_open_record { self.partial } else { 0 }
+    }
+
+    /// What was read without a whole record in it counts as read, where one takes several lines.
+    fn read_to(&self) -> Offset {
+        self.read_from().plus(self.open_bytes())
     }
 
     /// Whether nothing has been added to its last record for so long that it is whole.
