@@ -63,6 +63,9 @@ pub struct FileRecord {
     /// The outputs of a container that are in the middle of a settled line at the frontier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unfinished: Vec<Output>,
+    /// The file that goes on with them was read, or is not to go on with them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed_over: bool,
     /// Places with their guards: line ends of the head, and ends of reads at growing distances. By these the
     /// file is known again; they may stand beyond the frontier.
     pub marks: Vec<Mark>,

@@ -50,6 +50,8 @@ pub struct Outputs {
 }
 
 impl Outputs {
+    pub const NONE: Self = Self { stdout: false, stderr: false };
+
     #[must_use]
     pub fn contains(self, output: Output) -> bool {
         match output {

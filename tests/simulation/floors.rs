@@ -2,12 +2,15 @@
 //!
 //! A floor counts from when it is durable. A daemon that dies before begins anew, and what was written in
 //! between is skipped as well. Until the daemon has learned and saved the print of a file with a floor, nobody
-//! could tell that file from one that took its place, so the storm leaves such a file alone.
+//! could tell that file from one that took its place, so the storm leaves such a file alone. Where the floor stands
+//! near the beginning of a second line, and other files begin with the same first one, the print is not enough: it
+//! takes what a checkpoint remembers of the lines behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use floe::agent::checkpoint::{Floors, unseal};
+use floe::agent::checkpoint::{Checkpoint, Floors, unseal};
 use floe::config::settings::ReadFrom;
+use floe::model::Guard;
 
 use crate::disk::{ContentId, LineId};
 use crate::simulation::Simulation;
@@ -17,6 +20,8 @@ pub struct FloorsBegun {
     /// What the present daemon saw at its first look, by source id.
     seen: BTreeMap<String, BTreeMap<ContentId, u64>>,
     durable: BTreeMap<ContentId, u64>,
+    /// Their prints are saved, which tell too little.
+    printed: BTreeSet<ContentId>,
     learned: BTreeSet<ContentId>,
 }
 
@@ -69,9 +74,27 @@ impl Simulation {
         }
         let printed = floors.sources.values().flatten().filter(|record| record.print.is_some());
         for record in printed {
+            // The beginning of the second line may stand in many files that begin alike.
+            let first = record.marks.first().map_or(0, |(first, _)| first.0);
+            let is_telling = record.marks.len() != 1 || record.floor.0 >= first + Guard::REACH as u64;
             let nodes = self.disk.names().map(|(_, node)| self.disk.node(node));
             let contents = nodes.filter(|node| node.key == record.file).map(|node| node.content);
-            self.floors.learned.extend(contents);
+            let known = if is_telling { &mut self.floors.learned } else { &mut self.floors.printed };
+            known.extend(contents);
+        }
+    }
+
+    /// What a durable checkpoint remembers behind the first line of a file tells it from others, whatever its floor.
+    pub fn checkpoint_is_durable(&mut self, bytes: &[u8]) {
+        if self.floors.durable.is_empty() {
+            return;
+        }
+        let Ok(checkpoint) = Checkpoint::read(bytes) else { return };
+        for record in checkpoint.files.iter().filter(|record| record.marks.len() > 1) {
+            let nodes = self.disk.names().map(|(_, node)| self.disk.node(node));
+            let contents = nodes.filter(|node| Some(node.key) == record.file).map(|node| node.content);
+            let printed = &self.floors.printed;
+            self.floors.learned.extend(contents.filter(|content| printed.contains(content)));
         }
     }
 

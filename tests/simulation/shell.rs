@@ -253,6 +253,7 @@ impl Simulation {
                 let result = refused(self.faults.saving);
                 if result.is_ok() {
                     self.state.save(checkpoint.to_vec());
+                    self.checkpoint_is_durable(&checkpoint);
                 }
                 Input::Saved { save, result }
             }

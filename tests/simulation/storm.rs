@@ -105,6 +105,9 @@ pub struct Rest {
 pub struct Log {
     pub path: String,
     pub writer: Writer,
+    /// What stands in it begins in the middle of a line. Where such a file goes before Floe has seen it, nothing
+    /// tells that the next one is not what goes on with the line.
+    pub begins_inside: Option<ContentId>,
 }
 
 #[derive(Debug)]
@@ -175,7 +178,7 @@ impl Storm {
     fn add_log(&mut self, scene: &Scene, source: usize) {
         let include = &scene.settings.sources[source].files.include()[0].text;
         let path = include.replace('*', &self.logs.len().to_string());
-        self.logs.push(Log { path, writer: Writer { node: None, rest: None } });
+        self.logs.push(Log { path, writer: Writer { node: None, rest: None }, begins_inside: None });
     }
 
     pub fn matches(&self, path: &str) -> bool {
@@ -226,6 +229,11 @@ impl Simulation {
         let node = self.disk.at(&self.storm.logs[log].path);
         let is_unsure = node.is_some_and(|node| self.floors.is_unsure(self.disk.node(node).content));
         if is_unsure && chosen.replaces_files() {
+            return Ok(());
+        }
+        let begins_inside =
+            node.is_some_and(|node| self.storm.logs[log].begins_inside == Some(self.disk.node(node).content));
+        if begins_inside && chosen.replaces_files() && !matches!(chosen, Move::Rotate | Move::RotateLate) {
             return Ok(());
         }
         match chosen {
@@ -287,7 +295,6 @@ impl Simulation {
         if !is_late && self.random.chance(80) {
             self.finish_rest(log);
         }
-        let writer = std::mem::replace(&mut self.storm.logs[log].writer, Writer { node: None, rest: None });
         let last = format!("{path}.{GENERATIONS}");
         if self.disk.at(&last).is_some() {
             self.disk.unlink(&last);
@@ -299,10 +306,19 @@ impl Simulation {
             }
         }
         self.disk.rename(&path, &format!("{path}.1"));
-        if is_late {
-            self.storm.late.push(writer);
+        if self.scene.wraps {
+            // A late one writes to the renamed file until it is told, and nobody writes to a new one before.
+            if !is_late {
+                self.reopen(log);
+            }
         } else {
-            self.close(writer);
+            let none = Writer { node: None, rest: None };
+            let writer = std::mem::replace(&mut self.storm.logs[log].writer, none);
+            if is_late {
+                self.storm.late.push(writer);
+            } else {
+                self.close(writer);
+            }
         }
         self.excuse_what_is_gone();
         if self.random.chance(50) {
@@ -322,7 +338,8 @@ impl Simulation {
         let copy = if self.scene.copies_match {
             format!("{}-copy{}.log", path.trim_end_matches(".log"), self.storm.copies)
         } else {
-            format!("{path}.{}", 100 + self.storm.copies)
+            // No two of them have names that follow each other, as generations have.
+            format!("{path}.{}", 100 + 2 * self.storm.copies)
         };
         if let Some(rest) = &self.storm.logs[log].writer.rest {
             self.oracle.cut(rest.line);

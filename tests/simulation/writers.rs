@@ -6,7 +6,7 @@ use crate::disk::{ContentId, LineId, NodeId};
 use crate::lines::{self, Draft, Kind};
 use crate::oracle::Expected;
 use crate::simulation::{Event, Simulation};
-use crate::storm::{QUIET_TIME, RELOAD_REACHES_ALL, Rest, TRICKLE, Writer};
+use crate::storm::{Log, QUIET_TIME, RELOAD_REACHES_ALL, Rest, TRICKLE, Writer};
 
 impl Simulation {
     fn draw_draft(&mut self) -> Draft {
@@ -42,6 +42,7 @@ impl Simulation {
             let draft = self.draw_draft();
             self.write_draft(log, draft);
         }
+        self.excuse_what_is_gone();
         self.nudge(log);
     }
 
@@ -102,7 +103,11 @@ impl Simulation {
         };
         self.disk.open_for_writing(node);
         self.storm.logs[log].writer.node = Some(node);
-        if self.scene.equal_first_lines && self.disk.size(node) == 0 {
+        // A runtime goes on with a line that it has begun in the file before.
+        let goes_on = self.scene.wraps && self.storm.logs[log].writer.rest.is_some();
+        if goes_on && self.disk.size(node) == 0 {
+            self.storm.logs[log].begins_inside = Some(self.disk.node(node).content);
+        } else if self.scene.equal_first_lines && self.disk.size(node) == 0 {
             let boot = match self.scene.wraps {
                 true => lines::boot().wrapped(Timestamp::UNIX_EPOCH, &mut self.random),
                 false => lines::boot(),
@@ -119,6 +124,28 @@ impl Simulation {
         }
     }
 
+    /// A container's runtime is told that its file was renamed: what it writes from now on goes to a new one. It may
+    /// be in the middle of an application's line, but never of one of its own.
+    pub fn reopen(&mut self, log: usize) {
+        let none = Writer { node: None, rest: None };
+        let Writer { node, rest } = std::mem::replace(&mut self.storm.logs[log].writer, none);
+        let Some(node) = node else { return };
+        if let Some(mut rest) = rest {
+            if !self.disk.bytes(node).ends_with(b"\n") {
+                let own_end = rest.bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                let after = rest.bytes.split_off(own_end);
+                if after.is_empty() {
+                    self.write_rest(node, rest);
+                    return self.disk.close_writer(node);
+                }
+                self.disk.append(node, &rest.bytes);
+                rest.bytes = after;
+            }
+            self.storm.logs[log].writer.rest = Some(rest);
+        }
+        self.disk.close_writer(node);
+    }
+
     /// The rest goes where the writer writes now; where the beginning is gone, both are pieces.
     fn write_rest(&mut self, node: NodeId, rest: Rest) {
         let content = self.disk.append(node, &rest.bytes);
@@ -133,6 +160,14 @@ impl Simulation {
     }
 
     pub fn write_late(&mut self) {
+        let was_renamed = |log: &usize| {
+            let Log { path, writer, .. } = &self.storm.logs[*log];
+            writer.node.is_some_and(|node| self.disk.at(path) != Some(node))
+        };
+        if let Some(log) = (0..self.storm.logs.len()).find(was_renamed) {
+            self.write_lines(log, 2);
+            self.reopen(log);
+        }
         if self.storm.late.is_empty() {
             return;
         }

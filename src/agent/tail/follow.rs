@@ -368,12 +368,20 @@ impl Tail {
         self.candidates.insert((source, file), candidate);
     }
 
+    /// Whether a stream's writer has another file by now.
+    pub(super) fn is_over(&self, id: StreamId) -> bool {
+        let stream = &self.streams[&id];
+        matches!(stream.place, Place::At { absent_since: Some(_), .. })
+            || stream.was_renamed()
+            || self.successor(id).is_some()
+    }
+
     /// Ends a file that nobody will write to any more: its unterminated last line is mapped, then it is
     /// closed if no path leads to it.
     fn end_if_quiet(&mut self, id: StreamId, now: Now, books: &Books, out: &mut Outbox) {
         let stream = &self.streams[&id];
         let Place::At { handle: Handle::Open, absent_since, .. } = stream.place else { return };
-        let over = absent_since.is_some() || stream.was_renamed();
+        let over = self.is_over(id);
         let quiet =
             now.moment.since(stream.last_growth.max(absent_since.unwrap_or(Moment::START))) >= QUIET_TIME;
         if over && self.hands_over(id, now) {

@@ -34,6 +34,7 @@ use candidate::{Candidate, Step};
 pub(super) use read::Arrived;
 use read::{Known, ReadUnderWay};
 use stream::{Identity, Place, Registered, Stream};
+use succession::Heir;
 
 /// Looks are no closer than this, whatever rings.
 const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
@@ -260,6 +261,7 @@ impl Tail {
             stream.was_moved = record.was_moved;
             stream.start = record.start;
             stream.carry = carry;
+            stream.heir = if record.handed_over { Heir::Read } else { Heir::Open };
             stream.place = place;
             if record.inside_line {
                 stream.enter_foreign_line();
@@ -387,6 +389,14 @@ impl Tail {
                 guard,
                 header: carry.header,
                 unfinished: carry.unfinished.iter().collect(),
+                handed_over: match stream.heir {
+                    Heir::Open => false,
+                    // Else it will inherit again.
+                    Heir::Is(heir) => {
+                        !self.streams.contains_key(&heir) || books.frontier(heir) > Offset::ZERO
+                    }
+                    Heir::Read | Heir::Nobody => true,
+                },
                 marks: stream.marks.clone(),
                 size: stream.size,
                 inside_line: stream.foreign.contains(&frontier),

@@ -99,19 +99,19 @@ impl Tail {
                 stream.again = true;
                 continue;
             }
-            // What was read without a whole record in it counts as read, where one takes several lines.
-            let read_to = stream.read_from().plus(stream.open_bytes());
-            let is_known = read_to >= stream.readable_until();
+            let is_known = stream.read_to() >= stream.readable_until();
             let end = self.end_of(id, now);
             if is_known && end == ReadEnd::More {
                 self.ask_for_marks(id, out);
                 continue;
             }
-            let inherited = self.inherited(id);
-            let Inherited::Known(unfinished) = inherited else {
+            let Inherited::Known { unfinished, from } = self.inherited(id) else {
                 self.retry(id, now.moment + WAIT_TIME);
                 continue;
             };
+            if let Some((before, heir)) = from {
+                self.streams.get_mut(&before).expect("the file before was just seen").heir = heir;
+            }
             return Some(self.order(id, room, end, unfinished, polar_now));
         }
         None
@@ -174,7 +174,7 @@ impl Tail {
             stream.registered = Registered::No;
             self.unregistered = true;
             self.changes += 1;
-        } else if known.position < head.common {
+        } else if stream.read_to() < head.common {
             self.make_ready(id);
         } else {
             // What is behind it is no whole line yet.
@@ -232,7 +232,7 @@ impl Tail {
     fn end_of(&self, id: StreamId, now: Now) -> ReadEnd {
         let stream = &self.streams[&id];
         let max_wait = self.max_wait_of(id);
-        if stream.ends_now(now) {
+        if self.ends_now(id, now) {
             ReadEnd::File
         } else if self.hands_over(id, now) {
             ReadEnd::Handover
@@ -241,6 +241,16 @@ impl Tail {
         } else {
             ReadEnd::More
         }
+    }
+
+    /// Whether nobody will end its last line any more.
+    fn ends_now(&self, id: StreamId, now: Now) -> bool {
+        let stream = &self.streams[&id];
+        now.moment.since(stream.last_growth) >= QUIET_TIME
+            && (stream.partial > 0 || stream.inside.is_some())
+            && !stream.last_line_done
+            && stream.behind() == 0
+            && self.is_over(id)
     }
 
     fn order(
@@ -356,7 +366,6 @@ impl Tail {
         }
         let reach = self.reach_of(id);
         let max_wait = self.max_wait_of(id);
-        let may_hand_over = self.successor(id).is_some();
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         match chunk.stop {
             Stop::BytesEnd { partial, rests } => {
@@ -395,7 +404,7 @@ impl Tail {
         } else if let Some(wait) = max_wait.filter(|_| stream.rests) {
             let due = stream.last_growth + wait;
             self.retry(id, due);
-        } else if stream.partial > 0 && may_hand_over {
+        } else if stream.partial > 0 && self.successor(id).is_some() {
             // The rest of its line may stand in the file after it.
             self.retry(id, now.moment + HANDOVER_TIME);
         }
@@ -466,19 +475,14 @@ impl Stream {
         if self.holds_open_record { self.partial } else { 0 }
     }
 
+    /// What was read without a whole record in it counts as read, where one takes several lines.
+    fn read_to(&self) -> Offset {
+        self.read_from().plus(self.open_bytes())
+    }
+
     /// Whether nothing has been added to its last record for so long that it is whole.
     fn rests_now(&self, now: Now, max_wait: Duration) -> bool {
         self.rests && self.behind() == 0 && now.moment.since(self.last_growth) >= max_wait
-    }
-
-    /// Whether nobody will end its last line any more.
-    fn ends_now(&self, now: Now) -> bool {
-        let is_over = matches!(self.place, Place::At { absent_since: Some(_), .. }) || self.was_renamed();
-        is_over
-            && now.moment.since(self.last_growth) >= QUIET_TIME
-            && (self.partial > 0 || self.inside.is_some())
-            && !self.last_line_done
-            && self.behind() == 0
     }
 }
 

@@ -19,6 +19,57 @@ pub(super) fn rotated_from(path: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// How a rotated file says how old it is.
+#[derive(Debug, PartialEq, Eq)]
+enum Age {
+    /// The log itself.
+    Newest,
+    /// `.1` is the youngest.
+    Number(u64),
+    /// The digits of the time when it was rotated.
+    Stamp(String),
+}
+
+fn age(path: &str) -> (&str, Age) {
+    let name_at = path.rfind('/').map_or(0, |slash| slash + 1);
+    let Some(kept) = without_number_or_date(&path[name_at..]).filter(|kept| !kept.is_empty()) else {
+        return (path, Age::Newest);
+    };
+    let (log, suffix) = path.split_at(name_at + kept.len());
+    let digits: String = suffix.chars().filter(char::is_ascii_digit).collect();
+    match digits.parse() {
+        Ok(number) if digits.len() < 8 => (log, Age::Number(number)),
+        _ => (log, Age::Stamp(digits)),
+    }
+}
+
+/// The path of the log that a file is of: `app.log.2` and `app.log` → `app.log`.
+pub(super) fn log_of(path: &str) -> &str {
+    age(path).0
+}
+
+/// Of the names of a log's files, that of the one which was the log just before `path` was.
+pub(super) fn before<'p>(path: &str, names: impl Iterator<Item = &'p str>) -> Option<&'p str> {
+    let (_, own) = age(path);
+    let (mut numbered, mut stamped) = (Vec::new(), Vec::new());
+    for name in names.filter(|name| log_of(name) == log_of(path)) {
+        match age(name).1 {
+            Age::Newest => {}
+            Age::Number(number) => numbered.push((number, name)),
+            Age::Stamp(stamp) => stamped.push((stamp, name)),
+        }
+    }
+    let with_number = |wanted| numbered.iter().find(|(number, _)| *number == wanted);
+    match own {
+        // Who has named them in two ways does not say which is older.
+        Age::Newest if !numbered.is_empty() && !stamped.is_empty() => None,
+        Age::Newest if stamped.is_empty() => with_number(1).map(|(_, name)| *name),
+        Age::Newest => stamped.into_iter().max().map(|(_, name)| name),
+        Age::Number(number) => with_number(number + 1).map(|(_, name)| *name),
+        Age::Stamp(own) => stamped.into_iter().filter(|(stamp, _)| *stamp < own).max().map(|(_, name)| name),
+    }
+}
+
 fn without_suffix(path: &str) -> Option<&str> {
     let name_at = path.rfind('/').map_or(0, |slash| slash + 1);
     let name = &path[name_at..];
@@ -73,5 +124,25 @@ mod tests {
         check("/var/log/app.log.gz", &[]);
         check("/var/log.1/app", &[]);
         check("1", &[]);
+    }
+
+    #[track_caller]
+    fn check_before(path: &str, names: &[&str], wanted: Option<&str>) {
+        assert_eq!(before(path, names.iter().copied()), wanted, "{path} in {names:?}");
+    }
+
+    #[test]
+    fn names_say_which_file_was_the_log_before() {
+        let numbered = ["a.log", "a.log.1", "a.log.2", "a.log.4", "b.log.1"];
+        check_before("a.log", &numbered, Some("a.log.1"));
+        check_before("a.log.1", &numbered, Some("a.log.2"));
+        check_before("a.log.2", &numbered, None);
+        check_before("a.log.4", &numbered, None);
+        let stamped = ["0.log", "0.log.20261120-101532", "0.log.20261119-235959"];
+        check_before("0.log", &stamped, Some("0.log.20261120-101532"));
+        check_before("0.log.20261120-101532", &stamped, Some("0.log.20261119-235959"));
+        check_before("0.log.20261119-235959", &stamped, None);
+        check_before("a.log", &["a.log", "a.log.1", "a.log-20261120"], None);
+        check_before("a.log", &["a.log", "a.log.old"], None);
     }
 }

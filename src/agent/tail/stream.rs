@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Outbox;
 use super::evidence::is_strong;
+use super::succession::Heir;
 use crate::agent::border::{AskId, ReadId};
 use crate::agent::notice::NoticeCode;
 use crate::config::settings::Captures;
@@ -37,6 +38,8 @@ pub(super) struct Stream {
     pub guard: Guard,
     /// What the lines before `position` mean for those after it.
     pub carry: Carry,
+    /// Who goes on with the line that its file ends in.
+    pub heir: Heir,
     /// By these it is known again. In the order of their places, also beyond `position`.
     pub marks: Vec<Mark>,
     /// While the marks do not tell it from files that begin like it, it is read up to here.
@@ -149,6 +152,7 @@ impl Stream {
             position,
             guard,
             carry: Carry::default(),
+            heir: Heir::Open,
             common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
             marks,
             asking: None,

@@ -1,12 +1,16 @@
 //! Which file goes on where another ended: a container's line may begin in one and end in the next.
 //!
 //! The old file's last read takes the head of the new one along, and the new one is not read before it is known
-//! which outputs were in the middle of a line where the old one ended.
+//! which outputs were in the middle of a line where the old one ended. Which two files these are is told by the names
+//! that rotation gave. Where a file between them may be missing, a line that was cut stays cut.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Tail;
+use super::candidate::Step;
 use super::stream::{Place, Stream};
+use super::{Tail, rotation};
 use crate::agent::border::Now;
 use crate::config::settings::{Container, SourceSettings};
 use crate::model::chunk::Outputs;
@@ -21,9 +25,26 @@ pub(super) const WAIT_TIME: Duration = Duration::from_millis(100);
 /// What is known of the line that the file before ended in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inherited {
-    /// The file before is not read to its end yet.
+    /// The file before is not read to its end yet, or not found.
     Unknown,
-    Known(Outputs),
+    Known {
+        unfinished: Outputs,
+        /// The file before, with who is its heir from now on.
+        from: Option<(StreamId, Heir)>,
+    },
+}
+
+/// Which file goes on with the line that a file ended in. A file has one heir: what stands in its place later, after
+/// a truncation, goes on with nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heir {
+    /// The one whose name says so, as long as nothing of it is read.
+    Open,
+    Is(StreamId),
+    /// One that was read by the process before.
+    Read,
+    /// The one after it had to be read without it.
+    Nobody,
 }
 
 impl Tail {
@@ -31,21 +52,59 @@ impl Tail {
         Some(&self.settings.sources[super::index_of(&self.sources, &stream.source)?])
     }
 
-    /// The file that goes on where this one, which has another name now, ended; with how much of its head to read.
+    fn is_wrapped(&self, stream: &Stream) -> bool {
+        self.source_settings(stream).is_some_and(|settings| settings.container != Container::None)
+    }
+
+    /// The file that goes on where this one ended; with how much of its head to read.
     pub(super) fn successor(&self, id: StreamId) -> Option<(StreamId, u32)> {
         let stream = &self.streams[&id];
         let settings =
             self.source_settings(stream).filter(|settings| settings.container != Container::None)?;
-        if !stream.was_renamed() {
+        let next = match stream.heir {
+            Heir::Is(heir) => heir,
+            Heir::Open | Heir::Read => self.named_after(id)?,
+            Heir::Nobody => return None,
+        };
+        let heir = self.streams.get(&next)?;
+        let is_read = heir.position > Offset::ZERO;
+        let is_heir = heir.is_open()
+            && heir.size > 0
+            && heir.start == Offset::ZERO
+            && is_read == (stream.heir == Heir::Read);
+        is_heir.then(|| (next, settings.reach()))
+    }
+
+    /// The stream that was begun where this one was renamed, as their names say.
+    fn named_after(&self, id: StreamId) -> Option<StreamId> {
+        let stream = &self.streams[&id];
+        let family = self.family(stream);
+        // Where it is gone, another file may have its name.
+        if family.get(&*stream.path) != Some(&Some(id)) {
             return None;
         }
-        let from = (std::sync::Arc::clone(&stream.first_path), StreamId(0));
-        let at_path = self.by_path.range(from..).take_while(|(path, _)| *path == stream.first_path);
-        let is_next = |(_, next): &&(_, StreamId)| {
-            let next = &self.streams[next];
-            *next.source == *stream.source && next.is_open() && next.size > 0 && next.start == Offset::ZERO
-        };
-        at_path.filter(is_next).map(|(_, next)| (*next, settings.reach())).last()
+        let is_next = |path: &str| rotation::before(path, family.keys().copied()) == Some(&*stream.path);
+        family.iter().find(|(path, _)| is_next(path)).and_then(|(_, next)| *next)
+    }
+
+    /// The names of the files of a stream's log, with the streams that are known to be there.
+    fn family(&self, of: &Stream) -> BTreeMap<&str, Option<StreamId>> {
+        let log = rotation::log_of(&of.path);
+        let from = (Arc::from(log), StreamId(0));
+        let streams = self.by_path.range(from..).take_while(|(path, _)| path.starts_with(log));
+        let streams = streams
+            .map(|(path, id)| (&**path, *id, &self.streams[id]))
+            .filter(|(path, _, stream)| stream.source == of.source && rotation::log_of(path) == log);
+        let is_present = |stream: &Stream| matches!(stream.place, Place::At { absent_since: None, .. });
+        let (present, absent): (Vec<_>, Vec<_>) = streams
+            .map(|(path, id, stream)| (is_present(stream), (path, Some(id))))
+            .partition(|(is_present, _)| *is_present);
+        let unknown = self.candidates.iter().filter(|((source, _), _)| *source == of.source);
+        let unknown = unknown.map(|(_, candidate)| (&*candidate.path, None));
+        let unknown = unknown.filter(|(path, _)| rotation::log_of(path) == log);
+        // Who is there now has the name.
+        let absent = absent.into_iter().map(|(_, named)| named);
+        absent.chain(unknown).chain(present.into_iter().map(|(_, named)| named)).collect()
     }
 
     /// Whether the unfinished lines of a file are to be looked for in the one after it.
@@ -60,26 +119,60 @@ impl Tail {
 
     /// What a file that is read from its start goes on with.
     pub(super) fn inherited(&self, id: StreamId) -> Inherited {
-        let nothing = Inherited::Known(Outputs::default());
+        const NOTHING: Inherited = Inherited::Known { unfinished: Outputs::NONE, from: None };
         let stream = &self.streams[&id];
-        let is_wrapped =
-            self.source_settings(stream).is_some_and(|settings| settings.container != Container::None);
-        if stream.position != Offset::ZERO || !is_wrapped {
-            return nothing;
+        if stream.position != Offset::ZERO || !self.is_wrapped(stream) {
+            return NOTHING;
         }
-        let is_before = |(other, before): &(&StreamId, &Stream)| {
-            **other != id
-                && before.source == stream.source
-                && before.was_renamed()
-                && before.first_path == stream.path
+        let Some(before) = self.read_before(id) else {
+            return if self.is_log_in_motion(stream) { Inherited::Unknown } else { NOTHING };
         };
-        let Some((_, before)) = self.streams.iter().rfind(is_before) else { return nothing };
-        let goes_on =
-            before.is_open() && (before.behind() > 0 || before.partial > 0 || before.reading.is_some());
-        let is_lost = matches!(before.place, Place::Nowhere { .. });
-        match goes_on && !is_lost {
-            true => Inherited::Unknown,
-            false => Inherited::Known(before.carry.unfinished),
+        let predecessor = &self.streams[&before];
+        if !matches!(predecessor.heir, Heir::Open | Heir::Is(_)) {
+            return NOTHING;
         }
+        if predecessor.unreadable {
+            let (unfinished, from) = (Outputs::NONE, Some((before, Heir::Nobody)));
+            return Inherited::Known { unfinished, from };
+        }
+        let is_done = predecessor.is_open()
+            && predecessor.behind() == 0
+            && predecessor.partial == 0
+            && predecessor.reading.is_none();
+        if !is_done {
+            return Inherited::Unknown;
+        }
+        Inherited::Known { unfinished: predecessor.carry.unfinished, from: Some((before, Heir::Is(id))) }
+    }
+
+    /// The file that was read before this one, if its place is sure.
+    fn read_before(&self, id: StreamId) -> Option<StreamId> {
+        let stream = &self.streams[&id];
+        let is_followed = |before: &Stream| matches!(before.place, Place::At { .. });
+        let mut all = self.streams.iter();
+        if let Some((before, _)) = all.find(|(_, before)| before.heir == Heir::Is(id) && is_followed(before))
+        {
+            return Some(*before);
+        }
+        if self.is_log_in_motion(stream) {
+            return None;
+        }
+        let family = self.family(stream);
+        let before = family[rotation::before(&stream.path, family.keys().copied())?]?;
+        // Its heir was another file, whatever stands here now.
+        let is_free = !matches!(self.streams[&before].heir, Heir::Is(_));
+        is_free.then_some(before)
+    }
+
+    /// Whether it is not known yet which of the files of a stream's log is which.
+    fn is_log_in_motion(&self, stream: &Stream) -> bool {
+        let log = rotation::log_of(&stream.path);
+        let is_of_log =
+            |source: &Arc<str>, path: &str| *source == stream.source && rotation::log_of(path) == log;
+        let is_sought = |other: &Stream| other.is_undecided() && !other.unreadable;
+        self.streams.values().any(|other| is_sought(other) && is_of_log(&other.source, &other.path))
+            || self.candidates.iter().any(|((source, _), candidate)| {
+                matches!(candidate.step, Step::New | Step::Asking(_)) && is_of_log(source, &candidate.path)
+            })
     }
 }

@@ -217,6 +217,7 @@ impl<'w> Assembler<'w> {
             text.extend_from_slice(&piece.text);
             open.record.length += length;
             open.record.pieces.push(line.bytes);
+            open.record.end = end;
             open.goes_on = goes_on;
             open.record.end = end;
             return self.settle(place);
@@ -299,7 +300,7 @@ impl<'w> Assembler<'w> {
             }
         }
         records.extend(std::mem::take(&mut self.open).into_iter().map(|open| {
-            let end = if open.goes_on { RecordEnd::Missing } else { RecordEnd::Whole };
+            let end = if open.goes_on { RecordEnd::Missing } else { open.record.end };
             Record { end, ..open.record }
         }));
         records.sort_by_key(|record| record.at);
