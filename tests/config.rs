@@ -209,6 +209,20 @@ fn mistakes_in_sources_are_told() {
     );
     check(
         "format = \"json\"",
+        "format = \"nginx-combined\"\nprefix = '(?<event>a)'",
+        &[
+            "floe.toml:14:26: fault: no source of this rule has a field \"org\"",
+            "floe.toml:15:15: fault: no source of this rule has a field \"ts\"",
+        ],
+    );
+    // Where quotes leave it alone, a tab is two signs.
+    check(
+        "format = \"json\"",
+        "format = \"delimited\"\ncolumns = [\"event\", \"org\"]\ndelimiter = '\\t'",
+        &["floe.toml:16:15: fault: no source of this rule has a field \"ts\""],
+    );
+    check(
+        "format = \"json\"",
         "format = \"json\"\nmultiline = { max_lines = 0 }",
         &["floe.toml:6:13: fault: the key \"start\" is missing", "floe.toml:6:27: fault: 0 is out of range"],
     );
@@ -585,4 +599,111 @@ fn files_are_read_from_the_disk_with_those_beside() {
     assert_eq!(faults.summary(), [format!("fault: {}:2 is not UTF-8", main.display())]);
     let missing = LoadOptions { path: Some(folder.path().join("no.toml")), ..options };
     assert!(load(&missing).expect_err("no file").render(false).contains("cannot open"));
+}
+
+const METER: &str = r#"
+name = "meter"
+about = "A made-up meter"
+grade = "C"
+format = "json"
+[fields]
+at = { type = "epoch_s" }
+[values]
+total = "{sum(in, out)}"
+"#;
+
+/// What is said of [`GOOD`] with a preset of one's own, which is [`METER`] with one piece replaced; `more` stands in
+/// the source. Without the names of the folders.
+fn said_of_preset(from: &str, to: &str, more: &str, rule: &str) -> Vec<String> {
+    assert!(METER.contains(from), "{from}");
+    let folder = tempfile::tempdir().unwrap();
+    let format = format!("format = \"./mine.toml\"\n{more}");
+    let config = GOOD.replacen("format = \"json\"", &format, 1).replacen("{ts}", rule, 1);
+    let path = folder.path().join("floe.toml");
+    fs::write(&path, config).unwrap();
+    fs::write(folder.path().join("mine.toml"), METER.replacen(from, to, 1)).unwrap();
+    let options = LoadOptions { path: Some(path), machine_id: Some("test".to_owned()), ..Default::default() };
+    let said = match load(&options) {
+        Ok(loaded) => loaded.warnings.summary(),
+        Err(faults) => faults.summary(),
+    };
+    let folder = folder.path().display().to_string();
+    said.iter().map(|line| line.replace(&format!("{folder}/"), "")).collect()
+}
+
+#[track_caller]
+fn check_preset(from: &str, to: &str, expected: &[&str]) {
+    assert_eq!(said_of_preset(from, to, "accept_estimates = true", "{at}"), expected, "{to}");
+}
+
+#[test]
+fn a_fault_in_a_presets_file_has_its_place_there() {
+    check_preset("", "", &[]);
+    check_preset(
+        "= \"A",
+        "= A",
+        &["mine.toml:3:9: fault: not valid TOML: missing opening quote, expected `\"`"],
+    );
+    check_preset("about = \"A made-up meter\"", "", &["mine.toml:1:1: fault: the key \"about\" is missing"]);
+    check_preset("\"C\"", "\"D\"", &["mine.toml:4:9: fault: unknown value \"D\""]);
+    check_preset("json", "pino", &["mine.toml:5:10: fault: unknown format \"pino\""]);
+    check_preset("epoch_s", "epoch", &["mine.toml:7:16: fault: there is no pipe `epoch`"]);
+    check_preset("epoch_s", "default(in)", &["mine.toml:7:15: fault: a type names no other field"]);
+    check_preset("type", "typ", &["mine.toml:7:8: fault: unknown key \"typ\""]);
+    check_preset("\nat =", "\n\"@path.x\" =", &["mine.toml:7:1: fault: this is no field of the line"]);
+    check_preset(
+        "out)}",
+        "@preset.totl)}",
+        &["mine.toml:9:19: fault: the preset \"meter\" has no value \"totl\""],
+    );
+    check_preset("total =", "final =", &["mine.toml:9:1: fault: \"final\" cannot name a value"]);
+}
+
+#[test]
+fn a_value_that_the_preset_has_not_is_a_fault_of_the_rule() {
+    let accepted = "accept_estimates = true";
+    assert_eq!(said_of_preset("", "", accepted, "{@preset.total}"), [""; 0]);
+    let said = said_of_preset("", "", accepted, "{@preset.totl}");
+    assert_eq!(said, ["floe.toml:15:15: fault: the preset \"meter\" has no value \"totl\""]);
+    check("{ts}", "{@preset.total}", &["floe.toml:14:15: fault: the source \"app\" has no preset"]);
+    check("json", "pinno", &["floe.toml:5:10: fault: unknown format \"pinno\""]);
+    check(
+        "\"json\"",
+        "\"./no/such.toml\"",
+        &["floe.toml:5:10: fault: \"/no/such.toml\" is not read here: only texts are checked"],
+    );
+}
+
+#[test]
+fn an_estimate_bills_live_only_where_that_is_meant() {
+    let message = "a log of \"meter\" is an estimate: lines of it may be missing";
+    assert_eq!(said_of_preset("", "", "", "{at}"), [format!("floe.toml:5:10: fault: {message}")]);
+    let shadow = said_of_preset("", "", "[polar]\nmode = \"shadow\"", "{at}");
+    assert_eq!(shadow, [format!("floe.toml:5:10: warning[estimate]: {message}")]);
+    assert_eq!(said_of_preset("\"C\"", "\"B\"", "", "{at}"), [""; 0]);
+}
+
+#[test]
+fn a_source_overrides_its_preset() {
+    let text =
+        GOOD.replacen("format = \"json\"", "format = \"pino\"\ncontainer = \"docker\"\nprefix = 'x '", 1);
+    let loaded = load_texts(&[("floe.toml", &text)], &[]).unwrap();
+    let source = &loaded.settings.sources[0];
+    assert_eq!(source.container, floe::config::settings::Container::Docker);
+    assert_eq!(source.prefix.as_ref().unwrap().as_str(), "x ");
+    assert_eq!(source.preset.as_ref().unwrap().name, "pino");
+}
+
+#[test]
+fn what_clients_choose_is_no_customer_and_no_id() {
+    let with = |customer: &str, id: &str| {
+        let text = GOOD.replacen("\"json\"", "\"istio\"", 1).replacen("{org}", customer, 1);
+        said("floe.toml", &text.replacen("{ts}\"", &format!("{{ts}}\"\nexternal_id = \"{id}\""), 1))
+    };
+    assert_eq!(with("{x_customer_id}", "a:{own_id}"), [""; 0]);
+    let customer = "floe.toml:13:24: warning[client_controlled]: whoever sets this field decides who pays";
+    assert_eq!(with("{authority}", "a:{own_id}"), [customer]);
+    let id = "floe.toml:15:15: warning[client_controlled]: whoever sends the same field again does not pay for \
+              it: Polar takes an id once";
+    assert_eq!(with("{x_customer_id}", "a:{request_id}"), [id]);
 }

@@ -11,7 +11,6 @@ static TARGET: LazyLock<Target> = LazyLock::new(|| {
     let fields = [
         "remote_user",
         "remote_addr",
-        "remote_logname",
         "time_local",
         "request",
         "request_method",

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod explain;
 mod numbers;
 mod outcome;
+pub mod presets;
 mod pretty;
 pub mod run;
 pub mod sandbox;
@@ -58,6 +59,8 @@ enum Command {
     /// Run a local stand-in for Polar's event API
     #[command(long_about = None)]
     Sandbox(sandbox::SandboxArguments),
+    /// List what is known of the logs of certain software, or show one preset
+    Presets(presets::PresetsArguments),
     /// Print the JSON Schema of the config, for editors
     Schema,
 }
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments, config),
         Command::Account(arguments) => account::run(&arguments, config),
         Command::Sandbox(arguments) => sandbox::run(arguments),
+        Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),
     }
 }

@@ -38,20 +38,17 @@ pub(super) fn read(path: Option<&Path>) -> ReadFiles {
     match parts(&beside) {
         Ok(parts) => parts.iter().for_each(|part| files.read_one(part)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => files.faults.push(cannot("list", &beside, &error)),
+        Err(error) => files.faults.push(cannot("list", &beside, &error, "check the path")),
     }
     files
 }
 
+/// Of a file that the config names.
+const NAMED_HINT: &str = "check the path: one that is not absolute begins at the folder of the config";
+
 /// The bytes of a table, at most `most`. A fault of it has no place: only the config knows where it is named.
 pub(super) fn read_table(path: &Path, most: u64) -> Result<Vec<u8>, Box<Fault>> {
-    let failed = |error: io::Error| {
-        let fault = cannot("open", path, &error);
-        let lost = error.kind() == io::ErrorKind::NotFound;
-        Box::new(
-            fault.maybe_hint(lost.then(|| "a relative path begins at the folder of the config".to_owned())),
-        )
-    };
+    let failed = |error: io::Error| Box::new(cannot("open", path, &error, NAMED_HINT));
     // Asked first: opening a pipe would wait for whoever writes it.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         let message = format!("\"{}\" is no file", path.display());
@@ -75,19 +72,25 @@ pub(super) fn exists(path: &Path) -> bool {
 
 impl ReadFiles {
     fn read_one(&mut self, path: &Path) {
-        match fs::read(path) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => self.texts.push((path.to_owned(), text)),
-                Err(error) => {
-                    let line =
-                        error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n');
-                    let message = format!("{}:{} is not UTF-8", path.display(), line.count());
-                    self.faults.push(Fault::nowhere(message).hint("save the file as UTF-8"));
-                }
-            },
-            Err(error) => self.faults.push(cannot("open", path, &error)),
+        match text_of(path, "check the path, or let `floe init FILE` write a config for your log file") {
+            Ok(text) => self.texts.push((path.to_owned(), text)),
+            Err(fault) => self.faults.push(fault),
         }
     }
+}
+
+/// Reads a file that the config names.
+pub(super) fn read_named(path: &Path) -> Result<String, Fault> {
+    text_of(path, NAMED_HINT)
+}
+
+fn text_of(path: &Path, where_it_is: &str) -> Result<String, Fault> {
+    let bytes = fs::read(path).map_err(|error| cannot("open", path, &error, where_it_is))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n');
+        let message = format!("{}:{} is not UTF-8", path.display(), line.count());
+        Fault::nowhere(message).hint("save the file as UTF-8")
+    })
 }
 
 fn first_default() -> Option<PathBuf> {
@@ -108,9 +111,9 @@ fn parts(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(parts)
 }
 
-fn cannot(what: &str, path: &Path, error: &io::Error) -> Fault {
+fn cannot(what: &str, path: &Path, error: &io::Error, where_it_is: &str) -> Fault {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "check the path, or let `floe init FILE` write a config for your log file",
+        io::ErrorKind::NotFound => where_it_is,
         io::ErrorKind::PermissionDenied => "let the user that Floe runs as read it: chmod, chown or setfacl",
         _ => "check that it is a readable file",
     };

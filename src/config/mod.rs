@@ -6,11 +6,13 @@
 
 mod environment;
 mod fault;
+pub(crate) mod fields;
 mod files;
 mod globs;
 pub mod language;
 mod layers;
 mod node;
+pub mod presets;
 mod reader;
 mod reading;
 pub mod schema;
@@ -65,6 +67,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Faults> {
         machine_id: options.machine_id.as_deref(),
         has_credential: credential.is_some_and(|path| files::exists(&path)),
         open_table: &|path| files::read_table(path, table::MAX_BYTES),
+        read_file: &files::read_named,
     };
     check(files, &surroundings).0
 }
@@ -112,6 +115,8 @@ struct Surroundings<'a> {
     machine_id: Option<&'a str>,
     has_credential: bool,
     open_table: reading::OpenTable<'a>,
+    /// Reads a file that the config names.
+    read_file: &'a dyn Fn(&Path) -> Result<String, Fault>,
 }
 
 fn check_texts(
@@ -127,7 +132,18 @@ fn check_texts(
         let missing = || Box::new(Fault::nowhere(format!("there is no table \"{}\"", path.display())));
         tables.get(path).cloned().ok_or_else(missing)
     };
-    check(files, &Surroundings { environment, machine_id, has_credential: false, open_table: &open_table })
+    let read_file = |path: &Path| {
+        let message = format!("\"{}\" is not read here: only texts are checked", path.display());
+        Err(Fault::nowhere(message))
+    };
+    let surroundings = Surroundings {
+        environment,
+        machine_id,
+        has_credential: false,
+        open_table: &open_table,
+        read_file: &read_file,
+    };
+    check(files, &surroundings)
 }
 
 /// Also says which keys were asked for, which keeps the schema true.
@@ -153,6 +169,7 @@ fn check(files: ReadFiles, surroundings: &Surroundings<'_>) -> (Result<Loaded, F
     }
     let overrides = environment::overrides(surroundings.environment, &mut texts, &mut faults);
     let root = layers::merge(&roots, &overrides, &texts, &mut faults);
+    let trees = presets::trees(&root, &folder, surroundings.read_file, &mut texts, &mut faults);
 
     let report = Report::default();
     let lookups = reading::read_lookups(&report, &root, &folder, surroundings.open_table, &mut texts);
@@ -161,6 +178,7 @@ fn check(files: ReadFiles, surroundings: &Surroundings<'_>) -> (Result<Loaded, F
         texts: &texts,
         folder: &folder,
         lookups: &lookups,
+        presets: &trees,
         machine_id: surroundings.machine_id,
         has_credential: surroundings.has_credential,
     };

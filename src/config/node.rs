@@ -89,6 +89,14 @@ impl Node {
     }
 }
 
+impl Entry {
+    /// The key as a text, for keys that are paths.
+    #[must_use]
+    pub fn key_node(&self) -> Node {
+        Node { value: Value::Text(self.key.clone()), place: self.key_place.clone(), from_environment: false }
+    }
+}
+
 impl Text {
     /// `value` is what `source[span]` says after its escapes.
     #[must_use]

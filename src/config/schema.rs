@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::presets;
 use super::reading::FORMATS;
 
 /// The schema. `config/floe.schema.json` holds the same text.
@@ -152,7 +153,7 @@ fn source() -> Value {
             "id": text("Part of every event's identity: never rename it."),
             "include": described("texts", "Globs; {name} captures a part of a path segment as @path.name."),
             "exclude": described("texts", "Globs of files to leave out of discovery."),
-            "format": choice(FORMATS, "How a line is written."),
+            "format": format(),
             "pattern": text("With format = \"regex\": the regular expression; its named groups are the fields."),
             "delimiter": text("With format = \"delimited\": the sign between columns. Default: a comma."),
             "columns": { "type": "array", "items": { "type": "string" }, "description": "With format = \"delimited\": the names of the columns, \"\" for one that nobody wants." },
@@ -162,10 +163,22 @@ fn source() -> Value {
             "prefix": text("A regular expression that takes a leading part of the line off; its named groups are fields."),
             "read_from": choice(&["beginning", "end"], "Where to begin with the files present at the first start."),
             "max_line_bytes": described("size", "Longer lines are quarantined. Default: 1MiB."),
+            "accept_estimates": { "type": "boolean", "description": "true: bill live by a log that its preset calls an estimate." },
             "socket": { "not": {}, "description": "Not in this release yet." },
             "socket_type": { "not": {}, "description": "Not in this release yet." },
         }),
     )
+}
+
+/// Any text, because it may be the path of a preset's file.
+fn format() -> Value {
+    let own = "./presets/mine.toml";
+    let examples: Vec<&str> = FORMATS.iter().copied().chain(presets::names()).chain([own]).collect();
+    json!({
+        "type": "string",
+        "examples": examples,
+        "description": "How a line is written: a format, a preset (`floe presets` lists them), or the path of your own preset's file.",
+    })
 }
 
 fn multiline() -> Value {

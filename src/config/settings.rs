@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
 use super::language::{Condition, EventTemplate};
+use super::presets::Preset;
 
 /// Everything that `floe run` needs to know.
 #[derive(Debug, Clone)]
@@ -95,6 +97,15 @@ pub struct LimitSettings {
     pub sweep_interval: Duration,
 }
 
+/// How the lines of a source are written.
+#[derive(Debug, Clone)]
+pub struct Lines {
+    pub container: Container,
+    pub multiline: Option<Multiline>,
+    pub prefix: Option<Regex>,
+    pub format: Format,
+}
+
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
     pub id: String,
@@ -106,6 +117,8 @@ pub struct SourceSettings {
     /// Matches at the start of a record, and is taken off before `format` reads it; its named groups are fields.
     pub prefix: Option<Regex>,
     pub format: Format,
+    /// What is known of such logs, where `format` names a preset.
+    pub preset: Option<Arc<Preset>>,
     pub read_from: ReadFrom,
     /// 1 KiB..=64 MiB.
     pub max_line_bytes: u32,
@@ -140,6 +153,14 @@ pub enum Format {
     ApacheCombined,
     SyslogRfc5424,
     SyslogRfc3164,
+}
+
+impl Format {
+    /// Whether lines of the file say what its columns are.
+    #[must_use]
+    pub fn has_header(&self) -> bool {
+        matches!(self, Self::Delimited(delimited) if !matches!(delimited.columns, Columns::Named(_)))
+    }
 }
 
 /// Columns between delimiters: CSV, TSV and their kin.

@@ -100,8 +100,8 @@ fn the_schema_sees_what_does_not_fit() {
         (json!({ "rules": [] }), "sources is missing"),
         (json!({ "sources": [], "rules": [], "polr": {} }), "/polr is unknown"),
         (
-            json!({ "sources": [{ "format": "xml", "id": "a", "include": "x" }], "rules": [] }),
-            "/sources/0/format",
+            json!({ "sources": [{ "container": "pod", "id": "a", "include": "x" }], "rules": [] }),
+            "/sources/0/container",
         ),
         (json!({ "sources": [], "rules": [rule] }), "/rules/0/event/metadata/_llm: model is missing"),
         (json!({ "sources": [], "rules": [{ "id": "r", "event": { "name": 1 } }] }), "/rules/0/event/name"),

@@ -11,6 +11,7 @@ pub enum WarningCode {
     ClientControlled,
     SystemName,
     UnreadSource,
+    Estimate,
     UnusedAllow,
 }
 
@@ -24,12 +25,13 @@ impl WarningCode {
         Self::ClientControlled,
         Self::SystemName,
         Self::UnreadSource,
+        Self::Estimate,
         Self::UnusedAllow,
     ];
 
     /// Those that are said of a rule, and so may stand in its `allow`.
     pub fn of_rules() -> impl Iterator<Item = Self> {
-        let of_others = [Self::UnreadSource, Self::UnusedAllow];
+        let of_others = [Self::UnreadSource, Self::Estimate, Self::UnusedAllow];
         Self::ALL.iter().copied().filter(move |code| !of_others.contains(code))
     }
 
@@ -45,6 +47,7 @@ impl WarningCode {
             Self::ClientControlled => "client_controlled",
             Self::SystemName => "system_name",
             Self::UnreadSource => "unread_source",
+            Self::Estimate => "estimate",
             Self::UnusedAllow => "unused_allow",
         }
     }
@@ -63,6 +66,7 @@ impl WarningCode {
             }
             Self::SystemName => "Polar itself makes events with this name.",
             Self::UnreadSource => "No rule reads the source.",
+            Self::Estimate => "The logs of this preset are an estimate: lines of them may be missing.",
             Self::UnusedAllow => "A rule allows a warning that it does not cause.",
         }
     }

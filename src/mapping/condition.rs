@@ -1,10 +1,11 @@
 //! Whether a condition holds. On a missing field `ne`, `not_in` and `exists = false` hold, all others do not.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::expression;
 use super::found::{Found, is_number, read_decimal};
 use super::scope::{Field, Scope};
+use super::{expression, instant};
 use crate::config::language::{Condition, Literal, Operand, Test};
 
 pub(super) fn holds(condition: &Condition<Field>, scope: &Scope<'_>) -> bool {
@@ -34,7 +35,7 @@ pub(super) fn test_holds(test: &Test<Field>, found: &Found<'_>, scope: &Scope<'_
         Test::Prefix(prefix) => text_of(found).is_some_and(|text| text.starts_with(prefix.as_str())),
         Test::Suffix(suffix) => text_of(found).is_some_and(|text| text.ends_with(suffix.as_str())),
         Test::Contains(part) => text_of(found).is_some_and(|text| text.contains(part.as_str())),
-        Test::Matches(regex) => text_of(found).is_some_and(|text| regex.is_match(text)),
+        Test::Matches(regex) => text_of(found).is_some_and(|text| regex.is_match(&text)),
     }
 }
 
@@ -78,7 +79,10 @@ fn compare_found(left: &Found<'_>, right: &Found<'_>) -> Option<Ordering> {
             let (left, right) = (number_of(left)?, number_of(right)?);
             Some(left.cmp(&right))
         }
-        (_, Found::Text(right)) => text_of(left).map(|left| left.cmp(&right.text)),
+        (Found::Instant(left), Found::Text(right)) => {
+            instant::read_rfc3339(&right.text).map(|right| left.cmp(&right))
+        }
+        (_, Found::Text(right)) => text_of(left).map(|left| (*left).cmp(&*right.text)),
         _ => None,
     }
 }
@@ -92,11 +96,14 @@ fn number_of(found: &Found<'_>) -> Option<rust_decimal::Decimal> {
     }
 }
 
-/// A text, or the source text of a number.
-fn text_of<'a>(found: &'a Found<'_>) -> Option<&'a str> {
+/// A text, or the text of a number or a time.
+fn text_of<'a>(found: &'a Found<'_>) -> Option<Cow<'a, str>> {
     match found {
-        Found::Text(text) => Some(&text.text),
-        Found::Number(source) => Some(source),
+        Found::Text(text) => Some(Cow::Borrowed(&text.text)),
+        Found::Number(source) => Some(Cow::Borrowed(source)),
+        Found::Decimal(_) | Found::Instant(_) => {
+            Some(found.clone().into_text().ok()??.text.into_owned().into())
+        }
         _ => None,
     }
 }

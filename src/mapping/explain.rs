@@ -147,7 +147,9 @@ pub fn explain(context: &MapContext<'_>, excerpt: &Excerpt<'_>) -> Explanation {
 
 fn named_fields(rules: &SourceRules, scope: &Scope<'_>) -> Vec<(String, String)> {
     let of_line = rules.named.iter().filter(|(path, _)| path.root != Root::Item);
-    of_line.map(|(path, field)| (path.to_string(), scope.get(field).show())).collect()
+    let show =
+        |field| scope.read(field).map_or_else(|bad| format!("bad: it {}", bad.0), |found| found.show());
+    of_line.map(|(path, field)| (path.to_string(), show(field))).collect()
 }
 
 fn verdicts_of(rules: &SourceRules, scope: &Scope<'_>) -> Vec<RuleVerdict> {
@@ -277,10 +279,16 @@ pub(super) fn first_unmet(
             Some(if unmet.is_empty() { "`any` has no choice".to_owned() } else { unmet.join(", and ") })
         }
         (Condition::Tests { path: field, tests: resolved }, Condition::Tests { path, tests: written }) => {
-            let found = scope.get(field);
+            let (found, bad) = match scope.read(field) {
+                Ok(found) => (found, None),
+                Err(bad) => (Found::Missing, Some(bad.0)),
+            };
             let (_, test) =
                 resolved.iter().zip(written).find(|(resolved, _)| !test_holds(resolved, &found, scope))?;
-            Some(format!("{path} is {}, not {test}", found.show()))
+            Some(match bad {
+                Some(bad) => format!("{path} {bad}"),
+                None => format!("{path} is {}, not {test}", found.show()),
+            })
         }
         _ => None,
     }

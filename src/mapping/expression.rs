@@ -45,17 +45,31 @@ pub(super) fn template<'a>(template: &'a Template<Field>, scope: &Scope<'a>) -> 
 
 fn expression<'a>(expression: &'a Expression<Field>, scope: &Scope<'a>) -> Evaluated<'a> {
     let start = match &expression.start {
-        Start::Path(path) => scope.get(path),
+        Start::Path(path) => scope.read(path)?,
         Start::Literal(literal) => Found::of_literal(literal),
         Start::Sum(paths) => sum(paths, scope)?,
     };
     expression.pipes.iter().try_fold(start, |found, pipe| apply(pipe, found, scope))
 }
 
-fn sum<'a>(paths: &[Field], scope: &Scope<'a>) -> Evaluated<'a> {
+/// Gives a field its type. A time that is written otherwise stays as it is, because a format's times may be written in
+/// several ways; anything else that does not fit its type is bad.
+pub(super) fn convert<'a>(found: Found<'a>, pipes: &'a [Pipe<Field>], scope: &Scope<'a>) -> Evaluated<'a> {
+    pipes.iter().try_fold(found, |found, pipe| {
+        let converted = apply(pipe, found.clone(), scope);
+        match pipe {
+            Pipe::Timestamp { .. } | Pipe::EpochS | Pipe::EpochMs | Pipe::EpochUs | Pipe::EpochNs => {
+                Ok(converted.unwrap_or(found))
+            }
+            _ => converted,
+        }
+    })
+}
+
+fn sum<'a>(paths: &'a [Field], scope: &Scope<'a>) -> Evaluated<'a> {
     let mut total = None;
     for path in paths {
-        if let Some(number) = scope.get(path).to_number()? {
+        if let Some(number) = scope.read(path)?.to_number()? {
             let so_far = total.unwrap_or(Decimal::ZERO);
             total = Some(so_far.checked_add(number).ok_or_else(too_large)?);
         }
@@ -69,13 +83,19 @@ fn too_large() -> Bad {
 
 fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Evaluated<'a> {
     if let Pipe::Default(default) = pipe {
-        return Ok(if found.is_missing_or_empty() { argument(default, scope) } else { found });
+        return if found.is_missing_or_empty() { argument(default, scope) } else { Ok(found) };
     }
     if found == Found::Missing {
         return Ok(Found::Missing);
     }
     match pipe {
         Pipe::Default(_) => Ok(found),
+        // What is a time already, by the type that a preset gives it, needs no reading.
+        Pipe::Timestamp { .. } | Pipe::EpochS | Pipe::EpochMs | Pipe::EpochUs | Pipe::EpochNs
+            if matches!(found, Found::Instant(_)) =>
+        {
+            Ok(found)
+        }
         Pipe::Str => of_text(found, |text| Ok(Some(text))),
         Pipe::Int => int(found),
         Pipe::Decimal => number(&found, Ok),
@@ -131,10 +151,10 @@ fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Eval
     }
 }
 
-fn argument<'a>(argument: &'a Argument<Field>, scope: &Scope<'a>) -> Found<'a> {
+fn argument<'a>(argument: &'a Argument<Field>, scope: &Scope<'a>) -> Evaluated<'a> {
     match argument {
-        Argument::Literal(literal) => Found::of_literal(literal),
-        Argument::Path(path) => scope.get(path),
+        Argument::Literal(literal) => Ok(Found::of_literal(literal)),
+        Argument::Path(path) => scope.read(path),
     }
 }
 
@@ -164,7 +184,7 @@ fn arithmetic<'a>(
     scope: &Scope<'a>,
     compute: impl FnOnce(Decimal, Decimal) -> Result<Decimal, Bad>,
 ) -> Evaluated<'a> {
-    let by = argument(by, scope);
+    let by = argument(by, scope)?;
     if by.is_missing_or_empty() {
         return Ok(Found::Missing);
     }

@@ -7,7 +7,10 @@
 use aho_corasick::packed;
 use memchr::memmem::Finder;
 
-use crate::config::language::{Condition, Literal as Constant, Operand, Path, Root, Test};
+use crate::config::language::{
+    Condition, Expression, Literal as Constant, Operand, Part, Path, Root, Start, Template, Test,
+};
+use crate::config::presets::Preset;
 use crate::model::Guard;
 
 /// Of a run no more is looked for, so that one which two reads share lies within a guard's reach.
@@ -56,15 +59,15 @@ enum Scan {
 }
 
 impl Filter {
-    /// `conditions`: what must hold, by rule. `is_computed` says which fields do not stand in the line as they are.
+    /// `conditions`: what must hold, by rule. `of` says what a path is in the source's lines.
     pub fn new<'a>(
         conditions: impl Iterator<Item = &'a Condition>,
-        is_computed: impl Fn(&Path) -> bool,
+        of: &Standing<'a, impl Fn(&Path) -> bool>,
     ) -> Self {
         let mut rules = Vec::new();
         for condition in conditions {
             let mut texts = Vec::new();
-            required_texts(condition, &is_computed, &mut texts);
+            of.required_texts(condition, &mut texts);
             let mut requirements: Vec<Vec<&str>> = Vec::new();
             for alternatives in texts {
                 let runs: Vec<_> = alternatives.into_iter().map(longest_run).collect();
@@ -225,42 +228,85 @@ impl Search<'_> {
     }
 }
 
-/// The texts of which one each must stand in a line for which `condition` holds.
-fn required_texts<'a>(
-    condition: &'a Condition,
-    is_computed: &impl Fn(&Path) -> bool,
-    found: &mut Vec<Vec<&'a str>>,
-) {
-    match condition {
-        Condition::All(all) => {
-            all.iter().for_each(|condition| required_texts(condition, is_computed, found));
-        }
-        Condition::Any(any) => {
-            if let [only] = any.as_slice() {
-                required_texts(only, is_computed, found);
-            }
-        }
-        Condition::Tests { path, tests }
-            if matches!(path.root, Root::Line | Root::Item) && !is_computed(path) =>
-        {
-            for test in tests {
-                match test {
-                    Test::Eq(Operand::Literal(Constant::Text(text)))
-                    | Test::Prefix(text)
-                    | Test::Suffix(text)
-                    | Test::Contains(text) => found.push(vec![text]),
-                    Test::In(literals) => {
-                        let text = |literal: &'a Constant| match literal {
-                            Constant::Text(text) => Some(text.as_str()),
-                            _ => None,
-                        };
-                        found.extend(literals.iter().map(text).collect::<Option<Vec<_>>>());
-                    }
-                    _ => {}
+/// Which values stand in a source's lines as they are.
+pub(super) struct Standing<'a, F> {
+    /// What `@preset.…` is, and which fields are converted.
+    pub preset: Option<&'a Preset>,
+    /// Which fields the format itself makes of others.
+    pub is_computed: F,
+}
+
+/// What a path says of the line's text.
+enum Says<'a> {
+    /// Its value stands in the line.
+    Value,
+    /// It is true where this holds.
+    Final(&'a Condition),
+}
+
+impl<'a, F: Fn(&Path) -> bool> Standing<'a, F> {
+    /// The texts of which one each must stand in a line for which `condition` holds.
+    fn required_texts(&self, condition: &'a Condition, found: &mut Vec<Vec<&'a str>>) {
+        match condition {
+            Condition::All(all) => all.iter().for_each(|condition| self.required_texts(condition, found)),
+            Condition::Any(any) => {
+                if let [only] = any.as_slice() {
+                    self.required_texts(only, found);
                 }
             }
+            Condition::Tests { path, tests } => match self.says(path) {
+                Some(Says::Value) => tests.iter().for_each(|test| texts_of(test, found)),
+                Some(Says::Final(condition)) => {
+                    let holds =
+                        |test: &Test| matches!(test, Test::Eq(Operand::Literal(Constant::Bool(true))));
+                    if tests.iter().any(holds) {
+                        self.required_texts(condition, found);
+                    }
+                }
+                None => {}
+            },
         }
-        Condition::Tests { .. } => {}
+    }
+
+    /// `None`: its value does not stand in the line, or is converted, so that another text may mean the same.
+    fn says(&self, path: &Path) -> Option<Says<'a>> {
+        match &path.root {
+            Root::Item => Some(Says::Value),
+            Root::Line => {
+                let is_typed = self.preset.is_some_and(|preset| preset.type_of(&path.steps).is_some());
+                (!is_typed && !(self.is_computed)(path)).then_some(Says::Value)
+            }
+            Root::Preset(name) => match self.preset?.value(name) {
+                None => Some(Says::Final(&self.preset?.is_final)),
+                Some(template) => self.says(alone(template)?),
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The path that a template is, unchanged.
+fn alone(template: &Template) -> Option<&Path> {
+    match template.parts.as_slice() {
+        [Part::Placeholder(Expression { start: Start::Path(path), pipes })] if pipes.is_empty() => Some(path),
+        _ => None,
+    }
+}
+
+fn texts_of<'a>(test: &'a Test, found: &mut Vec<Vec<&'a str>>) {
+    match test {
+        Test::Eq(Operand::Literal(Constant::Text(text)))
+        | Test::Prefix(text)
+        | Test::Suffix(text)
+        | Test::Contains(text) => found.push(vec![text]),
+        Test::In(literals) => {
+            let text = |literal: &'a Constant| match literal {
+                Constant::Text(text) => Some(text.as_str()),
+                _ => None,
+            };
+            found.extend(literals.iter().map(text).collect::<Option<Vec<_>>>());
+        }
+        _ => {}
     }
 }
 
@@ -277,7 +323,8 @@ mod tests {
     use crate::config::language::parse_path;
 
     fn filter_of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Filter {
-        Filter::new(conditions.into_iter(), |path| path.to_string() == "computed")
+        let is_computed = |path: &Path| path.to_string() == "computed";
+        Filter::new(conditions.into_iter(), &Standing { preset: None, is_computed })
     }
 
     fn equal(path: &str, text: &str) -> Condition {

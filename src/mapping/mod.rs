@@ -16,6 +16,7 @@ mod letter;
 mod line;
 mod literals;
 pub mod identity;
+mod recognise;
 mod rules;
 mod scope;
 mod slots;
@@ -24,4 +25,5 @@ pub use chunk::{End, MapContext, ReadFault, ReadWindow, Scratch, map};
 pub use explain::{
     Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, excerpts, explain,
 };
+pub use recognise::Recogniser;
 pub use rules::Rules;

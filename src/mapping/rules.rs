@@ -5,10 +5,11 @@ use jiff::SignedDuration;
 use super::formats::json::Trie;
 use super::formats::{Reader, is_computed};
 use super::framing::Framing;
-use super::literals::Filter;
+use super::literals::{Filter, Standing};
 use super::scope::{Field, Tries};
 use crate::config::Settings;
-use crate::config::language::{Condition, EventTemplate, Path, Resolver};
+use crate::config::language::{Condition, EventTemplate, Path, Resolver, Root};
+use crate::config::presets::Preset;
 use crate::config::settings::{Format, RuleSettings};
 use crate::model::SourceIndex;
 
@@ -73,16 +74,20 @@ impl Rules {
         let sources = (0_u16..).zip(&settings.sources).map(|(at, source)| {
             let wanted =
                 || (0_u16..).zip(&settings.rules).filter(move |(_, rule)| rule.sources.contains(&at));
-            let mut names = Names::default();
+            let mut names = Names::new(source.preset.as_deref());
             let rules = wanted().map(|(index, rule)| Rule::new(index, rule, &mut names)).collect();
             SourceRules {
                 id: source.id.clone(),
                 format: source.format.clone(),
                 max_line_bytes: usize::try_from(source.max_line_bytes).unwrap_or(usize::MAX),
                 framing: Framing::new(source),
-                filter: Filter::new(wanted().map(|(_, rule)| &rule.when), |path| {
-                    is_computed(&source.format, path)
-                }),
+                filter: Filter::new(
+                    wanted().map(|(_, rule)| &rule.when),
+                    &Standing {
+                        preset: source.preset.as_deref(),
+                        is_computed: |path: &Path| is_computed(&source.format, path),
+                    },
+                ),
                 reader: Reader::new(source, &names.tries.line),
                 item: names.tries.item,
                 rules,
@@ -94,16 +99,22 @@ impl Rules {
 }
 
 impl Rule {
-    fn new(index: u16, settings: &RuleSettings, names: &mut Names) -> Self {
-        Self {
-            index,
-            when: settings.when.resolve(names),
-            unless: settings.unless.as_ref().map(|condition| condition.resolve(names)),
-            must: settings.must.as_ref().map(|condition| condition.resolve(names)),
-            explode: settings.explode.as_ref().map(|path| names.path(path)),
-            event: settings.event.resolve(names),
-            settings: settings.clone(),
-        }
+    fn new(index: u16, settings: &RuleSettings, names: &mut Names<'_>) -> Self {
+        names.preset_is_used = false;
+        let when = settings.when.resolve(names);
+        let unless = settings.unless.as_ref().map(|condition| condition.resolve(names));
+        let own_must = settings.must.as_ref().map(|condition| condition.resolve(names));
+        let explode = settings.explode.as_ref().map(|path| names.path(path));
+        let event = settings.event.resolve(names);
+        let mut settings = settings.clone();
+        let must = match names.invariant() {
+            Some((of_preset, resolved)) => {
+                settings.must = Some(both(settings.must, of_preset));
+                Some(both(own_must, resolved))
+            }
+            None => own_must,
+        };
+        Self { index, settings, when, unless, must, explode, event }
     }
 
     /// What the ids of its events are told apart by: nothing for the rule that ends a line's way, so that editing
@@ -113,15 +124,57 @@ impl Rule {
     }
 }
 
-#[derive(Default)]
-struct Names {
-    tries: Tries,
-    named: Vec<(Path, Field)>,
+/// The same in both trees, so that a message finds what was written.
+fn both<P>(own: Option<Condition<P>>, of_preset: Condition<P>) -> Condition<P> {
+    Condition::All(own.into_iter().chain([of_preset]).collect())
 }
 
-impl Resolver<Field> for Names {
+/// The paths of one source's rules, and what its preset makes of them.
+pub(super) struct Names<'a> {
+    pub tries: Tries,
+    pub named: Vec<(Path, Field)>,
+    preset: Option<&'a Preset>,
+    /// Whether something named the preset, since this was last unset.
+    preset_is_used: bool,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(preset: Option<&'a Preset>) -> Self {
+        Self { tries: Tries::default(), named: Vec::new(), preset, preset_is_used: false }
+    }
+
+    /// What holds of every line, for a rule that names the preset: as written, and resolved.
+    fn invariant(&mut self) -> Option<(Condition, Condition<Field>)> {
+        let must = self.preset.filter(|_| self.preset_is_used)?.must.as_ref()?;
+        Some((must.clone(), must.resolve(self)))
+    }
+
+    fn field(&mut self, path: &Path) -> Field {
+        let plain = self.tries.path(path);
+        let Some(preset) = self.preset else { return plain };
+        match &path.root {
+            Root::Line => match preset.type_of(&path.steps) {
+                Some(pipes) => {
+                    let pipes = pipes.iter().map(|pipe| pipe.resolve(self)).collect();
+                    Field::Typed(Box::new(plain), pipes)
+                }
+                None => plain,
+            },
+            Root::Preset(name) => {
+                self.preset_is_used = true;
+                match preset.value(name) {
+                    Some(template) => Field::Computed(Box::new(template.resolve(self))),
+                    None => Field::Holds(Box::new(preset.is_final.resolve(self))),
+                }
+            }
+            _ => plain,
+        }
+    }
+}
+
+impl Resolver<Field> for Names<'_> {
     fn path(&mut self, path: &Path) -> Field {
-        let field = self.tries.path(path);
+        let field = self.field(path);
         if !self.named.iter().any(|(known, _)| known == path) {
             self.named.push((path.clone(), field.clone()));
         }

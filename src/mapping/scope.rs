@@ -1,14 +1,16 @@
 //! What the rules can see: the line's fields, the element of an exploded array, the file's name, the source.
 
+use super::expression::Evaluated;
 use super::formats::json::Trie;
 use super::found::{Found, Text};
 use super::slots::Slots;
-use crate::config::language::{Path, Resolver, Root};
+use super::{condition, expression};
+use crate::config::language::{Condition, Path, Pipe, Resolver, Root, Template};
 use crate::config::settings::Captures;
 use crate::model::chunk::Output;
 
 /// What a path of the config stands for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Field {
     Line(u16),
     Item(u16),
@@ -16,8 +18,16 @@ pub(super) enum Field {
     Source,
     ContainerTime,
     ContainerStream,
+    /// Known to the language, but no line of this source has it.
+    Nothing,
     /// The one path into a text that `parse_json` reads.
     Inner(Box<Trie>),
+    /// A field to which the preset gives a type: it is converted when it is read.
+    Typed(Box<Field>, Box<[Pipe<Field>]>),
+    /// A value of the preset.
+    Computed(Box<Template<Field>>),
+    /// Whether a condition of the preset holds.
+    Holds(Box<Condition<Field>>),
 }
 
 /// Gives each path its slot.
@@ -36,6 +46,8 @@ impl Resolver<Field> for Tries {
             Root::Source => Field::Source,
             Root::ContainerTime => Field::ContainerTime,
             Root::ContainerStream => Field::ContainerStream,
+            // Only a source with a preset has them, and its names know it.
+            Root::Preset(_) => Field::Nothing,
         }
     }
 
@@ -86,8 +98,9 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub fn get(&self, field: &Field) -> Found<'a> {
-        match field {
+    /// The value. One that cannot be computed is bad.
+    pub fn read(&self, field: &'a Field) -> Evaluated<'a> {
+        Ok(match field {
             Field::Line(slot) => self.line.get(*slot),
             Field::Item(slot) => self.item.map_or(Found::Missing, |item| item.get(*slot)),
             Field::Capture(name) => match self.captures.get(&**name) {
@@ -97,8 +110,16 @@ impl<'a> Scope<'a> {
             Field::Source => Found::Text(Text::new(self.source)),
             Field::ContainerTime => self.container_text(|container| container.time),
             Field::ContainerStream => self.container_text(|container| container.output.name()),
-            Field::Inner(_) => Found::Missing,
-        }
+            Field::Nothing | Field::Inner(_) => Found::Missing,
+            Field::Typed(field, pipes) => return expression::convert(self.read(field)?, pipes, self),
+            Field::Computed(template) => return expression::template(template, self),
+            Field::Holds(condition) => Found::Bool(condition::holds(condition, self)),
+        })
+    }
+
+    /// The value; a bad one counts as missing.
+    pub fn get(&self, field: &'a Field) -> Found<'a> {
+        self.read(field).unwrap_or(Found::Missing)
     }
 
     fn container_text(&self, part: impl FnOnce(Container<'a>) -> &'a str) -> Found<'a> {

@@ -65,6 +65,7 @@ pub fn source(base: &Path, depth: Option<usize>, regex: &str) -> SourceSettings 
         multiline: None,
         prefix: None,
         format: Format::Json,
+        preset: None,
         read_from: ReadFrom::Beginning,
         max_line_bytes: 1 << 20,
     }

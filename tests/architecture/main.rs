@@ -5,6 +5,7 @@
 
 mod documents;
 mod paths;
+mod presets_page;
 mod rules;
 
 use std::fs;
@@ -57,6 +58,21 @@ fn every_notice_is_documented_as_the_code_has_it() {
 #[test]
 fn every_reason_is_documented() {
     report(&documents::reason_faults(&read(&root().join("docs/reasons.md"))));
+}
+
+/// `FLOE_WRITE_DOCS=1 cargo test --test architecture` writes the page anew.
+#[test]
+fn the_page_of_presets_is_made_of_their_files() {
+    let path = root().join("docs/presets.md");
+    let page = read(&path);
+    let (by_hand, made) = page.split_once(presets_page::BEGIN).expect("the page has its mark");
+    let wanted = presets_page::text();
+    if std::env::var_os("FLOE_WRITE_DOCS").is_some() {
+        fs::write(&path, [by_hand, presets_page::BEGIN, &wanted].concat()).expect("the page can be written");
+        return;
+    }
+    // Not `assert_eq`: two screens of Markdown tell nobody anything.
+    assert!(made == wanted, "run `FLOE_WRITE_DOCS=1 cargo test --test architecture`");
 }
 
 #[test]

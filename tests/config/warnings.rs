@@ -4,7 +4,7 @@ use super::load_texts;
 
 const JSON: &str = "format = \"json\"";
 const LOGFMT: &str = "format = \"logfmt\"";
-const NGINX: &str = "format = \"nginx-combined\"";
+const NGINX: &str = "format = \"nginx-combined\"\nprefix = '(?<ts>\\S+) (?<org>\\S+) '";
 
 /// A config whose event holds `event`; `rule` stands in its rule, `more` at its end.
 fn config(format: &str, rule: &str, event: &str, more: &str) -> String {
@@ -40,7 +40,11 @@ fn a_quantity_that_is_sent_as_text_is_told() {
     check(JSON, r#"metadata.tokens = "{n} tokens""#, told);
     check(JSON, r#"metadata.units = "1""#, told);
     check("format = \"json\"\nprefix = '(?<bytes>\\d+) '", r#"metadata.bytes = "{bytes}""#, told);
-    check("format = \"regex\"\npattern = '(?<size>\\d+)'", r#"metadata.size = "{size}""#, told);
+    check(
+        "format = \"regex\"\npattern = '(?<ts>\\S+) (?<org>\\S+) (?<size>\\d+)'",
+        r#"metadata.size = "{size}""#,
+        told,
+    );
 
     check(LOGFMT, r#"metadata.units = "{units | int}""#, &[]);
     check(LOGFMT, r#"metadata.units = "{sum(units, more)}""#, &[]);

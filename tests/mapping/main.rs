@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod built_in_presets;
 mod chunking;
+mod contract;
 mod formats;
 mod framing;
 mod golden;
 mod outcomes;
+mod presets;
 mod reasons;
 mod samples;
 mod support;

@@ -150,6 +150,7 @@ fn source(id: &str, folder: &str, include: &str, read_from: ReadFrom) -> SourceS
         multiline: None,
         prefix: None,
         format: Format::Json,
+        preset: None,
         read_from,
         max_line_bytes: MAX_LINE_BYTES,
     }

@@ -14,7 +14,7 @@ use crate::agent::books::Books;
 use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadEnd, ReadId, ReadOrder, Whom};
 use crate::agent::words;
 use crate::config::Settings;
-use crate::config::settings::{Columns, Format, SourceSettings};
+use crate::config::settings::SourceSettings;
 use crate::mapping::ReadFault;
 use crate::model::chunk::{Carry, Outputs};
 use crate::model::{MappedChunk, Offset, SourceIndex, Span, Stop, StreamId};
@@ -429,10 +429,7 @@ impl Tail {
     /// Where the line stands that says what the columns are. Before a floor, it is looked for in the head.
     fn header_before(&self, id: StreamId) -> Option<Offset> {
         let stream = &self.streams[&id];
-        let has_header = match &self.source_settings(stream)?.format {
-            Format::Delimited(delimited) => !matches!(delimited.columns, Columns::Named(_)),
-            _ => false,
-        };
+        let has_header = self.source_settings(stream)?.format.has_header();
         let unknown = (has_header && stream.position > Offset::ZERO).then_some(Offset::ZERO);
         stream.carry.header.or(unknown)
     }

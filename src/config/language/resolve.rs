@@ -87,7 +87,7 @@ impl Argument {
 }
 
 impl Pipe {
-    fn resolve<P>(&self, by: &mut impl Resolver<P>) -> Pipe<P> {
+    pub fn resolve<P>(&self, by: &mut impl Resolver<P>) -> Pipe<P> {
         match self {
             Self::Str => Pipe::Str,
             Self::Int => Pipe::Int,

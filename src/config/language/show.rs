@@ -13,6 +13,7 @@ impl fmt::Display for Path {
             Root::Item => out.write_str("@item")?,
             Root::ContainerTime => out.write_str("@container.time")?,
             Root::ContainerStream => out.write_str("@container.stream")?,
+            Root::Preset(name) => write!(out, "@preset.{name}")?,
         }
         for (at, step) in self.steps.iter().enumerate() {
             match step {

@@ -16,6 +16,7 @@ fn a_path_has_keys_indexes_and_odd_keys() {
     assert_eq!(parse_path("@path.tenant").unwrap().root, Root::PathCapture("tenant".to_owned()));
     assert_eq!(parse_path("@item.units").unwrap(), Path { root: Root::Item, steps: vec![key("units")] });
     assert_eq!(parse_path("@container.time").unwrap().root, Root::ContainerTime);
+    assert_eq!(parse_path("@preset.id").unwrap().root, Root::Preset("id".to_owned()));
     assert_eq!(parse_path("[1]").unwrap(), line(vec![Step::Index(1)]));
 }
 
@@ -32,6 +33,8 @@ fn a_fault_of_a_path_names_its_place() {
     check("a[x]", 1..4, "an index is a whole number from 0");
     check("a[1", 1..3, "this bracket is never closed");
     check("@timestamp", 0..10, "`@timestamp` is not known");
+    check("@preset.", 0..8, "`@preset.` is not known");
+    check("@preset.a.b", 9..11, "this value has no fields of its own");
     check("@source.x", 7..9, "this value has no fields of its own");
     check("a.\"b", 2..4, "this quote is never closed");
 }
@@ -74,6 +77,15 @@ fn pipes_take_literals_and_paths() {
         Pipe::Timestamp { format: "%d/%b/%Y:%H:%M:%S %z".to_owned(), zone: None },
     );
     check("timestamp('%s')", Pipe::Timestamp { format: "%s".to_owned(), zone: None });
+}
+
+#[test]
+fn pipes_can_stand_alone() {
+    assert_eq!(parse_pipes("int").unwrap(), [Pipe::Int]);
+    assert_eq!(parse_pipes(" trim | duration(ms) ").unwrap().len(), 2);
+    for (text, span) in [("int int", 4..5), ("", 0..0), ("int |", 5..5), ("inte", 0..4)] {
+        assert_eq!(parse_pipes(text).unwrap_err().span, span, "{text}");
+    }
 }
 
 #[test]

@@ -44,12 +44,7 @@ fn any(report: &Report, node: &Node, scope: &Scope<'_>) -> Condition {
 }
 
 fn one(report: &Report, entry: &Entry, scope: &Scope<'_>) -> Option<Condition> {
-    let key = Node {
-        value: Value::Text(entry.key.clone()),
-        place: entry.key_place.clone(),
-        from_environment: false,
-    };
-    let path = path(report, &key, scope);
+    let path = path(report, &entry.key_node(), scope);
     let tests = match &entry.node.value {
         Value::Table(table) => operators(report, entry, table, scope),
         Value::List(_) => literals(report, &entry.node).map(|list| vec![Test::In(list)]),

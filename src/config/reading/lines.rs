@@ -1,13 +1,16 @@
 //! How the lines of a source are written: container, multi-line records, prefix, format.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
+use super::preset::{Found, Named, Presets};
 use crate::config::fault::{self, Fault};
 use crate::config::node::{Node, Value};
+use crate::config::presets::{self, Preset};
 use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{Columns, Container, Delimited, Format, Multiline};
+use crate::config::settings::{Columns, Container, Delimited, Format, Lines, Multiline};
 
 /// The formats by name.
 pub(in crate::config) const FORMATS: &[&str] = &[
@@ -27,31 +30,19 @@ const CONTAINERS: &[(&str, Container)] =
 const DEFAULT_MAX_LINES: u32 = 500;
 const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What the keys of a source say of its lines.
-pub(super) struct Lines {
-    pub container: Container,
-    pub multiline: Option<Multiline>,
-    pub prefix: Option<Regex>,
-    pub format: Format,
-}
-
-/// `None` where the format is missing or wrong; the report says so.
-pub(super) fn read(report: &Report, table: &TableReader<'_>) -> Option<Lines> {
-    let container = table.or("container", Container::None, |node| report.choice(node, CONTAINERS));
-    let multiline = table.optional("multiline").and_then(|node| multiline(report, node));
-    let prefix = table.optional("prefix").and_then(|node| prefix(report, node));
-    let keys = FormatKeys {
-        pattern: table.optional("pattern"),
-        delimiter: table.optional("delimiter"),
-        columns: table.optional("columns"),
-        header: table.optional("header"),
-    };
-    let node = table.required("format", "say how a line is written: format = \"json\"")?;
-    let format = format(report, node, &keys)?;
-    Some(Lines { container, multiline, prefix, format })
+/// The keys that say how lines are written, of a source or of a preset.
+#[derive(Clone, Copy)]
+pub(super) struct Keys<'a> {
+    container: Option<&'a Node>,
+    multiline: Option<&'a Node>,
+    prefix: Option<&'a Node>,
+    format: FormatKeys<'a>,
+    /// The format of a preset, for the keys that a source overrides.
+    of_preset: Option<&'a Node>,
 }
 
 /// The keys that belong to one format each.
+#[derive(Clone, Copy)]
 struct FormatKeys<'a> {
     pattern: Option<&'a Node>,
     delimiter: Option<&'a Node>,
@@ -59,27 +50,135 @@ struct FormatKeys<'a> {
     header: Option<&'a Node>,
 }
 
-fn format(report: &Report, node: &Node, keys: &FormatKeys<'_>) -> Option<Format> {
-    let name = report.text(node)?.value.as_str();
-    keys.refuse_foreign(report, name);
-    match name {
-        "json" => Some(Format::Json),
-        "logfmt" => Some(Format::Logfmt),
-        "regex" => keys.regex(report, node).map(Format::Regex),
-        "delimited" => keys.delimited(report, node).map(Format::Delimited),
-        "nginx-combined" => Some(Format::NginxCombined),
-        "apache-combined" => Some(Format::ApacheCombined),
-        "syslog-rfc5424" => Some(Format::SyslogRfc5424),
-        "syslog-rfc3164" => Some(Format::SyslogRfc3164),
-        _ => {
-            let hint = fault::did_you_mean(name, FORMATS, "there are:");
-            report.push(Fault::at(&node.place, format!("unknown format \"{name}\"")).hint(hint));
-            None
+impl<'a> Keys<'a> {
+    pub fn of(table: &TableReader<'a>) -> Self {
+        Self {
+            container: table.optional("container"),
+            multiline: table.optional("multiline"),
+            prefix: table.optional("prefix"),
+            format: FormatKeys {
+                pattern: table.optional("pattern"),
+                delimiter: table.optional("delimiter"),
+                columns: table.optional("columns"),
+                header: table.optional("header"),
+            },
+            of_preset: None,
         }
     }
 }
 
+/// How the lines of a source are written, and the preset that says it, if one does.
+pub(super) struct SourceLines {
+    /// `None` where the format is missing or wrong; the report says so.
+    pub lines: Option<Lines>,
+    pub preset: Option<Arc<Preset>>,
+    /// What is wrong with the format was said, and it may have been a preset.
+    pub unknown: bool,
+}
+
+/// The keys of a source, over those of its preset.
+pub(super) fn read(report: &Report, table: &TableReader<'_>, presets: &Presets<'_>) -> SourceLines {
+    let keys = Keys::of(table);
+    let node = table.required("format", "say how a line is written: format = \"json\"");
+    match node.and_then(Node::text).map_or(Found::Nothing, |text| presets.get(&text.value)) {
+        Found::Preset(Named { preset, keys: of_preset }) => {
+            let lines = keys.over(report, of_preset, &preset.lines);
+            SourceLines { lines, preset: Some(Arc::clone(preset)), unknown: false }
+        }
+        Found::Broken => SourceLines { lines: None, preset: None, unknown: true },
+        Found::Nothing => {
+            let lines = keys.lines(report, node, presets::names());
+            let unknown = lines.is_none();
+            SourceLines { lines, preset: None, unknown }
+        }
+    }
+}
+
+/// The keys of a preset, which builds on a format and on no other preset.
+pub(super) fn read_preset<'a>(report: &Report, table: &TableReader<'a>) -> (Keys<'a>, Option<Lines>) {
+    let keys = Keys::of(table);
+    let node = table.required("format", "say which format it builds on: format = \"json\"");
+    let lines = keys.lines(report, node, std::iter::empty());
+    (Keys { of_preset: node, ..keys }, lines)
+}
+
+impl Keys<'_> {
+    fn lines<'n>(
+        &self,
+        report: &Report,
+        format: Option<&Node>,
+        presets: impl Iterator<Item = &'n str>,
+    ) -> Option<Lines> {
+        let container = self.container(report).unwrap_or(Container::None);
+        let multiline = self.multiline.and_then(|node| multiline(report, node));
+        let prefix = self.prefix.and_then(|node| prefix(report, node));
+        let format = self.format.format(report, format?, presets)?;
+        Some(Lines { container, multiline, prefix, format })
+    }
+
+    /// What the source says counts; where it says nothing, the preset.
+    fn over(&self, report: &Report, preset: &Keys<'_>, of_preset: &Lines) -> Option<Lines> {
+        let Lines { container, multiline: records, prefix: start, format } = of_preset.clone();
+        let keys = self.format.over(&preset.format);
+        let format = match preset.of_preset {
+            Some(node) if self.format.any() => keys.format(report, node, std::iter::empty())?,
+            _ => format,
+        };
+        Some(Lines {
+            container: self.container(report).unwrap_or(container),
+            multiline: self.multiline.map_or(records, |node| multiline(report, node)),
+            prefix: self.prefix.map_or(start, |node| prefix(report, node)),
+            format,
+        })
+    }
+
+    fn container(&self, report: &Report) -> Option<Container> {
+        self.container.and_then(|node| report.choice(node, CONTAINERS))
+    }
+}
+
 impl FormatKeys<'_> {
+    fn any(&self) -> bool {
+        [self.pattern, self.delimiter, self.columns, self.header].iter().any(Option::is_some)
+    }
+
+    /// `columns` and `header` exclude each other, so who gives one means neither of the preset's.
+    fn over<'a>(&'a self, preset: &FormatKeys<'a>) -> FormatKeys<'a> {
+        let names_columns = self.columns.or(self.header).is_some();
+        FormatKeys {
+            pattern: self.pattern.or(preset.pattern),
+            delimiter: self.delimiter.or(preset.delimiter),
+            columns: if names_columns { self.columns } else { preset.columns },
+            header: if names_columns { self.header } else { preset.header },
+        }
+    }
+
+    fn format<'n>(
+        &self,
+        report: &Report,
+        node: &Node,
+        presets: impl Iterator<Item = &'n str>,
+    ) -> Option<Format> {
+        let name = report.text(node)?.value.as_str();
+        self.refuse_foreign(report, name);
+        match name {
+            "json" => Some(Format::Json),
+            "logfmt" => Some(Format::Logfmt),
+            "regex" => self.regex(report, node).map(Format::Regex),
+            "delimited" => self.delimited(report, node).map(Format::Delimited),
+            "nginx-combined" => Some(Format::NginxCombined),
+            "apache-combined" => Some(Format::ApacheCombined),
+            "syslog-rfc5424" => Some(Format::SyslogRfc5424),
+            "syslog-rfc3164" => Some(Format::SyslogRfc3164),
+            _ => {
+                let known: Vec<&str> = FORMATS.iter().copied().chain(presets).collect();
+                let hint = fault::did_you_mean(name, &known, "there are:");
+                report.push(Fault::at(&node.place, format!("unknown format \"{name}\"")).hint(hint));
+                None
+            }
+        }
+    }
+
     /// A key of another format would be read by nobody.
     fn refuse_foreign(&self, report: &Report, format: &str) {
         let delimited = [("delimiter", self.delimiter), ("columns", self.columns), ("header", self.header)];
@@ -137,11 +236,13 @@ impl FormatKeys<'_> {
 fn delimiter(report: &Report, node: &Node) -> Option<u8> {
     let text = report.text(node)?.value.as_str();
     match text.as_bytes() {
+        // Where quotes leave it alone, `\t` is two signs.
+        b"\\t" => Some(b'\t'),
         [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"\"\r\n#-".contains(byte) => {
             Some(*byte)
         }
         _ => {
-            let hint = "write one sign, such as \",\", \";\", \"|\" or \"\\t\"";
+            let hint = "write one sign that is no letter, digit, quote, # or -, such as \",\", \";\", \"|\" or \"\\t\"";
             report.push(Fault::at(&node.place, format!("{text:?} cannot be a delimiter")).hint(hint));
             None
         }

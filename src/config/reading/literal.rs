@@ -92,6 +92,7 @@ pub(super) fn least_chars(template: &Template) -> usize {
     template.parts.iter().map(chars).sum()
 }
 
-fn language_fault(report: &Report, node: &Node, fault: LanguageFault) {
+/// Says it at the part of the text that it is about.
+pub(super) fn language_fault(report: &Report, node: &Node, fault: LanguageFault) {
     report.push(Fault::at(&node.part(&fault.span), fault.message).maybe_hint(fault.hint));
 }

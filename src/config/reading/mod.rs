@@ -1,12 +1,14 @@
 //! The tree → [`Settings`]. Reads all of it whatever is wrong, and gives settings only where nothing is.
 
 mod condition;
+mod estimates;
 mod event;
 mod lines;
 mod literal;
 mod lookups;
 mod natural_id;
 mod polar;
+mod preset;
 mod rules;
 mod scope;
 mod sources;
@@ -19,6 +21,7 @@ use std::path::{Path, PathBuf};
 use super::fault::{self, Fault, Place, SourceText};
 use super::language::Lookups;
 use super::node::Node;
+use super::presets::Trees;
 use super::reader::{Report, TableReader};
 use super::settings::Settings;
 
@@ -27,6 +30,7 @@ pub(super) use condition::OPERATORS;
 pub(super) use lines::FORMATS;
 pub(super) use lookups::{OpenTable, read_all as read_lookups};
 pub(super) use polar::credential_path;
+pub(super) use preset::read as preset;
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/floe";
 
@@ -42,6 +46,8 @@ pub(super) struct Context<'a> {
     /// What `lookup` looks into.
     pub lookups: &'a Lookups,
     pub machine_id: Option<&'a str>,
+    /// The presets that sources name.
+    pub presets: &'a Trees,
     /// The service manager hands over a credential "polar-token".
     pub has_credential: bool,
 }
@@ -77,7 +83,8 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
     table.optional("lookups");
     let hint = "say which files to read: [[sources]] with id, include and format";
     let source_nodes = table.required("sources", hint).map_or(&[][..], |node| report.list(node));
-    let sources = sources::read_all(context, source_nodes);
+    let presets = preset::Presets::read(report, context.presets);
+    let sources = sources::read_all(context, source_nodes, &presets);
     let hint = "say what to bill: [[rules]] with id, when and event";
     let rule_nodes = table.required("rules", hint).map_or(&[][..], |node| report.list(node));
     let rules = rules::read_all(context, rule_nodes, &sources);
@@ -87,6 +94,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
 
     tuning::check_lines_fit(report, &limits, limits_node, &sources);
     natural_id::check(report, &rules);
+    estimates::check(report, polar.as_ref().map(|polar| polar.mode), &sources);
     warnings::collect(report, &sources, &rules, &tests);
     Some(Settings {
         state_dir,

@@ -6,6 +6,7 @@ use super::scope::Scope;
 use super::sources::ReadSource;
 use super::{Context, condition, event, id, literal, unique_ids};
 use crate::config::fault::{self, Fault, Place};
+use crate::config::fields;
 use crate::config::language::{Condition, Path, Root};
 use crate::config::node::{Node, Value};
 use crate::config::reader::Report;
@@ -49,11 +50,20 @@ fn read<'a>(context: &Context<'_>, node: &'a Node, all_sources: &[ReadSource]) -
     };
     let captures: BTreeSet<String> =
         sources.iter().flat_map(|source| all_sources[usize::from(*source)].captures.clone()).collect();
+    let presets =
+        || sources.iter().filter_map(|source| all_sources[usize::from(*source)].preset_scope()).collect();
     let explode_node = table.optional("explode");
     let is_wrapped = sources.iter().any(|source| all_sources[usize::from(*source)].is_wrapped);
-    let explodes = explode_node.is_some();
-    let scope = Scope { captures: &captures, explodes, is_wrapped, lookups: context.lookups };
-    let line_scope = Scope { explodes: false, ..scope };
+    let fields = fields_of(&sources, all_sources);
+    let scope_of = |explodes| Scope {
+        captures: &captures,
+        explodes,
+        is_wrapped,
+        fields: fields.as_ref(),
+        presets: presets(),
+        lookups: context.lookups,
+    };
+    let (scope, line_scope) = (scope_of(explode_node.is_some()), scope_of(false));
     let explode = explode_node.and_then(|node| exploded(report, node, &line_scope));
     let condition = |node| condition::read(report, node, &scope);
     let when = table.optional("when").map_or(Some(Condition::All(Vec::new())), condition);
@@ -92,6 +102,15 @@ fn allowed(report: &Report, node: &Node) -> Vec<(WarningCode, Place)> {
     let codes: Vec<_> = WarningCode::of_rules().map(|code| (code.code(), code)).collect();
     let read = |node: &Node| Some((report.choice(node, &codes)?, node.place.clone()));
     report.texts(node).into_iter().filter_map(read).collect()
+}
+
+/// The fields that these sources have; `None` where one may have any, or is not known for its faults.
+fn fields_of<'s>(sources: &[u16], all: &'s [ReadSource]) -> Option<BTreeSet<&'s str>> {
+    let mut names = BTreeSet::new();
+    for source in sources {
+        names.extend(fields::names(all[usize::from(*source)].settings.as_ref()?)?);
+    }
+    (!sources.is_empty()).then_some(names)
 }
 
 fn named_sources(report: &Report, node: &Node, all: &[ReadSource]) -> Vec<u16> {

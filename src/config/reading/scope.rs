@@ -1,20 +1,61 @@
-//! Which variables a rule may use: `@path.…` only where a source captures it, `@item` only where the rule explodes.
+//! Which variables a rule may use: `@path.…` only where a source captures it, `@item` only where the rule explodes, a
+//! field only where a format has it.
 
 use std::collections::BTreeSet;
 
 use crate::config::fault::{self, Fault};
+use crate::config::fields;
 use crate::config::language::{Argument, Lookups, Part, Path, Pipe, Root, Start, Template};
 use crate::config::node::Node;
 use crate::config::reader::Report;
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Scope<'a> {
     /// What the sources of the rule capture, all together.
     pub captures: &'a BTreeSet<String>,
     pub explodes: bool,
     /// A source of the rule unwraps its lines.
     pub is_wrapped: bool,
+    /// The fields that the sources of the rule have, all together; `None` where not all are known.
+    pub fields: Option<&'a BTreeSet<&'a str>>,
     pub lookups: &'a Lookups,
+    /// For each source of the rule, what `@preset.…` may name there.
+    pub presets: Vec<PresetScope<'a>>,
+}
+
+/// What `@preset.…` may name.
+#[derive(Clone)]
+pub(super) enum PresetScope<'a> {
+    /// Nothing: the source of this id has no preset.
+    None {
+        source: &'a str,
+    },
+    Of {
+        preset: &'a str,
+        values: Vec<&'a str>,
+    },
+}
+
+impl PresetScope<'_> {
+    /// What is wrong with the name, and the cure.
+    fn fault(&self, name: &str) -> Option<(String, String)> {
+        match self {
+            Self::None { source } => {
+                let message = format!("the source \"{source}\" has no preset");
+                Some((message, "`floe presets` lists them: format = \"pino\"".to_owned()))
+            }
+            Self::Of { values, .. } if values.contains(&name) => None,
+            Self::Of { preset, values } => {
+                let message = format!("the preset \"{preset}\" has no value \"{name}\"");
+                let hint = match fault::nearest(name, values.iter().copied()) {
+                    Some(near) => format!("did you mean @preset.{near}?"),
+                    None if values.is_empty() => "it has none".to_owned(),
+                    None => format!("it has {}", values.join(", ")),
+                };
+                Some((message, hint))
+            }
+        }
+    }
 }
 
 impl Scope<'_> {
@@ -44,8 +85,25 @@ impl Scope<'_> {
                 let hint = "say in the source which runtime wrote them: container = \"cri\" or \"docker\"";
                 Self::fault(report, node, "@container", message, hint.into());
             }
+            Root::Line => self.check_field(report, node, path),
+            Root::Preset(name) => {
+                if let Some((message, hint)) = self.presets.iter().find_map(|preset| preset.fault(name)) {
+                    Self::fault(report, node, &format!("@preset.{name}"), message, hint);
+                }
+            }
             _ => {}
         }
+    }
+
+    fn check_field(&self, report: &Report, node: &Node, path: &Path) {
+        let Some(known) = self.fields.filter(|known| !fields::has(known.iter().copied(), path)) else {
+            return;
+        };
+        let name = fields::name_of(&path.steps);
+        let known: Vec<&str> = known.iter().copied().collect();
+        let hint = fault::did_you_mean(&name, &known, "there are:");
+        let message = format!("no source of this rule has a field \"{name}\"");
+        Self::fault(report, node, &path.to_string(), message, hint);
     }
 
     /// Underlines the variable itself where it stands in the text as written.

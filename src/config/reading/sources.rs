@@ -1,11 +1,15 @@
 //! `[[sources]]`: which files, and how they are written.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::preset::{FINAL, Presets};
+use super::scope::PresetScope;
 use super::{Context, id, lines, unique_ids};
 use crate::config::fault::{Fault, Place};
 use crate::config::globs;
 use crate::config::node::{Node, Value};
+use crate::config::presets::Preset;
 use crate::config::reader::{Report, TableReader};
 use crate::config::settings::{Container, FilePattern, FilePatterns, ReadFrom, SourceSettings};
 
@@ -22,11 +26,31 @@ pub(super) struct ReadSource {
     pub max_line_bytes: u32,
     /// Where that stands, or the source.
     pub max_line_place: Place,
+    /// Where the preset is named, and the preset.
+    pub preset: Option<(Place, Arc<Preset>)>,
+    /// The format is wrong, and may have been meant for a preset.
+    pub unknown_format: bool,
+    pub accepts_estimates: bool,
     pub settings: Option<SourceSettings>,
 }
 
-pub(super) fn read_all(context: &Context<'_>, nodes: &[Node]) -> Vec<ReadSource> {
-    let sources: Vec<_> = nodes.iter().filter_map(|node| read(context, node)).collect();
+impl ReadSource {
+    /// What `@preset.…` may name here; `None` where that cannot be known.
+    pub fn preset_scope(&self) -> Option<PresetScope<'_>> {
+        match &self.preset {
+            _ if self.unknown_format => None,
+            None => Some(PresetScope::None { source: &self.id.0 }),
+            Some((_, preset)) => {
+                let values = preset.values.iter().map(|(name, _)| name.as_str());
+                let values = values.chain([FINAL]).collect();
+                Some(PresetScope::Of { preset: &preset.name, values })
+            }
+        }
+    }
+}
+
+pub(super) fn read_all(context: &Context<'_>, nodes: &[Node], presets: &Presets<'_>) -> Vec<ReadSource> {
+    let sources: Vec<_> = nodes.iter().filter_map(|node| read(context, node, presets)).collect();
     unique_ids(context.report, "source", sources.iter().map(|source| &source.id));
     if let Some(node) = nodes.get(MAX_SOURCES) {
         context.report.push(Fault::at(&node.place, format!("more than {MAX_SOURCES} sources")));
@@ -34,7 +58,7 @@ pub(super) fn read_all(context: &Context<'_>, nodes: &[Node]) -> Vec<ReadSource>
     sources
 }
 
-fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
+fn read(context: &Context<'_>, node: &Node, presets: &Presets<'_>) -> Option<ReadSource> {
     let report = context.report;
     let table = report.open("source", node)?;
     let hint = "give the source a name that stays: it is part of every event's identity";
@@ -52,15 +76,16 @@ fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
         )
     };
     let exclude = patterns(context, table.optional("exclude"), false);
-    let lines = lines::read(report, &table);
+    let lines::SourceLines { lines, preset, unknown } = lines::read(report, &table, presets);
+    let accepts_estimates = table.or("accept_estimates", false, |node| report.truth(node));
     let read_from = table.or("read_from", ReadFrom::Beginning, |node| {
         report.choice(node, &[("beginning", ReadFrom::Beginning), ("end", ReadFrom::End)])
     });
     let max_line_bytes = table.or("max_line_bytes", DEFAULT_MAX_LINE_BYTES, |node| {
         report.size(node, &(1 << 10..=64 << 20)).and_then(|bytes| bytes.try_into().ok())
     });
-    let max_line = table.entry("max_line_bytes");
-    let max_line_place = max_line.map_or(table.place(), |entry| &entry.node.place).clone();
+    let place_of = |key| table.entry(key).map_or(table.place(), |entry| &entry.node.place).clone();
+    let (max_line_place, format_place) = (place_of("max_line_bytes"), place_of("format"));
     table.finish();
 
     let is_wrapped = lines.as_ref().is_none_or(|lines| lines.container != Container::None);
@@ -76,10 +101,21 @@ fn read(context: &Context<'_>, node: &Node) -> Option<ReadSource> {
         multiline: lines.multiline,
         prefix: lines.prefix,
         format: lines.format,
+        preset: preset.clone(),
         read_from,
         max_line_bytes,
     });
-    Some(ReadSource { id: (id, id_place), captures, is_wrapped, max_line_bytes, max_line_place, settings })
+    Some(ReadSource {
+        id: (id, id_place),
+        captures,
+        is_wrapped,
+        max_line_bytes,
+        max_line_place,
+        preset: preset.map(|preset| (format_place, preset)),
+        unknown_format: unknown,
+        accepts_estimates,
+        settings,
+    })
 }
 
 /// What the config of a later release may say. True for a socket.

@@ -9,7 +9,7 @@ use crate::config::fault::{self, Fault, Place};
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Report, TableReader};
 use crate::config::settings::{
-    Captures, Columns, Container, Expectation, ExpectedEvent, Format, SourceSettings, TestSettings,
+    Captures, Container, Expectation, ExpectedEvent, SourceSettings, TestSettings,
 };
 use crate::model::{Ignored, Quarantined};
 
@@ -73,16 +73,12 @@ fn read(
     Some(TestSettings { source: source?, line: line?, path, captures, expect: expect?, place })
 }
 
-/// A source that takes lines together, or whose files name their columns, may have several.
+/// A source that takes lines together may have several, and one with a header has that above.
 fn text_of(report: &Report, node: &Node, source: Option<&SourceSettings>) -> Option<String> {
     let text = &report.text(node)?.value;
     let line = text.strip_suffix('\n').unwrap_or(text);
     let takes_one = |source: &SourceSettings| {
-        let file_names_columns = match &source.format {
-            Format::Delimited(delimited) => !matches!(delimited.columns, Columns::Named(_)),
-            _ => false,
-        };
-        source.multiline.is_none() && source.container == Container::None && !file_names_columns
+        source.multiline.is_none() && source.container == Container::None && !source.format.has_header()
     };
     if line.contains('\n') && source.is_some_and(takes_one) {
         let hint = "write a test for each; where lines belong together, the source needs multiline";

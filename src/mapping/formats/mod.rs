@@ -20,6 +20,7 @@ use self::json::Trie;
 use self::pattern::Pattern;
 use super::event::Refusal;
 use super::slots::{Slots, Written};
+use crate::config::fields::name_of;
 use crate::config::language::{Path, Step};
 use crate::config::settings::{Format, SourceSettings};
 use crate::model::Quarantined;
@@ -117,7 +118,7 @@ impl Reader {
 pub(super) fn is_computed(format: &Format, path: &Path) -> bool {
     match format {
         Format::SyslogRfc5424 | Format::SyslogRfc3164 => {
-            matches!(path.steps.as_slice(), [Step::Key(name)] if syslog::COMPUTED.contains(&name.as_str()))
+            syslog::COMPUTED.contains(&name_of(&path.steps).as_str())
         }
         _ => false,
     }
@@ -131,14 +132,8 @@ impl NotParsed {
 
 impl Names {
     fn new(wanted: &Trie) -> Self {
-        let name = |steps: Vec<Step>| {
-            let words = steps.into_iter().map(|step| match step {
-                Step::Key(key) => key,
-                Step::Index(index) => index.to_string(),
-            });
-            words.collect::<Vec<_>>().join(".").into_boxed_str()
-        };
-        Self(wanted.paths().into_iter().map(|(steps, slot)| (name(steps), slot)).collect())
+        let named = |(steps, slot): (Vec<Step>, u16)| (name_of(&steps).into_boxed_str(), slot);
+        Self(wanted.paths().into_iter().map(named).collect())
     }
 
     /// The slots of a name: two paths may be one name.

@@ -17,6 +17,7 @@ fn source(format: &Format, prefix: Option<&str>) -> SourceSettings {
         multiline: None,
         prefix: prefix.map(|prefix| Regex::new(prefix).unwrap()),
         format: format.clone(),
+        preset: None,
         read_from: ReadFrom::Beginning,
         max_line_bytes: 1024,
     }
@@ -258,6 +259,34 @@ fn a_long_line_of_one_sign_is_read_in_no_time() {
                 let line = head.to_owned() + &piece.repeat(LENGTH / piece.len());
                 let _ = reader.read(&line, &Header::default(), &mut Slots::default());
             }
+        }
+    }
+}
+
+/// The config believes in these names: it refuses rules that name others.
+#[test]
+fn the_formats_have_the_fields_that_the_config_knows() {
+    let access = r#"::1 i u [t] "GET / HTTP/1.1" 200 1 "r" "a" rest"#;
+    for (format, prefix, line) in [
+        (Format::NginxCombined, None, access.replace(" i ", " - ")),
+        (Format::ApacheCombined, None, access.to_owned()),
+        (Format::SyslogRfc5424, None, r#"<13>1 2026-11-20T10:15:32Z h a p m [i n="v"] text"#.to_owned()),
+        (Format::SyslogRfc3164, None, "<13>Nov 20 10:15:32 h a[p]: text".to_owned()),
+        (Format::Regex(Regex::new("(?<x>.)(?<y>.)").unwrap()), Some("(?<z>a)"), "abc".to_owned()),
+    ] {
+        let source = source(&format, prefix);
+        let names = crate::config::fields::names(&source).unwrap();
+        // Below a name that ends with a dot there may be anything.
+        let paths: Vec<_> = names
+            .iter()
+            .map(|name| name.strip_suffix('.').map_or((*name).to_owned(), |_| format!("{name}i.n")))
+            .collect();
+        let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+        let (reader, indexes) = reader_and_slots(&source, &paths);
+        let mut slots = Slots::default();
+        reader.read(&line, &Header::default(), &mut slots).unwrap();
+        for (path, slot) in paths.iter().zip(indexes) {
+            assert!(slots.get(&line, slot).is_some(), "{path} in {line}");
         }
     }
 }

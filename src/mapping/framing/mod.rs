@@ -205,6 +205,7 @@ impl<'w> Assembler<'w> {
         }
         // A line that was torn off goes on nowhere: what comes next is another line.
         let goes_on = piece.goes_on && line.bytes.ends_with(b"\n");
+        let end = if piece.goes_on && !goes_on { RecordEnd::Missing } else { RecordEnd::Whole };
         let length = if line.is_beyond { 0 } else { line.bytes.len() as u64 };
         if let Some(place) = self.open.iter().position(|open| open.record.output == output) {
             let open = &mut self.open[place];
@@ -217,6 +218,7 @@ impl<'w> Assembler<'w> {
             open.record.length += length;
             open.record.pieces.push(line.bytes);
             open.goes_on = goes_on;
+            open.record.end = end;
             return self.settle(place);
         }
         if !line.starts {
@@ -234,7 +236,7 @@ impl<'w> Assembler<'w> {
             output,
             time: piece.time,
             pieces: vec![line.bytes],
-            end: RecordEnd::Whole,
+            end,
         };
         self.open.push(OpenRecord { record, lines: 1, goes_on });
         self.settle(self.open.len() - 1)

@@ -7,11 +7,13 @@ use super::names::{Name, keys};
 use super::values;
 use crate::config::fault::Fault;
 use crate::config::language::{Condition, Customer, Expression, Path, Pipe, Root, Value};
+use crate::config::presets::{Preset, Role};
 use crate::config::reading::rules::ReadRule;
 use crate::config::settings::RuleSettings;
 use crate::config::warning::WarningCode;
 
-pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings) -> Vec<Fault> {
+/// `presets`: those of the rule's sources, which say of some fields that clients choose them.
+pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings, presets: &[&Preset]) -> Vec<Fault> {
     let mut warnings = Vec::new();
     let litellm = is_litellm(settings);
     let status = looks_at_status(&settings.when);
@@ -19,7 +21,7 @@ pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings) -> Vec<Faul
         Customer::External { id, .. } => ("external_customer_id", id),
         Customer::Polar { id, .. } => ("customer_id", id),
     };
-    let chosen = |expression: &&Expression| chosen_by(expression, litellm);
+    let chosen = |expression: &&Expression| chosen_by(expression, litellm, presets);
     let node = |key| values::node(rule.node, &["event", key]);
     let allow = "allow = [\"client_controlled\"]";
     let customers = values::expressions(customer);
@@ -61,9 +63,14 @@ pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings) -> Vec<Faul
 }
 
 /// What the client sends the value in.
-fn chosen_by(expression: &Expression, litellm: bool) -> Option<&'static str> {
+fn chosen_by(expression: &Expression, litellm: bool, presets: &[&Preset]) -> Option<&'static str> {
     values::fields(expression).into_iter().find_map(|path| {
-        let what = sent_in(path, litellm)?;
+        // What a preset says of a field goes before what its name sounds like.
+        let what = match role_of(path, presets) {
+            Some(Role::Client) => "field",
+            Some(_) => return None,
+            None => sent_in(path, litellm)?,
+        };
         // A secret that is looked up is how a client is known.
         let is_secret = keys(path).last().is_some_and(|key| {
             let name = Name::new(key).joined();
@@ -72,6 +79,11 @@ fn chosen_by(expression: &Expression, litellm: bool) -> Option<&'static str> {
         let is_looked_up = expression.pipes.iter().any(|pipe| matches!(pipe, Pipe::Lookup(_)));
         (!(is_secret && is_looked_up)).then_some(what)
     })
+}
+
+fn role_of(path: &Path, presets: &[&Preset]) -> Option<Role> {
+    let mut fields = presets.iter().flat_map(|preset| &preset.fields);
+    fields.find(|field| path.root == Root::Line && field.path == *path)?.role
 }
 
 fn sent_in(path: &Path, litellm: bool) -> Option<&'static str> {

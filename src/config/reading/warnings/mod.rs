@@ -15,6 +15,7 @@ use super::rules::ReadRule;
 use super::sources::ReadSource;
 use super::tests::ReadTest;
 use crate::config::fault::Fault;
+use crate::config::presets::Preset;
 use crate::config::reader::Report;
 use crate::config::settings::{Expectation, RuleSettings, SourceSettings};
 use crate::config::warning::WarningCode;
@@ -36,7 +37,9 @@ pub(super) fn collect(report: &Report, sources: &[ReadSource], rules: &[ReadRule
         warnings.extend(without_test(rule, rules, tests));
         warnings.extend(shadowed::warning(rule, settings, &rules[..at]));
         warnings.extend(without_timestamp(rule, settings));
-        warnings.extend(client::warnings(rule, settings));
+        let preset = |source: &u16| Some(&sources.get(usize::from(*source))?.preset.as_ref()?.1);
+        let presets: Vec<&Preset> = rule.sources.iter().filter_map(preset).map(AsRef::as_ref).collect();
+        warnings.extend(client::warnings(rule, settings, &presets));
         warnings.extend(text_number::warnings(rule, settings, &of_rule, tests));
         warnings.extend(personal::warnings(rule, settings, &of_rule));
         unused_allow(report, rule, &warnings);
