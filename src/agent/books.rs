@@ -40,6 +40,7 @@ struct OpenChunk {
     /// Letters that wait to be durable.
     letters_owed: u32,
     values_not_utf8: u64,
+    duplicate_keys: u64,
     /// Whose rule ids the lines' rule numbers mean.
     settings: Arc<Settings>,
     /// Bytes of the memory budget.
@@ -84,6 +85,7 @@ pub(super) struct Entry {
     pub lines: Arc<[BilledLine]>,
     pub has_letters: bool,
     pub values_not_utf8: u64,
+    pub duplicate_keys: u64,
     pub settings: Arc<Settings>,
     pub charge: u64,
 }
@@ -183,6 +185,7 @@ impl Books {
             owed,
             letters_owed: u32::from(entry.has_letters),
             values_not_utf8: entry.values_not_utf8,
+            duplicate_keys: entry.duplicate_keys,
             settings: entry.settings,
             charge: entry.charge,
             condemned: BTreeSet::new(),
@@ -314,6 +317,7 @@ fn enter(account: &mut SourceAccount, chunk: &OpenChunk) {
     account.read_bytes += chunk.span.len();
     account.settled.merge(&chunk.tally);
     account.values_not_utf8 += chunk.values_not_utf8;
+    account.duplicate_keys += chunk.duplicate_keys;
     let mut last: Option<(u16, u64)> = None;
     for (index, line) in chunk.lines.iter().enumerate() {
         if chunk.condemned.contains(&(index as u32)) {

@@ -102,6 +102,9 @@ pub struct AccountRecord {
     pub skipped_bytes: u64,
     pub events: u64,
     pub values_not_utf8: u64,
+    /// Not in checkpoints that were written before they were counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicate_keys: u64,
     /// Lines and bytes by fate.
     pub settled: BTreeMap<String, (u64, u64)>,
     pub billed_by_rule: BTreeMap<String, u64>,
@@ -231,12 +234,18 @@ pub fn fate_code(fate: Fate) -> String {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 fn record_of(account: &SourceAccount) -> AccountRecord {
     AccountRecord {
         read_bytes: account.read_bytes,
         skipped_bytes: account.skipped_bytes,
         events: account.events,
         values_not_utf8: account.values_not_utf8,
+        duplicate_keys: account.duplicate_keys,
         settled: account
             .settled
             .iter()
@@ -260,6 +269,7 @@ fn account_of(record: &AccountRecord) -> SourceAccount {
         skipped_bytes: record.skipped_bytes,
         events: record.events,
         values_not_utf8: record.values_not_utf8,
+        duplicate_keys: record.duplicate_keys,
         missed: record.missed.iter().map(|(path, span)| Missed { path: path.clone(), span: *span }).collect(),
         billed_by_rule: record.billed_by_rule.clone(),
     }
@@ -271,7 +281,8 @@ mod tests {
     use crate::model::{Ignored, Quarantined};
 
     fn checkpoint() -> Checkpoint {
-        let mut account = SourceAccount { read_bytes: 60, events: 3, ..SourceAccount::default() };
+        let mut account =
+            SourceAccount { read_bytes: 60, events: 3, duplicate_keys: 2, ..SourceAccount::default() };
         account.settled.add(Fate::Billed, 3, 30);
         account.settled.add(Fate::Ignored(Ignored::NoRule), 1, 20);
         account.settled.add(Fate::Quarantined(Quarantined::BadCost), 1, 10);
@@ -292,6 +303,19 @@ mod tests {
         let mut again = Checkpoint::default();
         again.set_accounts(&accounts);
         assert_eq!(again.accounts, read.accounts);
+    }
+
+    #[test]
+    fn a_checkpoint_from_before_duplicate_keys_were_counted_is_read() {
+        let mut before = serde_json::to_value(checkpoint()).unwrap();
+        let account = before["accounts"]["app"].as_object_mut().unwrap();
+        assert_eq!(account.remove("duplicate_keys"), Some(2.into()));
+        let read = Checkpoint::read(&seal(&before)).unwrap();
+        assert_eq!(read.source_accounts()["app"].duplicate_keys, 0);
+        assert!(
+            !serde_json::to_string(&read).unwrap().contains("duplicate_keys"),
+            "and an older Floe reads it"
+        );
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl Agent {
                 lines: lines.into(),
                 has_letters: !chunk.letters.is_empty(),
                 values_not_utf8: u64::from(chunk.values_not_utf8),
+                duplicate_keys: u64::from(chunk.duplicate_keys),
                 settings,
                 charge: charge as u64,
             },

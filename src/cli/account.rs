@@ -91,6 +91,7 @@ pub struct SourceLines {
     pub quarantined: BTreeMap<String, Count>,
     pub skipped_bytes: u64,
     pub values_not_utf8: u64,
+    pub duplicate_keys: u64,
     pub missed: Vec<Missed>,
     pub adds_up: bool,
 }
@@ -174,6 +175,7 @@ impl SourceLines {
             quarantined,
             skipped_bytes: record.skipped_bytes,
             values_not_utf8: record.values_not_utf8,
+            duplicate_keys: record.duplicate_keys,
             missed: record
                 .missed
                 .iter()
@@ -235,6 +237,12 @@ impl SourceLines {
         }
         if self.values_not_utf8 > 0 {
             rows.push(format!("  values with bytes that are not UTF-8: {}", grouped(self.values_not_utf8)));
+        }
+        if self.duplicate_keys > 0 {
+            rows.push(format!(
+                "  lines in which a key of a rule stands twice: {}",
+                grouped(self.duplicate_keys)
+            ));
         }
         rows.extend(self.missed.iter().map(|Missed { path, from, to }| {
             format!("  missed: bytes {from} to {to} of {path:?}, gone before they were read")

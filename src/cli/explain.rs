@@ -196,6 +196,9 @@ fn tell(out: &mut impl Write, line: &[u8], explanation: &Explanation) -> io::Res
     if explanation.values_not_utf8 > 0 {
         writeln!(out, "  {} values held bytes that are not UTF-8", explanation.values_not_utf8)?;
     }
+    if explanation.duplicate_key {
+        writeln!(out, "  a key that the rules name stands twice: the last one counts")?;
+    }
     writeln!(out)
 }
 

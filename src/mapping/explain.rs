@@ -18,7 +18,7 @@ use super::scope::{Container, Field, Record, Scope};
 use super::slots::Slots;
 use crate::config::language::{Condition, Root};
 use crate::model::chunk::Carry;
-use crate::model::{Fate, Ignored, Offset, Quarantined, SourceIndex};
+use crate::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, SourceIndex};
 
 /// What becomes of one line, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Explanation {
     pub outcome: ExplainedOutcome,
     /// Values that held bytes which are not UTF-8.
     pub values_not_utf8: u32,
+    /// A key that the rules name stands twice: the last one counts.
+    pub duplicate_key: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -143,8 +145,14 @@ pub fn explain(context: &MapContext<'_>, excerpt: &Excerpt<'_>) -> Explanation {
             verdicts = verdicts_of(rules, &scope);
         }
     }
-    let (outcome, values_not_utf8) = outcome_of(context, excerpt, &lines, &verdicts);
-    Explanation { fields, rules: verdicts, outcome, values_not_utf8 }
+    let (outcome, chunk) = outcome_of(context, excerpt, &lines, &verdicts);
+    Explanation {
+        fields,
+        rules: verdicts,
+        outcome,
+        values_not_utf8: chunk.values_not_utf8,
+        duplicate_key: chunk.duplicate_keys > 0,
+    }
 }
 
 fn named_fields(rules: &SourceRules, scope: &Scope<'_>) -> Vec<(String, String)> {
@@ -215,7 +223,7 @@ fn outcome_of(
     excerpt: &Excerpt<'_>,
     lines: &[u8],
     verdicts: &[RuleVerdict],
-) -> (ExplainedOutcome, u32) {
+) -> (ExplainedOutcome, MappedChunk) {
     let context = MapContext { expected: None, long_line: None, room: usize::MAX, ..*context };
     let window = ReadWindow {
         end: End::File { beyond: b"" },
@@ -243,7 +251,7 @@ fn outcome_of(
             }
         }
     };
-    (outcome, chunk.values_not_utf8)
+    (outcome, chunk)
 }
 
 /// The events of a body with the rules that made them: rules emit in their order.

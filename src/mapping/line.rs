@@ -53,6 +53,14 @@ pub(super) struct LineScratch {
     text: String,
     replaced: Vec<usize>,
     id: Vec<u8>,
+    duplicate_key: bool,
+}
+
+impl LineScratch {
+    /// Whether a key that the rules name stood twice in the last line that was mapped, if it could be parsed.
+    pub fn has_duplicate_key(&self) -> bool {
+        self.duplicate_key
+    }
 }
 
 /// A record, and where it starts.
@@ -75,11 +83,13 @@ pub(super) fn map_line(
     scratch: &mut LineScratch,
     out: &mut Vec<u8>,
 ) -> Outcome {
-    let LineScratch { line: slots, item, text, replaced, id } = scratch;
+    let LineScratch { line: slots, item, text, replaced, id, duplicate_key } = scratch;
+    *duplicate_key = false;
     let text = readable(line.record, text, replaced);
     if let Err(refusal) = rules.reader.read(text, header, slots) {
         return Outcome::Quarantined { refusal, rule: None };
     }
+    *duplicate_key = slots.has_duplicate_key();
     let record = Record { text, slots, origin: 0, replaced };
     let scope = Scope {
         line: record,
@@ -89,7 +99,7 @@ pub(super) fn map_line(
         source: &rules.id,
     };
     let start = out.len();
-    let mut emitter = Emitter { context, line, id, out, start, events: Events::default() };
+    let mut emitter = Emitter { context, line, id, duplicate_key, out, start, events: Events::default() };
     for rule in &rules.rules {
         match emitter.apply(rule, rules, &scope, item) {
             Err(refusal) => {
@@ -132,6 +142,7 @@ struct Emitter<'a, 'c> {
     context: &'a MapContext<'c>,
     line: Line<'a>,
     id: &'a mut Vec<u8>,
+    duplicate_key: &'a mut bool,
     out: &'a mut Vec<u8>,
     /// Where the line's events start in `out`.
     start: usize,
@@ -161,6 +172,7 @@ impl Emitter<'_, '_> {
                 // The array is valid JSON, and so are its elements.
                 continue;
             }
+            *self.duplicate_key |= slots.has_duplicate_key();
             let origin = element.as_ptr() as usize - scope.line.text.as_ptr() as usize;
             let item = Record { text: element, slots, origin, replaced: scope.line.replaced };
             let scope = Scope { item: Some(item), ..*scope };

@@ -10,7 +10,11 @@ use super::found::{Found, Text, is_number};
 
 /// Where each wanted field stands in its text.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Slots(Vec<Place>);
+pub(super) struct Slots {
+    places: Vec<Place>,
+    /// A key that is wanted, or leads to one, stood twice in one object.
+    duplicate_key: bool,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -56,28 +60,37 @@ pub(super) struct RawField<'a> {
 impl Slots {
     /// Forgets all, and makes room for so many.
     pub fn clear(&mut self, slots: usize) {
-        self.0.clear();
-        self.0.resize(slots, Place::NOWHERE);
+        self.places.clear();
+        self.places.resize(slots, Place::NOWHERE);
+        self.duplicate_key = false;
+    }
+
+    pub fn note_duplicate_key(&mut self, there_is: bool) {
+        self.duplicate_key = there_is;
+    }
+
+    pub fn has_duplicate_key(&self) -> bool {
+        self.duplicate_key
     }
 
     pub fn put(&mut self, slot: u16, range: Range<usize>, written: Written) {
         let place = |at: usize| u32::try_from(at).expect("a line is shorter than 4 GiB");
-        self.0[usize::from(slot)] = Place { start: place(range.start), end: place(range.end), written };
+        self.places[usize::from(slot)] = Place { start: place(range.start), end: place(range.end), written };
     }
 
     /// Forgets what was found as JSON.
     pub fn forget_json(&mut self) {
-        let found = self.0.iter_mut().filter(|place| place.written == Written::Json);
+        let found = self.places.iter_mut().filter(|place| place.written == Written::Json);
         found.for_each(|place| *place = Place::NOWHERE);
     }
 
     pub fn forget(&mut self, slot: u16) {
-        self.0[usize::from(slot)] = Place::NOWHERE;
+        self.places[usize::from(slot)] = Place::NOWHERE;
     }
 
     /// The field, if it is there. `text` is the one that was read.
     pub fn get<'a>(&self, text: &'a str, slot: u16) -> Option<RawField<'a>> {
-        let Place { start, end, written } = *self.0.get(usize::from(slot))?;
+        let Place { start, end, written } = *self.places.get(usize::from(slot))?;
         let raw = text.get(start as usize..end as usize);
         debug_assert!(raw.is_some() || start == Place::NOWHERE.start, "a field lies within its line");
         Some(RawField { raw: raw?, at: start as usize, written })

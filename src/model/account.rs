@@ -119,6 +119,8 @@ pub struct SourceAccount {
     pub events: u64,
     /// Values that held bytes which are not UTF-8.
     pub values_not_utf8: u64,
+    /// Lines in which a key that the rules name stood twice: the last one counted.
+    pub duplicate_keys: u64,
     /// Totals by path, merged where they touch.
     pub missed: Vec<Missed>,
     /// Billed lines by rule id.

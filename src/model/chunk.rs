@@ -111,6 +111,8 @@ pub struct MappedChunk {
     pub in_letters: Tally,
     /// Values that held bytes which are not UTF-8.
     pub values_not_utf8: u32,
+    /// Lines in which a key that the rules name stood twice: the last one counted.
+    pub duplicate_keys: u32,
     /// True when a natural id (`external_id` of a rule) stands in `body` or `held`.
     pub natural_ids: bool,
 }
@@ -132,6 +134,7 @@ impl MappedChunk {
             letters: Vec::new(),
             in_letters: Tally::default(),
             values_not_utf8: 0,
+            duplicate_keys: 0,
             natural_ids: false,
         }
     }

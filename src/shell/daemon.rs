@@ -199,7 +199,7 @@ impl Daemon {
 
     fn hear(&mut self, event: Event) {
         match event {
-            Event::Input(input) => self.take(input),
+            Event::Input(input) => self.take(*input),
             Event::Looked { generation, found } => {
                 found.notices.iter().for_each(logs::say);
                 if generation == self.hands.generation {

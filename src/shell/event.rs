@@ -10,7 +10,7 @@ use crate::agent::Input;
 #[derive(Debug)]
 pub enum Event {
     /// For the agent as it is.
-    Input(Input),
+    Input(Box<Input>),
     /// A walk is over. `generation` says with which settings it was made.
     Looked { generation: u64, found: Found },
     /// Something happened in a watched folder; the doorbell knows where.
@@ -45,7 +45,7 @@ impl Reports {
     }
 
     pub fn input(&self, input: Input) {
-        self.send(Event::Input(input));
+        self.send(Event::Input(Box::new(input)));
     }
 }
 

@@ -281,9 +281,8 @@ mod tests {
         let file = Arc::new(file_with(&LINE.repeat(1000)));
         for (file, lines) in [(Some(file), Ok(1000)), (None, Err(ReadFault::Gone))] {
             pool.perform(Job { file, beyond: None, order: Box::new(order(0, LINE, Guard::NOTHING)) });
-            let Some(Event::Input(Input::Mapped { result, .. })) = events.recv().await else {
-                panic!("an answer was due")
-            };
+            let Some(Event::Input(input)) = events.recv().await else { panic!("an answer was due") };
+            let Input::Mapped { result, .. } = *input else { panic!("an answer was due") };
             assert_eq!(result.map(|chunk| chunk.lines.len()), lines);
         }
     }

@@ -34,6 +34,7 @@ struct Total {
     lines: Vec<(u64, u32)>,
     letters: Vec<(u64, u64, String)>,
     values_not_utf8: u32,
+    duplicate_keys: u32,
     end: u64,
 }
 
@@ -53,6 +54,7 @@ impl Total {
             (number("offset"), number("length"), letter["reason"].as_str().unwrap().to_owned())
         }));
         self.values_not_utf8 += chunk.values_not_utf8;
+        self.duplicate_keys += chunk.duplicate_keys;
 
         let bytes =
             |lines: &[floe::model::BilledLine]| lines.iter().map(|line| u64::from(line.len)).sum::<u64>();
@@ -112,6 +114,7 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
             line
         }),
         1 => Just(b"usage.done {".to_vec()),
+        1 => Just(b"{\"event\":\"usage.done\",\"org\":\"a\",\"org\":\"b\",\"ts\":\"2026-11-20T10:00:00Z\"}".to_vec()),
         1 => Just(b"{\"event\":\"us\\u0061ge.done\",\"org\":\"a\",\"ts\":\"2026-11-20T10:00:00Z\"}".to_vec()),
         1 => Just(b"{\"event\":\"usage.done\",\"org\":\"a\",\"ts\":\"2026-11-20T10:00:00Z\",\"units\":\"\xff\"}".to_vec()),
     ]

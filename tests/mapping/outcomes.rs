@@ -117,6 +117,70 @@ fn every_line_has_a_fate_and_a_reason() {
 }
 
 #[test]
+fn what_a_line_writes_reaches_the_event() {
+    let rules = rules(
+        r#"
+[[rules]]
+id = "as-written"
+when = { event = "usage" }
+[rules.event]
+name = "usage"
+external_customer_id = "{org}"
+metadata.v = "{v}"
+metadata.i = "{i | int}"
+metadata.d = "{d | decimal}"
+metadata.t = "{t | str}"
+metadata.q = "{q | mul(1)}"
+"#,
+    );
+    #[track_caller]
+    fn check(rules: &floe::mapping::Rules, fields: &str, wanted: &str) {
+        let chunk = map_all(rules, format!("{{\"event\":\"usage\",\"org\":\"a\",{fields}}}\n").as_bytes());
+        let body = String::from_utf8(chunk.body.clone()).unwrap();
+        let (_, metadata) = body.split_once("\"metadata\":").unwrap_or(("", "quarantined}},"));
+        assert_eq!(metadata.strip_suffix("}},"), Some(wanted), "{fields}");
+        assert_polar_takes(&chunk.body);
+    }
+    let check = |fields: &str, wanted: &str| check(&rules, fields, wanted);
+    // Numbers keep their text, beyond what a double or 64 bits hold.
+    check(r#""v":9007199254740993"#, r#"{"v":9007199254740993"#);
+    check(r#""v":123456789012345678901234567890"#, r#"{"v":123456789012345678901234567890"#);
+    check(r#""v":0.1234567890123456789012345678901234"#, r#"{"v":0.1234567890123456789012345678901234"#);
+    check(r#""v":-0.0,"t":1.50e+2"#, r#"{"v":-0.0,"t":"1.50e+2""#);
+    check(r#""i":18446744073709551617"#, r#"{"i":18446744073709551617"#);
+    check(r#""i":"18446744073709551617""#, r#"{"i":18446744073709551617"#);
+    check(r#""i":1e3"#, r#"{"i":1000"#);
+    check(r#""d":0.1,"q":0.30000000000000004"#, r#"{"d":0.1,"q":0.30000000000000004"#);
+    check(r#""d":"12345678901234567890.12345678""#, r#"{"d":12345678901234567890.12345678"#);
+    check(r#""d":0.00000000000000000000000000005"#, r#"{"d":0"#);
+    check(r#""q":9007199254740993"#, r#"{"q":9007199254740993"#);
+    check(r#""q":1e30"#, "quarantined");
+    // Escapes are read, and written again where JSON asks for it.
+    check(r#""v":"\u00e9\ud83d\ude00\/\t\"""#, r#"{"v":"é😀/\t\"""#);
+    check(r#""v":"\u007f\u2028\ufeff""#, "{\"v\":\"\u{7f}\u{2028}\u{feff}\"");
+    check(r#""v":"a\u0000""#, "quarantined");
+    check(r#""v":"a","unused":"\u0000""#, r#"{"v":"a""#);
+    check(r#""v":"\ud800x\udc00\ud83d""#, "{\"v\":\"\u{fffd}x\u{fffd}\u{fffd}\"");
+    check(r#""v":"a","unused":"\ud800""#, r#"{"v":"a""#);
+    check(r#""v":"a","\u0076":"b""#, r#"{"v":"b""#);
+}
+
+#[test]
+fn lines_in_which_a_key_of_a_rule_stands_twice_are_counted_once() {
+    #[track_caller]
+    fn check(line: &str, lines: u32) {
+        let chunk = map_all(&rules(USAGE), format!("{line}\n{{\"event\":\"usage\"}}\n").as_bytes());
+        assert_eq!(chunk.duplicate_keys, lines, "{line}");
+    }
+    check(r#"{"event":"usage","org":"a","ts":"2026-11-20T10:00:00Z","units":1,"units":2,"org":"b"}"#, 1);
+    check(r#"{"event":"usage","org":"a","ts":"2026-11-20T10:00:00Z","units":1,"x":1,"x":2}"#, 0);
+    check(r#"{"event":"usage","units":1,"units":-1}"#, 1);
+    check(r#"{"event":"usage","event":"other"}"#, 1);
+    check(r#"{"event":"usage","units":1,"units":2"#, 0);
+    check(r#"{"other":1,"units":1,"units":2}"#, 0);
+}
+
+#[test]
 fn costs_and_tokens_outside_of_what_polar_takes_are_quarantined() {
     let rules = rules(
         r#"

@@ -26,6 +26,7 @@ struct Cut {
     settled: Tally,
     in_letters: Tally,
     values_not_utf8: u32,
+    duplicate_keys: u32,
     natural_ids: bool,
 }
 
@@ -43,6 +44,7 @@ impl Cut {
             settled: chunk.settled.clone(),
             in_letters: chunk.in_letters.clone(),
             values_not_utf8: chunk.values_not_utf8,
+            duplicate_keys: chunk.duplicate_keys,
             natural_ids: chunk.natural_ids,
         }
     }
@@ -50,7 +52,16 @@ impl Cut {
     /// Takes back what was given out since.
     fn restore(self, mapper: &mut Mapper<'_>) {
         let MappedChunk {
-            body, lines, held, letters, settled, in_letters, values_not_utf8, natural_ids, ..
+            body,
+            lines,
+            held,
+            letters,
+            settled,
+            in_letters,
+            values_not_utf8,
+            duplicate_keys,
+            natural_ids,
+            ..
         } = &mut mapper.chunk;
         body.truncate(self.body);
         lines.truncate(self.lines);
@@ -59,6 +70,7 @@ impl Cut {
         *settled = self.settled;
         *in_letters = self.in_letters;
         *values_not_utf8 = self.values_not_utf8;
+        *duplicate_keys = self.duplicate_keys;
         *natural_ids = self.natural_ids;
         mapper.held_bytes = self.held_bytes;
         mapper.at = self.at;

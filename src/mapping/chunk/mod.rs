@@ -328,7 +328,10 @@ impl<'a> Mapper<'a> {
     /// Maps a record that is wanted.
     fn map(&mut self, line: Line<'_>, subject: Subject<'_>, start: usize, header: &Header) {
         let body_start = self.chunk.body.len();
-        match map_line(self.context, self.rules, line, header, &mut self.scratch.line, &mut self.chunk.body) {
+        let outcome =
+            map_line(self.context, self.rules, line, header, &mut self.scratch.line, &mut self.chunk.body);
+        self.chunk.duplicate_keys += u32::from(self.scratch.line.has_duplicate_key());
+        match outcome {
             Outcome::NoRule => self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, subject.length),
             Outcome::Quarantined { refusal, rule } => {
                 self.chunk.body.truncate(body_start);

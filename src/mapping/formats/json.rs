@@ -78,6 +78,7 @@ impl Trie {
         }
         // What a prefix said stays.
         slots.forget_json();
+        slots.note_duplicate_key(false);
         self.read_by(text, from, slots, true)
             // A line is one line: only the column says something.
             .map_err(|error| NotJson(error.to_string().replace(" at line 1 column ", " at column ")))
@@ -184,11 +185,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(child) = map.next_key_seed(KeySeed { keys: &self.node.keys })? {
-            let Some(child) = child else {
+        // One bit for each wanted key of this object; beyond 128 of them nobody counts.
+        let mut seen = 0_u128;
+        while let Some(wanted) = map.next_key_seed(KeySeed { keys: &self.node.keys })? {
+            let Some((at, child)) = wanted else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
+            let bit = u32::try_from(at).ok().and_then(|at| 1_u128.checked_shl(at)).unwrap_or(0);
+            if seen & bit != 0 {
+                self.slots.note_duplicate_key(true);
+            }
+            seen |= bit;
             if !child.is_leaf() {
                 child.forget(self.slots);
             }
@@ -244,13 +252,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// Finds a key among the wanted ones. Bytes, because a key with a lone surrogate is valid JSON as well.
+/// Finds a key among the wanted ones, and says which it is. Bytes, because a key with a lone surrogate is valid JSON as well.
 struct KeySeed<'a> {
     keys: &'a [(Box<str>, Node)],
 }
 
 impl<'de, 'a> DeserializeSeed<'de> for KeySeed<'a> {
-    type Value = Option<&'a Node>;
+    type Value = Option<(usize, &'a Node)>;
 
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<Self::Value, D::Error> {
         parser.deserialize_bytes(self)
@@ -258,14 +266,15 @@ impl<'de, 'a> DeserializeSeed<'de> for KeySeed<'a> {
 }
 
 impl<'a> Visitor<'_> for KeySeed<'a> {
-    type Value = Option<&'a Node>;
+    type Value = Option<(usize, &'a Node)>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a key")
     }
 
     fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.keys.iter().find(|(known, _)| known.as_bytes() == key).map(|(_, node)| node))
+        let at = self.keys.iter().position(|(known, _)| known.as_bytes() == key);
+        Ok(at.map(|at| (at, &self.keys[at].1)))
     }
 
     fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Self::Value, E> {
@@ -319,6 +328,35 @@ mod tests {
         check("a.b.c", r#"{"a":{"b":{"c":1}},"a":{"b":5}}"#, Ok(None));
         check("a.b.c", r#"{"a":{"b":{"c":1}},"a":{}}"#, Ok(None));
         check("a.b.c", r#"{"a":{"b":{"c":1}},"a":7}"#, Ok(None));
+    }
+
+    #[test]
+    fn a_wanted_key_that_stands_twice_is_noted() {
+        let mut trie = Trie::default();
+        for path in ["n", "a.b", "c[1].d", "e"] {
+            trie.add(&parse_path(path).unwrap().steps);
+        }
+        trie.add(&parse_path("e.f").unwrap().steps);
+        let mut slots = Slots::default();
+        for (text, wanted) in [
+            (r#"{"n":1,"n":1}"#, true),
+            (r#"{"n":null,"n":1}"#, true),
+            (r#"{"n":1,"\u006e":1}"#, true),
+            (r#"{"n":1,"n":1,"x":"\ud800"}"#, true),
+            (r#"{"a":{"b":1},"a":{"b":2}}"#, true),
+            (r#"{"a":{},"a":{"b":2}}"#, true),
+            (r#"{"a":{"b":1,"b":1}}"#, true),
+            (r#"{"c":[0,{"d":1,"d":2}]}"#, true),
+            (r#"{"e":{"f":1,"f":2}}"#, true),
+            (r#"{"n":1,"a":{"b":1},"x":1,"x":2}"#, false),
+            (r#"{"a":{"n":1},"n":1}"#, false),
+            (r#"{"c":[{"d":1},{"d":2}]}"#, false),
+            (r#"{"c":[{"d":1,"d":1},{"d":2}]}"#, false),
+            (r#"{"a":"\ud800","n":1}"#, false),
+        ] {
+            trie.read(text, &mut slots).unwrap();
+            assert_eq!(slots.has_duplicate_key(), wanted, "{text}");
+        }
     }
 
     #[test]
