@@ -64,7 +64,11 @@ pub(super) fn kind(expression: &Expression, sources: &[&SourceSettings]) -> Kind
         Start::Literal(Literal::Text(_)) => Kind::Text,
         Start::Literal(Literal::Bool(_)) => Kind::Bool,
     };
-    expression.pipes.iter().fold(start, |kind, pipe| match pipe {
+    piped(start, &expression.pipes)
+}
+
+fn piped(start: Kind, pipes: &[Pipe]) -> Kind {
+    pipes.iter().fold(start, |kind, pipe| match pipe {
         Pipe::Default(_) => kind,
         Pipe::ParseJson(_) => Kind::Unknown,
         Pipe::Str
@@ -93,12 +97,16 @@ pub(super) fn kind(expression: &Expression, sources: &[&SourceSettings]) -> Kind
 
 /// Of the sources of a rule it is enough that one has text there.
 fn of_path(path: &Path, sources: &[&SourceSettings]) -> Kind {
+    let of_source = |source: &&SourceSettings| match &path.root {
+        Root::Preset(name) => of_preset(name, source),
+        _ => of_field(path, source),
+    };
     match path.root {
-        Root::Line => {}
+        Root::Line | Root::Preset(_) => {}
         Root::Item => return Kind::Unknown,
         _ => return Kind::Text,
     }
-    let kinds: Vec<Kind> = sources.iter().map(|source| of_field(path, source)).collect();
+    let kinds: Vec<Kind> = sources.iter().map(of_source).collect();
     if kinds.contains(&Kind::Text) {
         return Kind::Text;
     }
@@ -109,7 +117,24 @@ fn of_path(path: &Path, sources: &[&SourceSettings]) -> Kind {
     }
 }
 
+/// What a preset's value is made of.
+fn of_preset(name: &str, source: &SourceSettings) -> Kind {
+    let template = source.preset.as_ref().and_then(|preset| preset.value(name));
+    match template.map(|template| template.parts.as_slice()) {
+        Some([Part::Placeholder(expression)]) => kind(expression, &[source]),
+        Some(_) => Kind::Text,
+        // `@preset.final`.
+        None => Kind::Bool,
+    }
+}
+
 fn of_field(path: &Path, source: &SourceSettings) -> Kind {
+    let typed = source.preset.as_ref().and_then(|preset| preset.type_of(&path.steps));
+    piped(as_written(path, source), typed.unwrap_or_default())
+}
+
+/// What the format gives.
+fn as_written(path: &Path, source: &SourceSettings) -> Kind {
     let name = names::keys(path).join(".");
     let in_prefix = source
         .prefix
