@@ -35,7 +35,8 @@ pub struct SourceText {
     pub text: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// In the order in which they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Floe does not start with it.
     Fault,
@@ -117,7 +118,7 @@ pub struct Faults {
 impl Faults {
     #[must_use]
     pub fn new(texts: Vec<SourceText>, mut list: Vec<Fault>) -> Self {
-        list.sort_by_key(|fault| fault.place.as_ref().map(Place::order));
+        list.sort_by_key(|fault| (fault.severity, fault.place.as_ref().map(Place::order)));
         Self { texts, list }
     }
 

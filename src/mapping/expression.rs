@@ -49,7 +49,46 @@ fn expression<'a>(expression: &'a Expression<Field>, scope: &Scope<'a>) -> Evalu
         Start::Literal(literal) => Found::of_literal(literal),
         Start::Sum(paths) => sum(paths, scope)?,
     };
-    expression.pipes.iter().try_fold(start, |found, pipe| apply(pipe, found, scope))
+    let mut pipes = expression.pipes.as_slice();
+    let mut found = start;
+    // What is a duration already, by the type that a preset gives it, changes its unit at most.
+    if let (Start::Path(field), Some((Pipe::Duration(wanted), rest))) =
+        (&expression.start, pipes.split_first())
+        && let Some(unit) = unit_of(field)
+    {
+        found = in_unit(found, unit, *wanted)?;
+        pipes = rest;
+    }
+    pipes.iter().try_fold(found, |found, pipe| apply(pipe, found, scope))
+}
+
+/// The unit of a field that the preset makes a number of.
+fn unit_of(field: &Field) -> Option<DurationUnit> {
+    match field {
+        Field::Typed(_, pipes) => match pipes.last()? {
+            Pipe::Duration(unit) => Some(*unit),
+            _ => None,
+        },
+        Field::Computed(template) => match template.parts.as_slice() {
+            [Part::Placeholder(Expression { start: Start::Path(field), pipes })] => match pipes.last() {
+                None => unit_of(field),
+                Some(Pipe::Duration(unit)) => Some(*unit),
+                Some(_) => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn in_unit(found: Found<'_>, unit: DurationUnit, wanted: DurationUnit) -> Evaluated<'_> {
+    if unit == wanted {
+        return Ok(found);
+    }
+    number(&found, |number| {
+        let nanoseconds = number.checked_mul(nanoseconds_per(unit));
+        nanoseconds.and_then(|it| it.checked_div(nanoseconds_per(wanted))).ok_or_else(too_large)
+    })
 }
 
 /// Gives a field its type. A time that is written otherwise stays as it is, because a format's times may be written in
@@ -251,21 +290,24 @@ fn duration(found: Found<'_>, unit: DurationUnit) -> Evaluated<'_> {
     if text.text.is_empty() {
         return Ok(Found::Missing);
     }
-    let per_unit = Decimal::from(match unit {
+    match nanoseconds(&text.text) {
+        Some(total) => Ok(Found::Decimal(total.checked_div(nanoseconds_per(unit)).ok_or_else(too_large)?)),
+        None => Err(Bad(format!(
+            "is {:?}, which is no duration with a unit, such as 1.5s or 1m30s",
+            shortened(&text.text)
+        ))),
+    }
+}
+
+fn nanoseconds_per(unit: DurationUnit) -> Decimal {
+    Decimal::from(match unit {
         DurationUnit::Nanoseconds => 1_i64,
         DurationUnit::Microseconds => 1_000,
         DurationUnit::Milliseconds => 1_000_000,
         DurationUnit::Seconds => 1_000_000_000,
         DurationUnit::Minutes => 60_000_000_000,
         DurationUnit::Hours => 3_600_000_000_000,
-    });
-    match nanoseconds(&text.text) {
-        Some(total) => Ok(Found::Decimal(total.checked_div(per_unit).ok_or_else(too_large)?)),
-        None => Err(Bad(format!(
-            "is {:?}, which is no duration with a unit, such as 1.5s or 1m30s",
-            shortened(&text.text)
-        ))),
-    }
+    })
 }
 
 fn nanoseconds(text: &str) -> Option<Decimal> {

@@ -35,7 +35,7 @@ pub fn text() -> String {
 
 /// Presets of software that writes logs for others.
 fn is_logger(preset: &Preset) -> bool {
-    preset.value("message").is_some() && preset.value("id").is_none()
+    preset.value("message").is_some() && ["id", "duration_ms"].iter().all(|name| preset.value(name).is_none())
 }
 
 fn section(page: &mut String, preset: &Preset) {

@@ -161,6 +161,50 @@ fn who_pays_is_not_for_the_client_to_say() {
     assert_eq!(codes(&config(NGINX, rule, &customer("{remote_user}"), TESTED)), [""; 0]);
 }
 
+/// The codes of a rule for a preset's lines.
+#[track_caller]
+fn check_preset(preset: &str, rule: &str, expected: &[&str]) {
+    let text = format!(
+        "[[sources]]\nid = \"app\"\ninclude = \"/var/log/app.log\"\nformat = \"{preset}\"\naccept_estimates = true\n\n\
+         [[rules]]\nid = \"usage\"\n{rule}\n\n{TESTED}"
+    );
+    assert_eq!(codes(&text), expected, "{preset}: {rule}");
+}
+
+#[test]
+fn the_example_of_a_preset_needs_no_warning() {
+    for preset in floe::config::presets::built_in() {
+        check_preset(&preset.name, &preset.example.as_ref().expect("each has one").rule, &[]);
+    }
+}
+
+#[test]
+fn what_a_preset_says_of_a_field_goes_before_its_name() {
+    let postgres = |event: &str, expected: &[&str]| {
+        let event = format!(
+            "[rules.event]\nname = \"e\"\nexternal_customer_id = \"{{database_name}}\"\ntimestamp = \"{{log_time}}\"\n{event}"
+        );
+        check_preset("postgres-csvlog", &event, expected);
+    };
+    postgres(r#"metadata.from = "{connection_from}""#, &["personal"]);
+    postgres(r#"metadata.asked = "{query}""#, &["personal"]);
+    postgres(r#"metadata.said = "{@preset.message}""#, &["personal"]);
+    postgres(r#"metadata.by = "{user_name}""#, &[]);
+    postgres(r#"metadata.units = "{session_line_num}""#, &[]);
+    postgres(r#"metadata.units = "{query_id}""#, &["text_number"]);
+    postgres(r#"external_id = "pg:{application_name}""#, &["client_controlled"]);
+
+    let litellm = |id: &str, expected: &[&str]| {
+        let event = format!(
+            "[rules.event]\nname = \"e\"\nexternal_customer_id = \"{{@preset.team}}\"\ntimestamp = \"{{@preset.time}}\"\nexternal_id = \"{id}\""
+        );
+        check_preset("litellm", &event, expected);
+    };
+    litellm("{@preset.id}", &["client_controlled"]);
+    litellm("llm:{id}", &["client_controlled"]);
+    litellm("{@preset.id}:{trace_id}", &[]);
+}
+
 #[test]
 fn the_configs_of_the_golden_logs_are_warned_of_nothing_else_than_missing_tests() {
     let folder = format!("{}/tests/data/golden", env!("CARGO_MANIFEST_DIR"));

@@ -203,7 +203,10 @@ fn times_of_real_software_are_read() {
     check_events("zap", "zap", "when = { msg = \"request ok\" }", 10);
     check_events("zerolog", "zerolog", "when = { message = \"request ok\" }", 10);
     check_events("haproxy-httplog", "haproxy", "when = { backend = \"b\", status = 200 }", 83);
-    check_events("postgresql-csv", "postgres-csvlog", "when = { \"@preset.final\" = true }", 63);
+    let durations = "when = { message = { prefix = \"duration: \" } }";
+    check_events("postgresql-csv", "postgres-csvlog", durations, 63);
+    // They do not say of what: `log_duration` wrote them.
+    check_events("postgresql-csv", "postgres-csvlog", "when = { \"@preset.final\" = true }", 0);
 }
 
 #[track_caller]
@@ -234,6 +237,77 @@ fn tokens_that_do_not_add_up_are_quarantined() {
     check_tokens("litellm", "\"cached_tokens\":4", "\"cached_tokens\":11", invariant);
     check_tokens("litellm", "\"success\"", "\"failure\"", no_rule);
     check_tokens("litellm", "acompletion", "aget_responses", no_rule);
+}
+
+/// The example's line with one part changed: the line's fate.
+#[track_caller]
+fn check_changed(preset: &str, from: &str, to: &str, wanted: Fate) {
+    let of = presets::built_in().into_iter().find(|each| each.name == preset).unwrap();
+    let line = &of.example.as_ref().unwrap().line;
+    assert!(line.contains(from), "{from}");
+    let rules = Rules::compile(&settings(preset, &example_rules(&of)));
+    let chunk = map_file(&rules, format!("{}\n", line.replace(from, to)).as_bytes());
+    let fates = chunk.settled.iter().chain(chunk.in_letters.iter()).map(|(fate, _)| fate);
+    let billed = chunk.lines.iter().map(|_| Fate::Billed);
+    assert_eq!(fates.chain(billed).collect::<Vec<_>>(), [wanted], "{preset}: {to}");
+}
+
+const REFUSED: Fate = Fate::Quarantined(Quarantined::InvalidFormat);
+const NO_RULE: Fate = Fate::Ignored(Ignored::NoRule);
+
+#[test]
+fn a_statement_of_the_extended_protocol_counts_once() {
+    let check = |of: &str, wanted| check_changed("postgres-csvlog", "  statement: ", of, wanted);
+    check("  statement: ", Fate::Billed);
+    check("  execute <unnamed>: ", Fate::Billed);
+    check("  parse <unnamed>: ", NO_RULE);
+    check("  bind s/portal: ", NO_RULE);
+    check("", NO_RULE);
+}
+
+#[test]
+fn a_statement_that_looks_like_a_row_bills_nobody() {
+    let postgres = presets::built_in().into_iter().find(|preset| preset.name == "postgres-csvlog").unwrap();
+    let line = &postgres.example.as_ref().unwrap().line;
+    let forged = line.replace("acme", "globex").replace('"', "\"\"");
+    let real = line.replace("select ", &format!("select\n{forged}\n"));
+    let rules = Rules::compile(&settings("postgres-csvlog", &example_rules(&postgres)));
+    let chunk = map_file(&rules, format!("{real}\n{line}\n").as_bytes());
+    let customers: Vec<_> = events(&chunk.body).iter().map(|it| it["external_customer_id"].clone()).collect();
+    assert_eq!(customers, ["acme", "acme"]);
+}
+
+#[test]
+fn what_another_program_writes_into_a_shared_log_is_not_billed() {
+    let check = |to: &str, wanted| {
+        check_changed("heroku-router", "2026-11-20T10:15:33.500000+00:00 heroku[router]:", to, wanted);
+    };
+    check("2026-11-20T10:15:33.5+00:00 app[web.1]: heroku[router]:", REFUSED);
+    check("2026-11-20T10:15:33.5+00:00 app[web.1]: heroku router -", REFUSED);
+    check("<190>1 2026-11-20T10:15:33.5+00:00 host app web.1 - heroku router -", REFUSED);
+    check("2026-11-20T10:15:33.5+00:00 app[web.1]:", NO_RULE);
+    check("2026-11-20T10:15:33.5+00:00 heroku[web.1]:", NO_RULE);
+    check("<158>1 2026-11-20T10:15:33.5+00:00 host heroku router - -", Fate::Billed);
+    check("83 <158>1 2026-11-20T10:15:33.5+00:00 host heroku router -", Fate::Billed);
+
+    let check =
+        |to: &str, wanted| check_changed("haproxy", "Nov 20 10:15:32 lb-0 haproxy[998]: ", to, wanted);
+    check("", Fate::Billed);
+    check("Nov  2 10:15:32 haproxy[998]: ", Fate::Billed);
+    check("<134>Nov 20 10:15:32 lb-0 haproxy[998]: ", Fate::Billed);
+    check("2026-11-20T10:15:32.332446+00:00 lb-0 haproxy[998]: ", Fate::Billed);
+    check("<134>1 2026-11-20T10:15:32.332446+00:00 lb-0 haproxy 998 - -  ", Fate::Billed);
+    check("Nov 20 10:15:32 lb-0 app[998]: ", REFUSED);
+    check("Nov 20 10:15:32 lb-0 app[998]: haproxy[998]: ", REFUSED);
+    check("Nov 20 10:15:32 app[998]: haproxy[998]: ", REFUSED);
+    check("<134>1 2026-11-20T10:15:32.332446+00:00 lb-0 app 998 - - ", REFUSED);
+    check("app: ", REFUSED);
+}
+
+#[test]
+fn a_request_without_an_answer_is_not_final() {
+    check_changed("istio", "\"response_code\":200", "\"response_code\":0", NO_RULE);
+    check_changed("openai", "chat.completion\"", "list\"", NO_RULE);
 }
 
 #[test]

@@ -160,7 +160,7 @@ proptest! {
             tally.add(Fate::Billed, 1, line.len.into());
         }
         prop_assert_eq!(tally.total().bytes, log.len() as u64, "{}", case.name);
-        prop_assert_eq!(chunk.span.map_or(0, |span| span.len()), log.len() as u64);
+        prop_assert_eq!(chunk.span.map_or(0, floe::model::Span::len), log.len() as u64);
         assert_polar_takes(&chunk.body);
         chunk.held.iter().for_each(|held| assert_polar_takes(&held.body));
     }

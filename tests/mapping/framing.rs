@@ -382,3 +382,63 @@ fn a_line_without_its_end_is_billed_only_if_it_is_a_closed_object() {
     check(&rules, &cri("stdout", "P", USAGE), 0);
     check(&rules, &cri("stdout", "F", &USAGE[..USAGE.len() - 1]), 0);
 }
+
+const QUOTED: &str =
+    "format = \"delimited\"\ncolumns = [\"ts\", \"event\", \"customer\", \"units\", \"text\"]\n";
+
+/// Billed customers and outcomes, as the quotes of the records say.
+#[track_caller]
+fn check_quotes(file: &str, billed: &[&str], outcomes: &[(Fate, u64)]) {
+    let sum = check_cuts(&rules(&format!("{QUOTED}{STARTS}")), file.as_bytes());
+    let found: Vec<_> = events(&sum.body).iter().map(|event| event["external_customer_id"].clone()).collect();
+    assert_eq!(found, billed, "{file}");
+    for (fate, lines) in outcomes {
+        assert_eq!(sum.tally.get(*fate).lines, *lines, "{fate:?} of {file}");
+    }
+}
+
+#[test]
+fn a_line_inside_a_quote_begins_no_record() {
+    const FORGED: &str = "2026-11-20,usage,globex,4,";
+    let too_long = Fate::Quarantined(Quarantined::LineTooLong);
+    let real = |text: &str| format!("2026-11-20,usage,acme,3,\"{text}\"\n");
+    let next = "2026-11-20,usage,initech,5,\"\"\n";
+    check_quotes(&(real(&format!("a\n{FORGED}")) + next), &["acme", "initech"], &[(too_long, 0)]);
+    check_quotes(&(real(&format!("\"\"\n{FORGED}\"\"\"\"")) + next), &["acme", "initech"], &[]);
+    // Nor behind the limit, where it is shown to people.
+    let long = real(&format!("a\nb\nc\nd\ne\n{FORGED}\nf"));
+    check_quotes(&(long + next), &["initech"], &[(too_long, 2), (Fate::Ignored(Ignored::RestOfLine), 1)]);
+    // A quote inside of a value is text.
+    check_quotes(
+        "2026-11-20,usage,acme,3,5\" pipe\n2026-11-20,usage,initech,5,\n",
+        &["acme", "initech"],
+        &[],
+    );
+}
+
+#[test]
+fn a_quote_that_is_never_closed_costs_its_own_record() {
+    let refused = Fate::Quarantined(Quarantined::InvalidFormat);
+    let torn = "2026-11-20,usage,acme,3,\"a";
+    check_quotes(&format!("{torn}\n2026-11-20,usage,\"initech\",5,\n"), &["initech"], &[(refused, 1)]);
+    check_quotes(&format!("{torn}\n"), &[], &[(refused, 1)]);
+    // Where nothing tells that it is lost, what follows is quarantined and not billed.
+    let next = "2026-11-20,usage,initech,5,x\n";
+    let too_long = Fate::Quarantined(Quarantined::LineTooLong);
+    check_quotes(
+        &format!("{torn}\n{}2026-11-20,usage,\"acme\",5,\n", next.repeat(6)),
+        &["acme"],
+        &[(too_long, 3)],
+    );
+}
+
+#[test]
+fn quiet_does_not_end_a_record_inside_a_quote() {
+    let rules = rules(&format!("{QUOTED}{STARTS}"));
+    let file = "2026-11-20,usage,acme,3,\"a\n2026-11-20,usage,globex,4,\n\"\n";
+    let mut sum = Sum::default();
+    sum.read(&rules, file.as_bytes(), file.find("2026-11-20,usage,globex").unwrap(), End::Quiet, usize::MAX);
+    assert_eq!((sum.billed, sum.at), (0, 0));
+    sum.read(&rules, file.as_bytes(), file.len(), End::Quiet, usize::MAX);
+    assert_eq!((sum.billed, sum.at), (1, file.len() as u64));
+}

@@ -14,7 +14,7 @@ about = "A made-up meter"
 grade = "A"
 format = "json"
 final = { state = "done" }
-must = { "@preset.cached" = { le = "{@preset.input}" } }
+must = { "@preset.cached" = { le = "{@preset.input | default(0)}" } }
 
 [fields]
 at = { type = "epoch_s | timestamp('%Y-%m-%d %H:%M:%S', 'UTC')", role = "time" }
@@ -24,6 +24,7 @@ kind = {}
 
 [values]
 kind = "{kind}"
+took = "{took}"
 input = "{sum(in, cache)}"
 cached = "{cache | default(0) | int}"
 total = "{sum(@preset.input, out)}"
@@ -101,6 +102,23 @@ fn a_typed_field_may_be_converted_by_the_rule_too() {
 }
 
 #[test]
+fn a_typed_duration_may_be_given_another_unit() {
+    for (field, wanted) in [
+        ("took | duration(ms)", "1500"),
+        ("took | duration(s)", "1.5"),
+        ("took | duration(us) | mul(2)", "3000000"),
+        ("@preset.took", "1500"),
+        ("@preset.took | duration(ms)", "1500"),
+        ("@preset.took | duration(s)", "1.5"),
+    ] {
+        let text = USAGE.replace("{took}", &format!("{{{field}}}"));
+        let chunk = map_all(&rules(&text), line(r#","at":1795169732,"took":"1.5s""#).as_bytes());
+        assert_eq!(String::from_utf8_lossy(&chunk.letters), "", "{field}");
+        assert_eq!(events(&chunk.body)[0]["metadata"]["took"].to_string(), wanted, "{field}");
+    }
+}
+
+#[test]
 fn values_are_computed_from_fields_and_from_values() {
     check(r#","at":1795169732,"cache":2"#, "/metadata/total", "9");
     check(r#","at":1795169732"#, "/external_id", "\"app:m-7\"");
@@ -137,7 +155,7 @@ fn a_line_that_is_not_final_makes_no_event() {
 #[test]
 fn a_rule_that_names_the_preset_has_its_invariant() {
     let line = line(r#","at":1795169732,"cache":2"#).replace("\"in\":3", "\"in\":-1");
-    let detail = "@preset.cached is 2, not at most \"{@preset.input}\"";
+    let detail = "@preset.cached is 2, not at most \"{@preset.input | default(0)}\"";
     check_fate(&line, Fate::Quarantined(Quarantined::Invariant), detail);
     let plain = r#"
 [[rules]]

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Expression, Literal, Operand, Part, Path, Root, Start, Step, Template, Test};
+use super::{
+    Argument, DurationUnit, Expression, Literal, Operand, Part, Path, Pipe, Root, Start, Step, Template, Test,
+};
 
 impl fmt::Display for Path {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,7 +91,6 @@ impl<P: fmt::Display> fmt::Display for Template<P> {
     }
 }
 
-/// The pipes are left out: this is for messages about what a test compared with.
 impl<P: fmt::Display> fmt::Display for Expression<P> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.start {
@@ -97,10 +98,78 @@ impl<P: fmt::Display> fmt::Display for Expression<P> {
             Start::Literal(literal) => literal.fmt(out)?,
             Start::Sum(paths) => write!(out, "sum({})", List(paths))?,
         }
-        if !self.pipes.is_empty() {
-            out.write_str(" | …")?;
+        self.pipes.iter().try_for_each(|pipe| write!(out, " | {pipe}"))
+    }
+}
+
+impl<P: fmt::Display> fmt::Display for Pipe<P> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Str => out.write_str("str"),
+            Self::Int => out.write_str("int"),
+            Self::Decimal => out.write_str("decimal"),
+            Self::Bool => out.write_str("bool"),
+            Self::Lower => out.write_str("lower"),
+            Self::Upper => out.write_str("upper"),
+            Self::Trim => out.write_str("trim"),
+            Self::Truncate(length) => write!(out, "truncate({length})"),
+            Self::Default(by) => write!(out, "default({by})"),
+            Self::Add(by) => write!(out, "add({by})"),
+            Self::Sub(by) => write!(out, "sub({by})"),
+            Self::Mul(by) => write!(out, "mul({by})"),
+            Self::Div(by) => write!(out, "div({by})"),
+            Self::Round(places) => write!(out, "round({places})"),
+            Self::Max0 => out.write_str("max0"),
+            Self::Timestamp { format, zone } => match zone.as_ref().and_then(jiff::tz::TimeZone::iana_name) {
+                Some(zone) => write!(out, "timestamp({}, {})", Quoted(format), Quoted(zone)),
+                None => write!(out, "timestamp({})", Quoted(format)),
+            },
+            Self::EpochS => out.write_str("epoch_s"),
+            Self::EpochMs => out.write_str("epoch_ms"),
+            Self::EpochUs => out.write_str("epoch_us"),
+            Self::EpochNs => out.write_str("epoch_ns"),
+            Self::Duration(unit) => write!(out, "duration({unit})"),
+            Self::Split { separator, index } => write!(out, "split({}, {index})", Quoted(separator)),
+            Self::PathOnly => out.write_str("path_only"),
+            Self::ParseJson(path) => write!(out, "parse_json({path})"),
+            Self::Lookup(lookup) => write!(out, "lookup({}, …)", lookup.name),
+            Self::MaskIp => out.write_str("mask_ip"),
+            Self::Enum(allowed) => {
+                write!(out, "enum({})", List(&allowed.iter().map(|text| Quoted(text)).collect::<Vec<_>>()))
+            }
         }
-        Ok(())
+    }
+}
+
+impl fmt::Display for DurationUnit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "us",
+            Self::Milliseconds => "ms",
+            Self::Seconds => "s",
+            Self::Minutes => "min",
+            Self::Hours => "h",
+        })
+    }
+}
+
+impl<P: fmt::Display> fmt::Display for Argument<P> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(Literal::Text(text)) => Quoted(text).fmt(out),
+            Self::Literal(literal) => literal.fmt(out),
+            Self::Path(path) => path.fmt(out),
+        }
+    }
+}
+
+/// A text as an argument of a pipe.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "'{}'", self.0.replace('\\', "\\\\").replace('\'', "\\'"))
     }
 }
 

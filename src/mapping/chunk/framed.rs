@@ -121,7 +121,9 @@ impl<'a> Mapper<'a> {
             }
             let offset = self.offset_at(at);
             at = line_end;
-            if let Some(names) = self.header_line(bare, assembler.carry.header) {
+            if let Some(names) = self.header_line(bare, assembler.carry.header)
+                && !assembler.is_quoted(&line)
+            {
                 if names {
                     header = rules.reader.parse_header(&String::from_utf8_lossy(bare));
                     assembler.carry.header = Some(offset);
@@ -148,7 +150,7 @@ impl<'a> Mapper<'a> {
     fn end_records(&mut self, assembler: &mut Assembler<'a>, cut: Cut, end: usize, header: &Header) {
         let bytes = self.window.bytes;
         let rest = bytes.len() - end;
-        let quiet = matches!(self.window.end, End::Quiet) && rest == 0 && !assembler.is_inside_a_line();
+        let quiet = matches!(self.window.end, End::Quiet) && rest == 0 && !assembler.must_go_on();
         let records = match self.window.end {
             End::File { beyond } => assembler.close_at_end(beyond),
             End::Handover { beyond } if rest == 0 => assembler.close_at_end(beyond),
@@ -162,7 +164,7 @@ impl<'a> Mapper<'a> {
                 records
             }
             _ => {
-                self.rests = rest == 0 && !assembler.is_inside_a_line();
+                self.rests = rest == 0 && !assembler.must_go_on();
                 assembler.carry = cut.carry;
                 return cut.restore(self);
             }

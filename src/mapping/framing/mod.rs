@@ -4,14 +4,16 @@
 //! lives between two reads but a [`Carry`]: which outputs are in the middle of a line that is settled already.
 
 mod container;
+mod quotes;
 
 use std::borrow::Cow;
 
 use self::container::Piece;
+use self::quotes::{Place, Quoting};
 use crate::config::settings::{Columns, Container, Format, Multiline, SourceSettings};
 use crate::mapping::identity::{BYTE_ORDER_MARK, record_of};
 use crate::model::Ignored;
-use crate::model::chunk::{Carry, Output};
+use crate::model::chunk::{Carry, Output, Outputs};
 
 /// How the records of a source are made of lines.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Framing {
 struct Starts {
     start: regex::bytes::Regex,
     max_lines: u32,
+    /// Of a format whose values may hold line ends between quotes.
+    quoting: Option<Quoting>,
 }
 
 /// Which lines say what the columns are.
@@ -96,6 +100,15 @@ struct OpenRecord<'w> {
     lines: u32,
     /// The application's line goes on in the next piece.
     goes_on: bool,
+    /// Behind its text.
+    place: Place,
+}
+
+impl OpenRecord<'_> {
+    /// Whether what follows is of this record, whatever it looks like.
+    fn must_go_on(&self) -> bool {
+        self.goes_on || self.place.is_open()
+    }
 }
 
 /// A line that is out of its container.
@@ -106,7 +119,12 @@ pub(super) struct Line<'w> {
     bytes: &'w [u8],
     bare: &'w [u8],
     piece: Option<Piece<'w>>,
+    /// It begins a record.
     starts: bool,
+    /// It looks as if it did.
+    seems: bool,
+    /// Behind it in the record that it belongs to.
+    place: Place,
     /// Its bytes belong to another file.
     is_beyond: bool,
 }
@@ -118,6 +136,10 @@ impl Framing {
             start: regex::bytes::Regex::new(multiline.start.as_str())
                 .expect("an expression for text is one for bytes"),
             max_lines: multiline.max_lines,
+            quoting: match &source.format {
+                Format::Delimited(delimited) => Some(Quoting::new(source, delimited)),
+                _ => None,
+            },
         };
         let header = match &source.format {
             Format::Delimited(delimited) => match delimited.columns {
@@ -142,6 +164,21 @@ impl Framing {
     }
 }
 
+impl<'w> Record<'w> {
+    fn of(at: usize, bytes: &'w [u8], bare: &'w [u8], piece: Piece<'w>) -> Self {
+        Self {
+            at,
+            length: bytes.len() as u64,
+            first: bare,
+            text: piece.text,
+            output: piece.output,
+            time: piece.time,
+            pieces: vec![bytes],
+            end: RecordEnd::Whole,
+        }
+    }
+}
+
 impl<'w> Assembler<'w> {
     pub fn new(framing: &'w Framing, carry: Carry) -> Self {
         Self { framing, open: Vec::new(), carry }
@@ -150,14 +187,42 @@ impl<'w> Assembler<'w> {
     /// Looks at a line: `bytes` with its line end, `bare` without.
     pub fn look(&self, at: usize, bytes: &'w [u8], bare: &'w [u8]) -> Line<'w> {
         let piece = container::unwrap(bare, self.framing.container);
-        let starts = match (&self.framing.multiline, &piece) {
-            (Some(starts), Some(piece)) => {
-                !self.is_inside(piece.output) && starts.start.is_match(&piece.text)
-            }
-            (Some(_), None) => false,
-            (None, _) => true,
+        let mut line =
+            Line { at, bytes, bare, piece, starts: true, seems: true, place: Place::Plain, is_beyond: false };
+        if let Some(starts) = &self.framing.multiline {
+            self.look_for_start(starts, &mut line);
+        }
+        line
+    }
+
+    /// Says of a line whether it begins a record.
+    fn look_for_start(&self, starts: &Starts, line: &mut Line<'w>) {
+        let Some(piece) = &line.piece else {
+            line.starts = false;
+            return;
         };
-        Line { at, bytes, bare, piece, starts, is_beyond: false }
+        line.seems = starts.start.is_match(&piece.text);
+        let goes_on = self.is_inside(piece.output);
+        let Some(quoting) = &starts.quoting else {
+            line.starts = line.seems && !goes_on;
+            return;
+        };
+        let open = self.open.iter().find(|open| open.record.output == piece.output);
+        let before = match open {
+            Some(open) if open.goes_on => open.place,
+            Some(open) => quoting.go_on(open.place, b"\n"),
+            // It was cut off, maybe in a quote: it counts as one until the text tells.
+            None if goes_on => Place::Quoted,
+            None => Place::Broken,
+        };
+        line.place = quoting.go_on(before, &piece.text);
+        // Somebody forgot to close a quote. What an honest writer puts between quotes does not come to this.
+        let was_lost = before.is_open() && line.place == Place::Broken;
+        let in_a_line = goes_on && (open.is_some() || self.framing.container != Container::None);
+        line.starts = line.seems && !in_a_line && (!before.is_open() || was_lost);
+        if line.starts {
+            line.place = quoting.begin(&piece.text);
+        }
     }
 
     /// Whether the next piece of this output goes on with a line that has begun.
@@ -166,12 +231,14 @@ impl<'w> Assembler<'w> {
             || self.open.iter().any(|open| open.record.output == output && open.goes_on)
     }
 
-    /// The records that end because this line begins one. Those in the middle of a line stay open.
+    /// The records that end because this line begins one. Those in the middle of a line or a quote stay open.
     pub fn close_before(&mut self, line: &Line<'w>) -> Vec<Record<'w>> {
         if !line.starts || self.open.is_empty() || self.framing.multiline.is_none() {
             return Vec::new();
         }
-        let (ended, open) = std::mem::take(&mut self.open).into_iter().partition(|open| !open.goes_on);
+        let output = line.piece.as_ref().map(|piece| piece.output);
+        let ends = |open: &OpenRecord<'_>| !open.must_go_on() || Some(open.record.output) == output;
+        let (ended, open) = std::mem::take(&mut self.open).into_iter().partition(ends);
         self.open = open;
         in_order(ended)
     }
@@ -182,26 +249,48 @@ impl<'w> Assembler<'w> {
     }
 
     /// Whether a record waits for the rest of a line.
-    pub fn is_inside_a_line(&self) -> bool {
+    fn is_inside_a_line(&self) -> bool {
         self.open.iter().any(|open| open.goes_on)
+    }
+
+    /// Whether a record is surely not whole.
+    pub fn must_go_on(&self) -> bool {
+        self.open.iter().any(OpenRecord::must_go_on)
+    }
+
+    /// Whether the line stands in a quote of the record before it.
+    pub fn is_quoted(&self, line: &Line<'_>) -> bool {
+        let open = |open: &OpenRecord<'_>| open.place.is_open();
+        !line.starts && (self.open.iter().any(open) || !self.carry.unfinished.is_empty())
     }
 
     /// Whether [`Assembler::take`] would leave a record open.
     pub fn would_open(&self, line: &Line<'w>) -> bool {
         let Some(piece) = &line.piece else { return false };
-        !self.carry.unfinished.contains(piece.output)
-            && line.starts
-            && (piece.goes_on || self.framing.multiline.is_some())
+        match self.framing.multiline {
+            Some(_) => line.starts,
+            None => !self.carry.unfinished.contains(piece.output) && piece.goes_on,
+        }
     }
 
     pub fn take(&mut self, line: Line<'w>) -> Taken<'w> {
         let Some(piece) = line.piece else { return Taken::NotWrapped };
         let output = piece.output;
+        let is_new = self.framing.multiline.is_some() && line.starts;
         if self.carry.unfinished.contains(output) {
-            if !piece.goes_on {
+            if is_new || !(piece.goes_on || line.place.is_open()) {
                 self.carry.unfinished.remove(output);
             }
-            return Taken::Ignored(Ignored::RestOfLine);
+            if !is_new && self.framing.container == Container::None && line.seems {
+                // It may be a record whose like was never closed, and it may be the text of a client.
+                return Taken::Record(Record {
+                    end: RecordEnd::TooLong,
+                    ..Record::of(line.at, line.bytes, line.bare, piece)
+                });
+            }
+            if !is_new {
+                return Taken::Ignored(Ignored::RestOfLine);
+            }
         }
         // A line that was torn off goes on nowhere: what comes next is another line.
         let goes_on = piece.goes_on && line.bytes.ends_with(b"\n");
@@ -219,6 +308,7 @@ impl<'w> Assembler<'w> {
             open.record.pieces.push(line.bytes);
             open.record.end = end;
             open.goes_on = goes_on;
+            open.place = line.place;
             open.record.end = end;
             return self.settle(place);
         }
@@ -229,17 +319,8 @@ impl<'w> Assembler<'w> {
             let blank = piece.text.iter().all(u8::is_ascii_whitespace);
             return Taken::Ignored(if blank { Ignored::Empty } else { Ignored::Continuation });
         }
-        let record = Record {
-            at: line.at,
-            length,
-            first: line.bare,
-            text: piece.text,
-            output,
-            time: piece.time,
-            pieces: vec![line.bytes],
-            end,
-        };
-        self.open.push(OpenRecord { record, lines: 1, goes_on });
+        let record = Record { length, end, ..Record::of(line.at, line.bytes, line.bare, piece) };
+        self.open.push(OpenRecord { record, lines: 1, goes_on, place: line.place });
         self.settle(self.open.len() - 1)
     }
 
@@ -260,7 +341,7 @@ impl<'w> Assembler<'w> {
     /// Gives an open record out as too long. What follows of its line is nobody's.
     fn cut_off(&mut self, place: usize) -> Record<'w> {
         let open = self.open.remove(place);
-        if open.goes_on {
+        if open.must_go_on() {
             self.carry.unfinished.insert(open.record.output);
         }
         Record { end: RecordEnd::TooLong, ..open.record }
@@ -284,7 +365,10 @@ impl<'w> Assembler<'w> {
     /// Ends all at the end of a file; `beyond` is the head of the file that goes on where this one ended.
     pub fn close_at_end(&mut self, beyond: &'w [u8]) -> Vec<Record<'w>> {
         let outputs = [Output::Stdout, Output::Stderr];
-        let unfinished: Vec<Output> = outputs.into_iter().filter(|output| self.is_inside(*output)).collect();
+        // A line without a container ends with its file.
+        let is_wrapped = self.framing.container != Container::None;
+        let goes_on = |output: &Output| is_wrapped && self.is_inside(*output);
+        let unfinished: Vec<Output> = outputs.into_iter().filter(goes_on).collect();
         // The rest of a line whose beginning is settled is not this file's either.
         let before = std::mem::take(&mut self.carry.unfinished);
         let mut records = Vec::new();
@@ -304,7 +388,7 @@ impl<'w> Assembler<'w> {
             Record { end, ..open.record }
         }));
         records.sort_by_key(|record| record.at);
-        self.carry.unfinished = before;
+        self.carry.unfinished = if is_wrapped { before } else { Outputs::default() };
         unfinished.into_iter().for_each(|output| self.carry.unfinished.insert(output));
         records
     }

@@ -65,8 +65,17 @@ pub(super) fn warnings(rule: &ReadRule<'_>, settings: &RuleSettings, presets: &[
 /// What the client sends the value in.
 fn chosen_by(expression: &Expression, litellm: bool, presets: &[&Preset]) -> Option<&'static str> {
     values::fields(expression).into_iter().find_map(|path| {
+        // A value of a preset is the client's where nothing in it is anybody else's.
+        let of_presets = values::of_presets(path, presets);
+        let all_chosen = |parts: &Vec<&Expression>| {
+            let chosen: Option<Vec<_>> = parts.iter().map(|part| chosen_by(part, litellm, presets)).collect();
+            chosen?.first().copied()
+        };
+        if let Some(what) = of_presets.iter().find_map(all_chosen) {
+            return Some(what);
+        }
         // What a preset says of a field goes before what its name sounds like.
-        let what = match role_of(path, presets) {
+        let what = match values::role_of(path, presets) {
             Some(Role::Client) => "field",
             Some(_) => return None,
             None => sent_in(path, litellm)?,
@@ -79,11 +88,6 @@ fn chosen_by(expression: &Expression, litellm: bool, presets: &[&Preset]) -> Opt
         let is_looked_up = expression.pipes.iter().any(|pipe| matches!(pipe, Pipe::Lookup(_)));
         (!(is_secret && is_looked_up)).then_some(what)
     })
-}
-
-fn role_of(path: &Path, presets: &[&Preset]) -> Option<Role> {
-    let mut fields = presets.iter().flat_map(|preset| &preset.fields);
-    fields.find(|field| path.root == Root::Line && field.path == *path)?.role
 }
 
 fn sent_in(path: &Path, litellm: bool) -> Option<&'static str> {

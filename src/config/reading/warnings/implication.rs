@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::config::language::{Condition, Literal, Operand, Path, Test};
+use crate::config::language::{Condition, Literal, Operand, Path, Root, Test};
+use crate::config::presets::Preset;
 
 /// How often a choice (`any`) is followed into each of its cases.
 const MOST_SPLITS: u8 = 2;
@@ -19,9 +20,25 @@ pub(super) struct Facts<'a> {
     tests: Vec<(&'a Path, Cow<'a, Test>)>,
     /// Of each, one holds.
     choices: Vec<&'a [Condition]>,
+    presets: &'a [&'a Preset],
 }
 
 impl<'a> Facts<'a> {
+    /// `presets`: those of the lines' sources.
+    pub fn new(presets: &'a [&'a Preset]) -> Self {
+        Self { presets, ..Self::default() }
+    }
+
+    /// Whether a preset makes something else of the text that the line has: a number or a time, which compares
+    /// otherwise with a text.
+    fn is_converted(&self, path: &Path) -> bool {
+        match path.root {
+            Root::Preset(_) => true,
+            Root::Line => self.presets.iter().any(|preset| preset.type_of(&path.steps).is_some()),
+            _ => false,
+        }
+    }
+
     /// The condition holds.
     pub fn assume(&mut self, condition: &'a Condition) {
         match condition {
@@ -91,7 +108,18 @@ impl<'a> Facts<'a> {
 
     /// Whether the test holds; `None` where that cannot be told.
     fn test(&self, path: &Path, test: &Test) -> Option<bool> {
-        let known = || self.tests.iter().filter(|(known, _)| *known == path).map(|(_, fact)| &**fact);
+        let mut facts: Vec<&Test> =
+            self.tests.iter().filter(|(known, _)| *known == path).map(|(_, fact)| &**fact).collect();
+        if self.is_converted(path) {
+            if facts.iter().any(|fact| same(fact, test)) {
+                return Some(true);
+            }
+            facts.retain(|fact| !has_text(fact));
+            if has_text(test) {
+                return None;
+            }
+        }
+        let known = || facts.iter().copied();
         let equals = |literal: &Literal| known().find_map(|fact| equals(fact, literal));
         let one_of = |literals: &[Literal]| {
             let answers: Vec<_> = literals.iter().map(equals).collect();
@@ -108,6 +136,20 @@ impl<'a> Facts<'a> {
             _ => None,
         };
         by_value.or_else(|| known().find_map(|fact| follows(fact, test)))
+    }
+}
+
+/// Whether a test compares with a text, or with what may be one.
+fn has_text(test: &Test) -> bool {
+    let is_text = |literal: &Literal| matches!(literal, Literal::Text(_));
+    match test {
+        Test::Prefix(_) | Test::Suffix(_) | Test::Contains(_) | Test::Matches(_) => true,
+        Test::In(literals) | Test::NotIn(literals) => literals.iter().any(is_text),
+        Test::Exists(_) => false,
+        _ => operand(test).is_none_or(|operand| match operand {
+            Operand::Literal(literal) => is_text(literal),
+            Operand::Template(_) => true,
+        }),
     }
 }
 

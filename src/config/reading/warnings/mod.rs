@@ -35,13 +35,13 @@ pub(super) fn collect(report: &Report, sources: &[ReadSource], rules: &[ReadRule
             .filter_map(|source| sources.get(usize::from(*source))?.settings.as_ref())
             .collect();
         warnings.extend(without_test(rule, rules, tests));
-        warnings.extend(shadowed::warning(rule, settings, &rules[..at]));
-        warnings.extend(without_timestamp(rule, settings));
         let preset = |source: &u16| Some(&sources.get(usize::from(*source))?.preset.as_ref()?.1);
         let presets: Vec<&Preset> = rule.sources.iter().filter_map(preset).map(AsRef::as_ref).collect();
+        warnings.extend(shadowed::warning(rule, settings, &rules[..at], &presets));
+        warnings.extend(without_timestamp(rule, settings));
         warnings.extend(client::warnings(rule, settings, &presets));
         warnings.extend(text_number::warnings(rule, settings, &of_rule, tests));
-        warnings.extend(personal::warnings(rule, settings, &of_rule));
+        warnings.extend(personal::warnings(rule, settings, &of_rule, &presets));
         unused_allow(report, rule, &warnings);
         tell(report, rule, warnings);
     }

@@ -125,6 +125,8 @@ pub(crate) enum Personal {
     UserAgent,
     Referer,
     Url,
+    /// Somebody who knows says so, and not what it is.
+    Person,
 }
 
 impl Personal {
@@ -139,6 +141,7 @@ impl Personal {
             Self::UserAgent => "a browser, which with other values tells one person",
             Self::Referer => "the page that somebody came from",
             Self::Url => "a URL with its query, where tokens and search words stand",
+            Self::Person => "what the preset says tells of a person",
         }
     }
 
@@ -149,7 +152,7 @@ impl Personal {
             Self::Email | Self::Phone | Self::Name => {
                 "leave it out: external_member_id tells by an id who it was"
             }
-            Self::Address | Self::Words | Self::UserAgent => "leave it out",
+            Self::Address | Self::Words | Self::UserAgent | Self::Person => "leave it out",
         }
     }
 }

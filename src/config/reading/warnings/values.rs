@@ -5,6 +5,7 @@ use crate::config::language::{
     Argument, Expression, Literal, Part, Path, Pipe, Root, Start, Step, Template, Value,
 };
 use crate::config::node::{Node, Table};
+use crate::config::presets::{Preset, Role};
 use crate::config::settings::{Format, SourceSettings};
 
 /// The node at a path of keys inside of a rule.
@@ -64,10 +65,10 @@ pub(super) fn kind(expression: &Expression, sources: &[&SourceSettings]) -> Kind
         Start::Literal(Literal::Text(_)) => Kind::Text,
         Start::Literal(Literal::Bool(_)) => Kind::Bool,
     };
-    piped(start, &expression.pipes)
+    through(start, &expression.pipes)
 }
 
-fn piped(start: Kind, pipes: &[Pipe]) -> Kind {
+fn through(start: Kind, pipes: &[Pipe]) -> Kind {
     pipes.iter().fold(start, |kind, pipe| match pipe {
         Pipe::Default(_) => kind,
         Pipe::ParseJson(_) => Kind::Unknown,
@@ -98,43 +99,48 @@ fn piped(start: Kind, pipes: &[Pipe]) -> Kind {
 /// Of the sources of a rule it is enough that one has text there.
 fn of_path(path: &Path, sources: &[&SourceSettings]) -> Kind {
     let of_source = |source: &&SourceSettings| match &path.root {
+        Root::Line => of_typed_field(path, source),
         Root::Preset(name) => of_preset(name, source),
-        _ => of_field(path, source),
+        Root::Item => Kind::Unknown,
+        _ => Kind::Text,
     };
-    match path.root {
-        Root::Line | Root::Preset(_) => {}
-        Root::Item => return Kind::Unknown,
-        _ => return Kind::Text,
-    }
     let kinds: Vec<Kind> = sources.iter().map(of_source).collect();
-    if kinds.contains(&Kind::Text) {
-        return Kind::Text;
-    }
-    if !kinds.is_empty() && kinds.iter().all(|kind| *kind == Kind::Number) {
-        Kind::Number
-    } else {
-        Kind::Unknown
+    match kinds.as_slice() {
+        kinds if kinds.contains(&Kind::Text) => Kind::Text,
+        [first, others @ ..] if others.iter().all(|kind| kind == first) => *first,
+        _ => Kind::Unknown,
     }
 }
 
-/// What a preset's value is made of.
 fn of_preset(name: &str, source: &SourceSettings) -> Kind {
-    let template = source.preset.as_ref().and_then(|preset| preset.value(name));
-    match template.map(|template| template.parts.as_slice()) {
-        Some([Part::Placeholder(expression)]) => kind(expression, &[source]),
-        Some(_) => Kind::Text,
-        // `@preset.final`.
-        None => Kind::Bool,
+    let Some(preset) = &source.preset else { return Kind::Unknown };
+    // What is no value is a condition: `@preset.final`.
+    let Some(template) = preset.value(name) else { return Kind::Bool };
+    match template.parts.as_slice() {
+        [Part::Placeholder(alone)] => kind(alone, &[source]),
+        _ => Kind::Text,
     }
+}
+
+fn of_typed_field(path: &Path, source: &SourceSettings) -> Kind {
+    let start = of_field(path, source);
+    let of_type = source.preset.as_ref().and_then(|preset| preset.type_of(&path.steps));
+    of_type.map_or(start, |pipes| through(start, pipes))
+}
+
+/// The role that a preset gives a field of the line.
+pub(super) fn role_of(path: &Path, presets: &[&Preset]) -> Option<Role> {
+    let mut fields = presets.iter().flat_map(|preset| &preset.fields);
+    fields.find(|field| path.root == Root::Line && field.path == *path)?.role
+}
+
+/// What each preset makes the value of, where the path names one: `@preset.id`.
+pub(super) fn of_presets<'a>(path: &Path, presets: &[&'a Preset]) -> Vec<Vec<&'a Expression>> {
+    let Root::Preset(name) = &path.root else { return Vec::new() };
+    presets.iter().filter_map(|preset| preset.value(name)).map(of_template).collect()
 }
 
 fn of_field(path: &Path, source: &SourceSettings) -> Kind {
-    let typed = source.preset.as_ref().and_then(|preset| preset.type_of(&path.steps));
-    piped(as_written(path, source), typed.unwrap_or_default())
-}
-
-/// What the format gives.
-fn as_written(path: &Path, source: &SourceSettings) -> Kind {
     let name = names::keys(path).join(".");
     let in_prefix = source
         .prefix
