@@ -23,7 +23,7 @@ const SAMPLES: &[Row] = &[
     ("nginx-json.log", "none", "nginx-json", [30, 30, 10, 20, 0]),
     ("pino.log", "none", "pino", [30, 30, 10, 20, 0]),
     ("podman-k8sfile-cri.log", "cri", "pino", [30, 29, 10, 20, 0]),
-    ("postgresql-csv.log", "none", "postgres-csvlog", [300, 300, 63, 237, 0]),
+    ("postgresql-csv.log", "none", "postgres-csvlog", [300, 300, 126, 174, 0]),
     ("postgresql-log.log", "none", "regex", [30, 30, 23, 7, 0]),
     ("python-json-logger.log", "none", "python-json-logger", [30, 30, 10, 20, 0]),
     ("python-logging-plain-multiline.log", "none", "regex", [30, 30, 4, 26, 0]),
