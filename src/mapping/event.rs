@@ -207,12 +207,7 @@ impl<'s> EventWriter<'_, 's> {
         let instant = match self.evaluate(value, "timestamp", reason)? {
             Found::Instant(instant) => instant,
             Found::Text(text) if !text.text.is_empty() => {
-                instant::read_rfc3339(&text.text).ok_or_else(|| {
-                    bad(format!(
-                        "is {:?}, which is not RFC 3339 with an offset",
-                        super::found::shortened(&text.text)
-                    ))
-                })?
+                instant::read_rfc3339(&text.text).ok_or_else(|| bad(not_rfc3339(&text.text)))?
             }
             Found::Missing | Found::Text(_) => {
                 let detail = "timestamp is missing or empty".to_owned();
@@ -394,6 +389,14 @@ impl<'s> EventWriter<'_, 's> {
         self.text(&currency, "_cost.currency")?;
         self.out.push(b'}');
         Ok(())
+    }
+}
+
+fn not_rfc3339(text: &str) -> String {
+    let shown = super::found::shortened(text);
+    match instant::pipe_for_zoneless(text) {
+        Some(pipe) => format!("is {shown:?}, without a time zone: say which it is, `| {pipe}`"),
+        None => format!("is {shown:?}, which is not RFC 3339 with an offset"),
     }
 }
 

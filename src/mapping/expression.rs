@@ -7,7 +7,7 @@ use jiff::Unit;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::found::{Bad, Found, Text, is_number, read_decimal, shortened};
-use super::instant;
+use super::instant::{self, NoTime};
 use super::scope::{Field, Scope};
 use super::slots::Slots;
 use crate::config::language::{Argument, DurationUnit, Expression, Part, Pipe, Start, Template, Value};
@@ -159,9 +159,13 @@ fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Eval
         Pipe::Timestamp { format, zone } => {
             let Some(text) = found.into_text()? else { return Ok(Found::Missing) };
             match instant::read_format(&text.text, format, zone.as_ref()) {
-                Some(instant) => Ok(Found::Instant(instant)),
-                None => {
+                Ok(instant) => Ok(Found::Instant(instant)),
+                Err(NoTime::Format) => {
                     Err(Bad(format!("is {:?}, which is no time of format {format:?}", shortened(&text.text))))
+                }
+                Err(NoTime::Skipped) => {
+                    let text = shortened(&text.text);
+                    Err(Bad(format!("is {text:?}, which the clocks skipped when summer time began")))
                 }
             }
         }
@@ -410,6 +414,7 @@ mod tests {
     const LINE: &str = r#"{"i":3,"q":"3","d":2.50,"neg":-2,"big":123456789012345678901234567890,"t":" Ab ","e":"","n":null,
         "yes":"True","url":"https://x.se/a/b?c=d#e","target":"/a?b","ip4":"203.0.113.9","ip6":"2001:db8:1:2:3:4:5:6","port":"203.0.113.9:80",
         "dur":"1m30.5s","js":"{\"a\":{\"b\":7}}","esc":"x\u0041","o":{"a":1},"a":[1,2],"cost":0.00022500000000000002,
+        "gap":"2026-03-29 02:30:00","us":1795169732123456,"ns":"1795169732123456789",
         "ms":1795169732123,"s":"1795169732.5","when":"2026-11-20T10:15:34.000","zero":0,"html":"å/ä/ö"}"#;
 
     #[track_caller]
@@ -460,6 +465,15 @@ mod tests {
             ("{i | div(d)}", "1.2"),
             ("{i | div(zero)}", "bad: is divided by 0"),
             ("{ms | epoch_ms}", "2026-11-20T10:15:32.123Z"),
+            ("{us | epoch_us}", "2026-11-20T10:15:32.123456Z"),
+            ("{ns | epoch_ns}", "2026-11-20T10:15:32.123456789Z"),
+            ("{us | str | epoch_us}", "2026-11-20T10:15:32.123456Z"),
+            ("{ms | div(1000) | epoch_s}", "2026-11-20T10:15:32.123Z"),
+            ("{e | epoch_s}", "missing"),
+            (
+                "{gap | timestamp('%F %T', 'Europe/Stockholm')}",
+                "bad: is \"2026-03-29 02:30:00\", which the clocks skipped when summer time began",
+            ),
             ("{s | epoch_s}", "2026-11-20T10:15:32.5Z"),
             ("{ms | epoch_s}", "bad: is 1795169732123, which is no time in this unit"),
             ("{when | timestamp('%Y-%m-%dT%H:%M:%S%.f', 'UTC')}", "2026-11-20T10:15:34Z"),

@@ -70,16 +70,38 @@ pub(super) fn read_rfc3339(text: &str) -> Option<Timestamp> {
     Offset::from_seconds(offset).ok()?.to_timestamp(date.to_datetime(time)).ok()
 }
 
+/// The `timestamp` pipe that reads a date and a time of day without an offset; `None` for any other text. The zone is
+/// for whoever wrote the log to say.
+pub(super) fn pipe_for_zoneless(text: &str) -> Option<String> {
+    read_rfc3339(&format!("{text}Z"))?;
+    let separator = text.get(10..11)?;
+    let decimals = match text.as_bytes().get(19) {
+        None => "",
+        Some(b',') => ",%f",
+        Some(_) => "%.f",
+    };
+    Some(format!("timestamp('%Y-%m-%d{separator}%H:%M:%S{decimals}', 'UTC')"))
+}
+
+/// Why a text gives no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoTime {
+    /// It is not of the format, or no date has it.
+    Format,
+    /// The clocks of the zone never showed it.
+    Skipped,
+}
+
 /// Reads a text by a strptime format. A time that the clocks of the zone showed twice is the earlier one; one that
 /// they skipped is none.
-pub(super) fn read_format(text: &str, format: &str, zone: Option<&TimeZone>) -> Option<Timestamp> {
-    let read = BrokenDownTime::parse(format, text).ok()?;
-    let Some(zone) = zone else { return read.to_timestamp().ok() };
-    let ambiguous = zone.to_ambiguous_timestamp(read.to_datetime().ok()?);
+pub(super) fn read_format(text: &str, format: &str, zone: Option<&TimeZone>) -> Result<Timestamp, NoTime> {
+    let read = BrokenDownTime::parse(format, text).map_err(|_| NoTime::Format)?;
+    let Some(zone) = zone else { return read.to_timestamp().map_err(|_| NoTime::Format) };
+    let ambiguous = zone.to_ambiguous_timestamp(read.to_datetime().map_err(|_| NoTime::Format)?);
     if let jiff::tz::AmbiguousOffset::Gap { .. } = ambiguous.offset() {
-        return None;
+        return Err(NoTime::Skipped);
     }
-    ambiguous.earlier().ok()
+    ambiguous.earlier().map_err(|_| NoTime::Format)
 }
 
 /// The time that is `number` units after the epoch. Decimals beyond the nanosecond are cut.
@@ -177,17 +199,53 @@ mod tests {
         check("1795169732123456", Unit::Microsecond, Some("2026-11-20T10:15:32.123456Z"));
         check("1795169732123456789", Unit::Nanosecond, Some("2026-11-20T10:15:32.123456789Z"));
         check("1795169732123", Unit::Second, None);
+        // A double has no room for these digits.
+        check("1795169732.123456789", Unit::Second, Some("2026-11-20T10:15:32.123456789Z"));
+        check("1795169732123.456789", Unit::Millisecond, Some("2026-11-20T10:15:32.123456789Z"));
+        check("1795169732123456.789", Unit::Microsecond, Some("2026-11-20T10:15:32.123456789Z"));
+        check("1.795169732123456789e9", Unit::Second, Some("2026-11-20T10:15:32.123456789Z"));
+        check("1795169732.1234567899", Unit::Second, Some("2026-11-20T10:15:32.123456789Z"));
+        check("1795169732123456789.9", Unit::Nanosecond, Some("2026-11-20T10:15:32.123456789Z"));
     }
 
     #[test]
     fn local_times_are_read_in_their_zone() {
         let zone = TimeZone::get("Europe/Stockholm").unwrap();
-        let read = |text: &str| read_format(text, "%F %T", Some(&zone)).map(to_text);
+        let read = |text: &str| read_format(text, "%F %T", Some(&zone)).ok().map(to_text);
         assert_eq!(read("2026-11-20 11:15:32").as_deref(), Some("2026-11-20T10:15:32Z"));
         assert_eq!(read("2026-10-25 02:30:00").as_deref(), Some("2026-10-25T00:30:00Z"), "shown twice");
-        assert_eq!(read("2026-03-29 02:30:00"), None, "skipped");
-        let offset = read_format("20/Nov/2026:10:15:32 +0100", "%d/%b/%Y:%H:%M:%S %z", None).map(to_text);
+        assert_eq!(read_format("2026-03-29 02:30:00", "%F %T", Some(&zone)), Err(NoTime::Skipped));
+        assert_eq!(read("2026-03-29 03:00:00").as_deref(), Some("2026-03-29T01:00:00Z"), "right behind it");
+        assert_eq!(read("2026-10-25 01:59:59").as_deref(), Some("2026-10-24T23:59:59Z"), "before it");
+        assert_eq!(read("2026-10-25 03:00:00").as_deref(), Some("2026-10-25T02:00:00Z"), "after it");
+        assert_eq!(read_format("2026-02-30 02:30:00", "%F %T", Some(&zone)), Err(NoTime::Format));
+        let fixed = TimeZone::fixed(jiff::tz::offset(-3));
+        let read = read_format("2026-11-20 11:15:32.000000001", "%F %T%.f", Some(&fixed)).ok().map(to_text);
+        assert_eq!(read.as_deref(), Some("2026-11-20T14:15:32.000000001Z"));
+        let offset =
+            read_format("20/Nov/2026:10:15:32 +0100", "%d/%b/%Y:%H:%M:%S %z", None).ok().map(to_text);
         assert_eq!(offset.as_deref(), Some("2026-11-20T09:15:32Z"));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_names_the_pipe_that_reads_it() {
+        for (text, wanted) in [
+            ("2026-11-20 10:15:34", "2026-11-20T10:15:34Z"),
+            ("2026-11-20T10:15:34", "2026-11-20T10:15:34Z"),
+            ("2026-11-20T10:15:34.123456", "2026-11-20T10:15:34.123456Z"),
+            ("2026-11-20 10:15:34,123", "2026-11-20T10:15:34.123Z"),
+        ] {
+            let pipe = pipe_for_zoneless(text).unwrap();
+            crate::config::language::parse_template(&format!("{{ts | {pipe}}}")).unwrap();
+            let format = pipe.split('\'').nth(1).unwrap();
+            let read = read_format(text, format, Some(&TimeZone::UTC)).map(to_text);
+            assert_eq!(read.as_deref(), Ok(wanted), "{text} by {format}");
+        }
+        for text in
+            ["", "2026-11-20", "2026-11-20T10:15:34Z", "20 Nov 2026", "2026-02-30 10:15:34", "1795169732"]
+        {
+            assert_eq!(pipe_for_zoneless(text), None, "{text}");
+        }
     }
 
     proptest::proptest! {

@@ -88,6 +88,11 @@ fn every_line_has_a_fate_and_a_reason() {
     check(r#"{"event":"usage","units":1,"org":"\ud800"}"#, Q(R::BadCustomer), "not UTF-8");
     check(r#"{"event":"usage","units":1,"org":"a"}"#, Q(R::MissingTimestamp), "timestamp is missing");
     check(r#"{"event":"usage","units":1,"org":"a","ts":"yesterday"}"#, Q(R::BadTimestamp), "yesterday");
+    check(
+        r#"{"event":"usage","units":1,"org":"a","ts":"2026-11-20 10:00:00,5"}"#,
+        Q(R::BadTimestamp),
+        "without a time zone: say which it is, `| timestamp('%Y-%m-%d %H:%M:%S,%f', 'UTC')`",
+    );
     check(r#"{"event":"usage","units":1,"org":"a","ts":1795169732}"#, Q(R::BadTimestamp), "epoch_ms");
     check(r#"{"event":"usage","units":1,"org":"a","ts":"1970-01-21T00:00:00Z"}"#, Q(R::BadTimestamp), "unit");
     check(r#"{"event":"usage","units":1,"org":"a","ts":"2026-11-20T12:10:00Z"}"#, Billed, "held");
