@@ -10,11 +10,11 @@ use super::chunk::{End, MapContext, ReadWindow, Scratch, map};
 use super::condition::test_holds;
 use super::formats::delimited::Header;
 use super::found::Found;
-use super::framing::{self, HeaderRule, without_mark};
-use super::identity::{BYTE_ORDER_MARK, is_blank, record_of};
+use super::framing;
+use super::identity::{record_of, without_mark};
 use super::line::{exploded, matches, readable};
 use super::rules::{Rule, Rules, SourceRules};
-use super::scope::{Container, Field, Record, Scope};
+use super::scope::{Field, Record, Scope};
 use super::slots::Slots;
 use crate::config::language::{Condition, Root};
 use crate::model::chunk::Carry;
@@ -91,11 +91,9 @@ pub fn excerpts<'a>(rules: &'a Rules, source: SourceIndex, bytes: &'a [u8]) -> V
     let mut header: Option<Cow<'a, [u8]>> = None;
     let mut excerpts = Vec::new();
     for (at, lines) in framing::records(&rules.framing, bytes) {
-        let names = match rules.framing.header {
-            HeaderRule::None => false,
-            HeaderRule::FirstLine => header.is_none() && !is_blank(&lines),
-            HeaderRule::Directive => without_mark(&lines).starts_with(b"#Fields:"),
-        };
+        let bare = without_mark(record_of(&lines));
+        let names =
+            rules.framing.header.takes(bare, header.is_some()) && rules.framing.header.names_columns(bare);
         let excerpt = Excerpt { at: Offset(at as u64), lines: Cow::Owned(lines), header: header.clone() };
         if names {
             header = Some(excerpt.lines.clone());
@@ -110,9 +108,7 @@ pub fn excerpts<'a>(rules: &'a Rules, source: SourceIndex, bytes: &'a [u8]) -> V
 pub fn text_of(rules: &Rules, source: SourceIndex, excerpt: &Excerpt<'_>) -> Option<Vec<u8>> {
     let rules = &rules.sources[usize::from(source.0)];
     let lines = [&excerpt.lines, b"\n".as_slice()].concat();
-    let record = framing::first_record(&rules.framing, &lines)?;
-    let text = record.text.strip_suffix(b"\r").unwrap_or(&record.text);
-    Some(text.to_vec())
+    Some(framing::first_record(&rules.framing, &lines)?.bare_text().to_vec())
 }
 
 /// Explains one record.
@@ -128,18 +124,13 @@ pub fn explain(context: &MapContext<'_>, excerpt: &Excerpt<'_>) -> Explanation {
         None => Header::default(),
     };
     let (mut fields, mut verdicts) = (Vec::new(), Vec::new());
-    let bom = if excerpt.at == Offset::ZERO && lines.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK.len()
-    } else {
-        0
-    };
-    if let Some(record) = framing::first_record(&rules.framing, &lines[bom..]) {
-        let bare = record.text.strip_suffix(b"\r").unwrap_or(&record.text);
+    let bare = if excerpt.at == Offset::ZERO { without_mark(&lines) } else { &lines };
+    if let Some(record) = framing::first_record(&rules.framing, bare) {
         let (mut text, mut replaced, mut slots) = (String::new(), Vec::new(), Slots::default());
-        let text = readable(bare, &mut text, &mut replaced);
+        let text = readable(record.bare_text(), &mut text, &mut replaced);
         if rules.reader.read(text, &header, &mut slots).is_ok() {
             let line = Record { text, slots: &slots, origin: 0, replaced: &replaced };
-            let container = record.time.as_deref().map(|time| Container { time, output: record.output });
+            let container = record.container();
             let scope = Scope { line, item: None, captures: context.captures, container, source: &rules.id };
             fields = named_fields(rules, &scope);
             verdicts = verdicts_of(rules, &scope);

@@ -3,7 +3,8 @@
 //! The hash is blake3 because a customer may choose what stands in a line: nobody can make two lines whose
 //! ids collide. Nothing here may change while an id given by an earlier release can come again.
 
-use crate::config::settings::{Columns, Format};
+use super::framing::HeaderRule;
+use crate::config::settings::Format;
 use crate::model::{Offset, Print};
 
 /// Bytes from the head of a file that are enough to find its print.
@@ -28,7 +29,8 @@ const KEY_CONTEXT: &str = "floe 2026-11-21 stream key v1";
 /// never had a line end, add one to the head.
 #[must_use]
 pub fn print_of_head(head: &[u8], format: &Format) -> Option<Print> {
-    let mut preamble = Preamble::of(format);
+    let rule = HeaderRule::of(format);
+    let mut header_is_known = false;
     let mut at = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     if let Some(start) = head.get(..BLANK_BYTES)
         && is_blank(&start[at..])
@@ -38,7 +40,7 @@ pub fn print_of_head(head: &[u8], format: &Format) -> Option<Print> {
     while at < BLANK_BYTES {
         let rest = &head[at..];
         let Some(end) = memchr::memchr(b'\n', rest) else {
-            if preamble.takes(rest) {
+            if rule.takes(rest, header_is_known) {
                 break;
             }
             // One byte more than is hashed: a carriage return at its end may belong to a line end.
@@ -46,45 +48,14 @@ pub fn print_of_head(head: &[u8], format: &Format) -> Option<Print> {
             return known.then(|| print(&rest[..PRINT_BYTES]));
         };
         let record = record_of(&rest[..=end]);
-        if !is_blank(record) && !preamble.takes(record) {
+        let is_header = rule.takes(record, header_is_known);
+        header_is_known |= is_header;
+        if !is_blank(record) && !is_header {
             return Some(print(&record[..record.len().min(PRINT_BYTES)]));
         }
         at += end + 1;
     }
     head.get(..BLANK_BYTES).map(print)
-}
-
-/// What stands before the first data line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Preamble {
-    None,
-    Header,
-    Comments,
-}
-
-impl Preamble {
-    fn of(format: &Format) -> Self {
-        match format {
-            Format::Delimited(delimited) => match delimited.columns {
-                Columns::Named(_) => Self::None,
-                Columns::FirstLine => Self::Header,
-                Columns::Directive => Self::Comments,
-            },
-            _ => Self::None,
-        }
-    }
-
-    /// Whether this line, which is not blank, belongs to it.
-    fn takes(&mut self, line: &[u8]) -> bool {
-        match self {
-            Self::None => false,
-            Self::Header => {
-                *self = Self::None;
-                true
-            }
-            Self::Comments => line.starts_with(b"#"),
-        }
-    }
 }
 
 /// The key of all ids of one stream.
@@ -133,6 +104,11 @@ pub(super) fn external_id_in(
 pub(super) fn record_of(line: &[u8]) -> &[u8] {
     let Some(record) = line.strip_suffix(b"\n") else { return line };
     record.strip_suffix(b"\r").unwrap_or(record)
+}
+
+/// A line without a byte order mark, which belongs to no line.
+pub(super) fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 /// White space only.

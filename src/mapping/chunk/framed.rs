@@ -6,11 +6,10 @@
 use super::{End, Mapper, is_closed_object};
 use crate::mapping::event::Refusal;
 use crate::mapping::formats::delimited::Header;
-use crate::mapping::framing::{Assembler, HeaderRule, Record, RecordEnd, Taken, without_mark};
-use crate::mapping::identity::{is_blank, record_of};
+use crate::mapping::framing::{Assembler, Record, RecordEnd, Taken};
+use crate::mapping::identity::{is_blank, record_of, without_mark};
 use crate::mapping::letter::Subject;
 use crate::mapping::line::Line;
-use crate::mapping::scope::Container;
 use crate::model::chunk::Carry;
 use crate::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, Tally};
 
@@ -89,7 +88,7 @@ impl<'a> Mapper<'a> {
         let rules = self.rules;
         let mut assembler = Assembler::new(&rules.framing, self.window.carry);
         let named = self.window.header.split_inclusive(|byte| *byte == b'\n').map(record_of);
-        let mut header = match named.map(without_mark).find(|line| self.names_columns(line)) {
+        let mut header = match named.map(without_mark).find(|line| rules.framing.header.names_columns(line)) {
             Some(line) => rules.reader.parse_header(&String::from_utf8_lossy(line)),
             None => Header::default(),
         };
@@ -121,10 +120,9 @@ impl<'a> Mapper<'a> {
             }
             let offset = self.offset_at(at);
             at = line_end;
-            if let Some(names) = self.header_line(bare, assembler.carry.header)
-                && !assembler.is_quoted(&line)
-            {
-                if names {
+            let is_known = assembler.carry.header.is_some();
+            if rules.framing.header.takes(bare, is_known) && !assembler.is_quoted(&line) {
+                if rules.framing.header.names_columns(bare) {
                     header = rules.reader.parse_header(&String::from_utf8_lossy(bare));
                     assembler.carry.header = Some(offset);
                 }
@@ -180,26 +178,9 @@ impl<'a> Mapper<'a> {
         self.at = end;
     }
 
-    /// Whether a line is a header or a comment, and if so, whether it names the columns.
-    fn header_line(&self, bare: &[u8], known: Option<Offset>) -> Option<bool> {
-        match self.rules.framing.header {
-            HeaderRule::FirstLine if known.is_none() && !is_blank(bare) => Some(true),
-            HeaderRule::Directive if bare.starts_with(b"#") => Some(self.names_columns(bare)),
-            _ => None,
-        }
-    }
-
-    fn names_columns(&self, line: &[u8]) -> bool {
-        match self.rules.framing.header {
-            HeaderRule::None => false,
-            HeaderRule::FirstLine => !is_blank(line),
-            HeaderRule::Directive => line.starts_with(b"#Fields:"),
-        }
-    }
-
     fn record(&mut self, record: Record<'_>, header: &Header) {
         let at = self.offset_at(record.at);
-        let text = record.text.strip_suffix(b"\r").unwrap_or(&record.text);
+        let text = record.bare_text();
         if record.end == RecordEnd::TooLong {
             let wanted = self.rules.filter.wants_long(text);
             return self.settle_long(at, record.length, wanted, &record.pieces.concat());
@@ -212,13 +193,12 @@ impl<'a> Mapper<'a> {
         }
         let raw = record.pieces.concat();
         let subject = Subject { at, length: record.length, record: record_of(&raw), whole: true };
-        let container = record.time.as_deref().map(|time| Container { time, output: record.output });
         // Nobody can say whether a line without its end is whole, but of a closed object.
         let is_cut = record.pieces.last().is_some_and(|piece| !piece.ends_with(b"\n"));
         if record.end == RecordEnd::Missing || (is_cut && !is_closed_object(text)) {
             return self.partial_eof(subject);
         }
-        let line = Line { at, first: record.first, record: text, container };
+        let line = Line { at, first: record.first, record: text, container: record.container() };
         self.map(line, subject, record.at, header);
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::event::Refusal;
 use super::formats::delimited::Header;
-use super::identity::{BYTE_ORDER_MARK, is_blank, record_of};
+use super::identity::{BYTE_ORDER_MARK, is_blank, record_of, without_mark};
 use super::letter::{self, Subject};
 use super::line::{Events, Line, LineScratch, Outcome, map_line};
 use super::rules::{Rules, SourceRules};
@@ -320,7 +320,7 @@ impl<'a> Mapper<'a> {
     fn bare(&self, at: usize, line: &'a [u8]) -> &'a [u8] {
         let bare = record_of(line);
         match self.offset_at(at) {
-            Offset::ZERO => bare.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bare),
+            Offset::ZERO => without_mark(bare),
             _ => bare,
         }
     }

@@ -4,14 +4,17 @@
 //! lives between two reads but a [`Carry`]: which outputs are in the middle of a line that is settled already.
 
 mod container;
+mod header;
 mod quotes;
 
 use std::borrow::Cow;
 
 use self::container::Piece;
+pub(super) use self::header::HeaderRule;
 use self::quotes::{Place, Quoting};
-use crate::config::settings::{Columns, Container, Format, Multiline, SourceSettings};
-use crate::mapping::identity::{BYTE_ORDER_MARK, record_of};
+use crate::config::settings::{Container, Format, Multiline, SourceSettings};
+use crate::mapping::identity::{record_of, without_mark};
+use crate::mapping::scope;
 use crate::model::Ignored;
 use crate::model::chunk::{Carry, Output, Outputs};
 
@@ -33,16 +36,6 @@ struct Starts {
     max_lines: u32,
     /// Of a format whose values may hold line ends between quotes.
     quoting: Option<Quoting>,
-}
-
-/// Which lines say what the columns are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeaderRule {
-    None,
-    /// The first line of the file that is not blank.
-    FirstLine,
-    /// Each that begins with `#Fields:`; others that begin with `#` are comments.
-    Directive,
 }
 
 /// Some lines that are one record.
@@ -131,29 +124,19 @@ pub(super) struct Line<'w> {
 
 impl Framing {
     pub fn new(source: &SourceSettings) -> Self {
-        let limit = source.max_line_bytes as usize;
         let starts = |multiline: &Multiline| Starts {
-            start: regex::bytes::Regex::new(multiline.start.as_str())
-                .expect("an expression for text is one for bytes"),
+            start: for_bytes(&multiline.start),
             max_lines: multiline.max_lines,
             quoting: match &source.format {
                 Format::Delimited(delimited) => Some(Quoting::new(source, delimited)),
                 _ => None,
             },
         };
-        let header = match &source.format {
-            Format::Delimited(delimited) => match delimited.columns {
-                Columns::Named(_) => HeaderRule::None,
-                Columns::FirstLine => HeaderRule::FirstLine,
-                Columns::Directive => HeaderRule::Directive,
-            },
-            _ => HeaderRule::None,
-        };
         Self {
             container: source.container,
             multiline: source.multiline.as_ref().map(starts),
-            header,
-            max_record_bytes: limit,
+            header: HeaderRule::of(&source.format),
+            max_record_bytes: source.max_line_bytes as usize,
             reach: source.reach() as usize,
         }
     }
@@ -176,6 +159,17 @@ impl<'w> Record<'w> {
             pieces: vec![bytes],
             end: RecordEnd::Whole,
         }
+    }
+
+    /// What the application wrote, without its line end.
+    pub fn bare_text(&self) -> &[u8] {
+        self.text.strip_suffix(b"\r").unwrap_or(&self.text)
+    }
+
+    /// What the runtime says of it, where there is one.
+    pub fn container(&self) -> Option<scope::Container<'_>> {
+        let time = self.time.as_deref()?;
+        Some(scope::Container { time, output: self.output })
     }
 }
 
@@ -309,7 +303,6 @@ impl<'w> Assembler<'w> {
             open.record.end = end;
             open.goes_on = goes_on;
             open.place = line.place;
-            open.record.end = end;
             return self.settle(place);
         }
         if !line.starts {
@@ -394,49 +387,55 @@ impl<'w> Assembler<'w> {
     }
 }
 
-/// The records of a whole file, each as its lines and where the first one starts. What is no record (a header, a line
-/// that continues none) stands for itself.
+/// A part of a whole text: a record, or a line that is none (a header, one that continues nothing).
+#[derive(Debug)]
+enum Part<'w> {
+    Record(Record<'w>),
+    Line { at: usize, bytes: &'w [u8] },
+}
+
+/// The records of a whole file, each as its lines and where the first one starts. What is no record stands for itself.
 pub(super) fn records(framing: &Framing, bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
-    let mut assembler = Assembler::new(framing, Carry::default());
-    let mut found = Vec::new();
-    let mut at = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let bare = if at == 0 { without_mark(record_of(line)) } else { record_of(line) };
-        let looked = assembler.look(at, line, bare);
-        let mut ended = assembler.close_before(&looked);
-        match assembler.take(looked) {
-            Taken::Open => {}
-            Taken::Record(record) => ended.push(record),
-            Taken::Ignored(_) | Taken::NotWrapped => found.push((at, line.to_vec())),
-        }
-        found.extend(ended.into_iter().map(|record| (record.at, record.pieces.concat())));
-        at += line.len();
-    }
-    found.extend(assembler.close_at_end(b"").into_iter().map(|record| (record.at, record.pieces.concat())));
+    let lines = |part| match part {
+        Part::Record(record) => (record.at, record.pieces.concat()),
+        Part::Line { at, bytes } => (at, bytes.to_vec()),
+    };
+    let mut found: Vec<_> = parts(framing, bytes, without_mark).into_iter().map(lines).collect();
     found.sort_by_key(|(at, _)| *at);
     found
 }
 
-/// A line without a byte order mark, which belongs to no line.
-pub(super) fn without_mark(line: &[u8]) -> &[u8] {
-    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+/// The first record of `bytes` that ends, whole or not. They begin with no byte order mark.
+pub(super) fn first_record<'w>(framing: &'w Framing, bytes: &'w [u8]) -> Option<Record<'w>> {
+    parts(framing, bytes, |line| line).into_iter().find_map(|part| match part {
+        Part::Record(record) => Some(record),
+        Part::Line { .. } => None,
+    })
 }
 
-/// The first record of `bytes`, whole or not.
-pub(super) fn first_record<'w>(framing: &'w Framing, bytes: &'w [u8]) -> Option<Record<'w>> {
+/// The parts of a text that nothing follows, as they end. `first` is done to its first line.
+fn parts<'w>(framing: &'w Framing, bytes: &'w [u8], first: fn(&[u8]) -> &[u8]) -> Vec<Part<'w>> {
     let mut assembler = Assembler::new(framing, Carry::default());
+    let mut parts = Vec::new();
     let mut at = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let looked = assembler.look(at, line, record_of(line));
-        if let Some(record) = assembler.close_before(&looked).into_iter().next() {
-            return Some(record);
-        }
-        if let Taken::Record(record) = assembler.take(looked) {
-            return Some(record);
+        let bare = if at == 0 { first(record_of(line)) } else { record_of(line) };
+        let looked = assembler.look(at, line, bare);
+        parts.extend(assembler.close_before(&looked).into_iter().map(Part::Record));
+        match assembler.take(looked) {
+            Taken::Open => {}
+            Taken::Record(record) => parts.push(Part::Record(record)),
+            Taken::Ignored(_) | Taken::NotWrapped => parts.push(Part::Line { at, bytes: line }),
         }
         at += line.len();
     }
-    assembler.close_at_end(b"").into_iter().next()
+    parts.extend(assembler.close_at_end(b"").into_iter().map(Part::Record));
+    parts
+}
+
+/// The same expression, for bytes.
+fn for_bytes(regex: &regex::Regex) -> regex::bytes::Regex {
+    regex::bytes::Regex::new(regex.as_str()).expect("an expression for text is one for bytes")
 }
 
 fn in_order(open: Vec<OpenRecord<'_>>) -> Vec<Record<'_>> {

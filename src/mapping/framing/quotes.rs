@@ -36,10 +36,7 @@ impl Place {
 
 impl Quoting {
     pub fn new(source: &SourceSettings, delimited: &Delimited) -> Self {
-        let prefix = source.prefix.as_ref().map(|prefix| {
-            regex::bytes::Regex::new(prefix.as_str()).expect("an expression for text is one for bytes")
-        });
-        Self { delimiter: delimited.delimiter, prefix }
+        Self { delimiter: delimited.delimiter, prefix: source.prefix.as_ref().map(super::for_bytes) }
     }
 
     /// Behind the first bytes of a record.
