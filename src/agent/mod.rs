@@ -314,7 +314,8 @@ impl Agent {
         self.tail.save_floors_if_changed(&mut self.out);
         if !self.letters.is_blocked() && self.ship.is_greeted() {
             let polar_now = self.ship.polar_now(now);
-            while let Some(order) = self.tail.next_read(now, polar_now, &self.books, &mut self.out) {
+            let lacks = self.ship.lacks_evidence();
+            while let Some(order) = self.tail.next_read(now, polar_now, lacks, &self.books, &mut self.out) {
                 self.out.push(Effect::Read(Box::new(order)));
             }
         }

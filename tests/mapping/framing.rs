@@ -3,7 +3,7 @@
 use floe::config::Settings;
 use floe::config::settings::Captures;
 use floe::mapping::{End, MapContext, ReadWindow, Rules, Scratch, map};
-use floe::model::chunk::Carry;
+use floe::model::chunk::{Carry, Outputs};
 use floe::model::{Fate, Guard, Ignored, MappedChunk, Offset, Quarantined, SourceIndex, Stop, Tally};
 
 use crate::support::{NOW, events, letters};
@@ -228,6 +228,19 @@ fn a_fragment_whose_file_ends_goes_on_in_the_next_file() {
         })[0]["reason"],
         "partial_eof"
     );
+}
+
+#[test]
+fn behind_a_line_that_was_torn_off_at_the_end_of_its_file_stand_other_lines() {
+    let rules = rules("container = \"cri\"\nformat = \"json\"");
+    let first = cri("stdout", "P", "{\"event\":\"usage\",\"customer\":\"a\",");
+    for torn in 1..TIME.len() + " stdout F ".len() {
+        let end = cri("stdout", "F", "\"units\":1}");
+        let ended = format!("{first}{}", &end[..torn]);
+        let mut sum = Sum::default();
+        sum.read(&rules, ended.as_bytes(), ended.len(), End::File { beyond: b"" }, usize::MAX);
+        assert_eq!((sum.billed, sum.carry.unfinished), (0, Outputs::NONE), "torn off after {torn} bytes");
+    }
 }
 
 #[test]

@@ -39,6 +39,9 @@ const SECOND: u64 = 1_000_000_000;
 /// How long it may take, in virtual time, until all is home once the storm is over.
 const HOMECOMING: u64 = 2 * 3600 * SECOND;
 
+/// Requests that a line may cost where batches are as small as can be.
+const REQUESTS_A_LINE: u64 = 4;
+
 /// Ticks without a step of the clock: more of them are a busy loop.
 const MOST_TICKS_IN_VAIN: u32 = 100;
 
@@ -182,7 +185,10 @@ impl Simulation {
             self.step()?;
         }
         self.heal();
-        let deadline = self.clock + HOMECOMING;
+        // Where each line goes by itself, the budget of requests alone takes hours.
+        let per_minute = u64::from(self.settings.delivery.requests_per_minute);
+        let for_budget = self.oracle.owed_count() as u64 * REQUESTS_A_LINE * 60 * SECOND / per_minute;
+        let deadline = self.clock + HOMECOMING + for_budget;
         let storm_lines = self.oracle.next_number();
         self.storm.trickles = true;
         self.trickle();

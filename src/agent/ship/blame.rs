@@ -197,6 +197,13 @@ impl Ship {
         Some(body)
     }
 
+    /// Whether all that waits has failed, and nothing new is left to send that could show whether Polar takes
+    /// anything: then lines from behind the window are worth more than the window.
+    pub(in crate::agent) fn lacks_evidence(&self) -> bool {
+        let has_failed = |parcel: &Parcel| parcel.failures > 0 && parcel.suspicion.is_some();
+        !self.waiting.is_empty() && self.loads.is_empty() && self.waiting.iter().all(has_failed)
+    }
+
     pub(super) fn witness_answered(
         &mut self,
         now: Now,

@@ -28,6 +28,9 @@ const PARTIAL_PAUSE: Duration = Duration::from_millis(5);
 /// An unterminated line shorter than this is read again whenever something rings.
 const SHORT_PARTIAL: u64 = 4096;
 
+/// How far beyond its window a stream is read for lines that show whether Polar takes any.
+const EVIDENCE_BYTES: u64 = 1024 * 1024;
+
 /// What an answered read brings.
 #[derive(Debug)]
 pub(in crate::agent) struct Arrived {
@@ -62,13 +65,15 @@ impl Tail {
         &mut self,
         now: Now,
         polar_now: jiff::Timestamp,
+        lacks_evidence: bool,
         books: &Books,
         out: &mut Outbox,
     ) -> Option<ReadOrder> {
         if self.draining {
             return None;
         }
-        if self.stalled_at != books.changes() {
+        let window = self.settings.limits.window + if lacks_evidence { EVIDENCE_BYTES } else { 0 };
+        if self.stalled_at != books.changes() || lacks_evidence {
             self.stalled_at = books.changes();
             for id in std::mem::take(&mut self.stalled) {
                 self.ready.push_back(id);
@@ -90,7 +95,7 @@ impl Tail {
                 continue;
             }
             let ahead = stream.position.0 - books.frontier(id).0;
-            if ahead >= self.settings.limits.window {
+            if ahead >= window {
                 self.stalled.push(id);
                 continue;
             }

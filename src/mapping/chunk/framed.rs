@@ -10,7 +10,7 @@ use crate::mapping::framing::{Assembler, Record, RecordEnd, Taken};
 use crate::mapping::identity::{is_blank, record_of, without_mark};
 use crate::mapping::letter::Subject;
 use crate::mapping::line::Line;
-use crate::model::chunk::Carry;
+use crate::model::chunk::{Carry, Outputs};
 use crate::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, Tally};
 
 /// What a chunk held at a place where no record was open.
@@ -171,6 +171,10 @@ impl<'a> Mapper<'a> {
         if is_handover && records.iter().any(|record| record.end == RecordEnd::Missing) {
             assembler.carry = cut.carry;
             return cut.restore(self);
+        }
+        if matches!(self.window.end, End::File { .. }) && !bytes.ends_with(b"\n") {
+            // Whose line was torn off cannot be told from the rest of it: what comes behind that is another line.
+            assembler.carry.unfinished = Outputs::NONE;
         }
         for record in records {
             self.record(record, header);
