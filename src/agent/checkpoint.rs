@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn floors_are_read_back_also_those_that_say_whether_they_stand_inside_a_line() {
-        let file = FileKey { device: 1, inode: 2 };
+        let file = FileKey { device: 1, inode: 2, born: 3 };
         let floors = Floors { sources: [("app".to_owned(), vec![FloorRecord::new(file, Offset(9))])].into() };
         assert_eq!(unseal::<Floors>(&seal(&floors)), Ok(floors.clone()));
         let mut before = serde_json::to_value(&floors).unwrap();

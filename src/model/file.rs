@@ -52,10 +52,15 @@ pub struct StreamId(pub u32);
 pub struct SourceIndex(pub u16);
 
 /// What the file system calls a file.
+///
+/// The inode of a deleted file is given to another one, which was born later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileKey {
     pub device: u64,
     pub inode: u64,
+    /// When it was made, in nanoseconds on the file system's clock; 0 where that is not told.
+    #[serde(default)]
+    pub born: u64,
 }
 
 /// The print of the (at most [`Guard::REACH`]) bytes that stand before an offset.

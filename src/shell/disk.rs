@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use crate::agent::{Agreement, Asked, DiskFault};
 use crate::mapping::identity::HEAD_BYTES;
@@ -136,7 +137,9 @@ pub fn guard_before(file: &File, at: Offset) -> io::Result<Option<(Guard, Option
 /// What the file system calls a file with this metadata.
 #[must_use]
 pub fn key_of(metadata: &Metadata) -> FileKey {
-    FileKey { device: metadata.dev(), inode: metadata.ino() }
+    let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    let born = born.and_then(|born| u64::try_from(born.as_nanos()).ok()).unwrap_or(0);
+    FileKey { device: metadata.dev(), inode: metadata.ino(), born }
 }
 
 /// When the content was last changed, in nanoseconds; for telling changes, not times.

@@ -61,9 +61,15 @@ pub struct Disk {
     kept_inodes: BTreeSet<u64>,
     last_inode: u64,
     changes: u64,
+    tells_births: bool,
 }
 
 impl Disk {
+    /// `tells_births`: whether the file system knows when a file was made.
+    pub fn new(tells_births: bool) -> Self {
+        Self { tells_births, ..Self::default() }
+    }
+
     pub fn names(&self) -> impl Iterator<Item = (&str, NodeId)> {
         self.names.iter().map(|(path, node)| (path.as_str(), *node))
     }
@@ -117,9 +123,10 @@ impl Disk {
             self.last_inode
         });
         let node = NodeId(self.nodes.len());
+        let born = if self.tells_births { node.0 as u64 + 1 } else { 0 };
         let content = self.new_content(inode, path);
         self.nodes.push(Node {
-            key: FileKey { device: DEVICE, inode },
+            key: FileKey { device: DEVICE, inode, born },
             content,
             links: 1,
             writers: 0,

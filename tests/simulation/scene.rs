@@ -35,6 +35,8 @@ pub struct Scene {
     pub loses_checkpoints: bool,
     /// Inodes of deleted files are given to new ones.
     pub reuses_inodes: bool,
+    /// The file system knows when a file was made.
+    pub tells_births: bool,
     /// Copies of copytruncate match the glob.
     pub copies_match: bool,
     /// Of a hundred changes, how many the daemon is told of at once.
@@ -70,12 +72,20 @@ impl Scene {
             equal_first_lines,
             loses_checkpoints: !equal_first_lines && random.chance(30),
             reuses_inodes: random.chance(60),
+            tells_births: random.chance(70),
             copies_match: random.chance(40),
             nudges: *random.pick(&[0, 30, 100]),
             astray: *random.pick(&[0, 0, 5, 30]),
             disk_ms: *random.pick(&[(0, 0), (1, 20), (20, 1_000), (100, 10_000)]),
             request_ms: *random.pick(&[(1, 50), (50, 500), (500, 20_000)]),
         }
+    }
+}
+
+impl Scene {
+    /// A copy with the inode of what it was copied from is, without a time of birth, that file under another name.
+    pub fn copies_reuse_inodes(&self) -> bool {
+        self.reuses_inodes && self.tells_births
     }
 }
 

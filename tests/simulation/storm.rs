@@ -344,7 +344,7 @@ impl Simulation {
         if let Some(rest) = &self.storm.logs[log].writer.rest {
             self.oracle.cut(rest.line);
         }
-        let copied = self.disk.copy(node, &copy, self.scene.reuses_inodes);
+        let copied = self.disk.copy(node, &copy, self.scene.copies_reuse_inodes());
         self.copied(copied);
         let wait = if self.random.chance(50) { 0 } else { self.random.delay_nanos(10, 2_000) };
         self.after(wait, Event::Truncate { log, node });
@@ -393,7 +393,7 @@ impl Simulation {
         let Some(node) = self.disk.at(&path) else { return };
         self.finish_rest(log);
         let writer = std::mem::replace(&mut self.storm.logs[log].writer, Writer { node: None, rest: None });
-        let copy = self.disk.copy(node, &format!("{path}~"), self.scene.reuses_inodes);
+        let copy = self.disk.copy(node, &format!("{path}~"), self.scene.copies_reuse_inodes());
         self.copied(copy);
         self.disk.rename(&format!("{path}~"), &path);
         self.close(writer);
