@@ -121,7 +121,7 @@ impl Agent {
         self.now = now;
         match input {
             Input::Looked(sightings) => self.tail.looked(now, &sightings, &mut self.books, &mut self.out),
-            Input::Nudged(path) => self.tail.nudged(path.as_deref(), now),
+            Input::Nudged(path) => self.tail.nudged(path.as_deref(), now, &mut self.out),
             Input::Told { ask, result } => {
                 self.tail.told(ask, result, now, &mut self.books, &mut self.out);
             }
@@ -312,6 +312,7 @@ impl Agent {
         self.tail.retry_due(now, &mut self.out);
         self.tail.resolve_if_wanted(now, &mut self.out);
         self.tail.save_floors_if_changed(&mut self.out);
+        self.tail.hand_out(now, &self.books, &mut self.out);
         if !self.letters.is_blocked() && self.ship.is_greeted() {
             let polar_now = self.ship.polar_now(now);
             let lacks = self.ship.lacks_evidence();

@@ -95,6 +95,10 @@ notices! {
     WatchLimited = "watch_limited" Warning,
     /// All folders are watched again.
     WatchComplete = "watch_complete" Info,
+    /// More files have something to read than may be open at once; some wait.
+    DescriptorsShort = "descriptors_short" Warning,
+    /// No file waits for a descriptor any more.
+    DescriptorsEnough = "descriptors_enough" Info,
     /// The config was read again and has a fault; nothing changes.
     ReloadRefused = "reload_refused" Error,
     /// New settings are in force.

@@ -39,6 +39,7 @@ pub(super) const OVERRIDABLE: &[&str] = &[
     "limits.quarantine_malformed_max_bytes",
     "limits.mapping_threads",
     "limits.drain_timeout",
+    "limits.open_files",
     "limits.sweep_interval",
 ];
 

@@ -129,6 +129,7 @@ fn limits() -> Value {
             "quarantine_malformed_max_bytes": described("size", "The part of it for malformed and over-long lines. Default: 16MiB."),
             "mapping_threads": described("count", "Threads that map lines, 1 to 64. Default: 1."),
             "drain_timeout": described("duration", "How long an ending may take. Default: 25s."),
+            "open_files": described("count", "Files that are open at once; the others are opened when something happens to them. The operating system's limit holds as well. Default: 8192."),
             "sweep_interval": described("duration", "How often every file is looked at, whatever notify says. Default: 1s."),
         }),
     )

@@ -92,6 +92,8 @@ pub struct LimitSettings {
     pub quarantine_malformed_max_bytes: u64,
     /// Mapping threads: 1..=64.
     pub mapping_threads: u16,
+    /// Files that may be open at once, at least 1. The operating system may allow fewer.
+    pub open_files: u32,
     pub drain_timeout: Duration,
     /// How often the sweep looks at every file, whatever notify says.
     pub sweep_interval: Duration,

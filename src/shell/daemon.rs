@@ -26,7 +26,7 @@ use super::readers::{Buffers, INLINE_MAX_BYTES, Job, Pool};
 use super::saver::SaverThread;
 use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
-use super::{logs, reload, shadow};
+use super::{descriptors, logs, reload, shadow};
 use crate::agent::{
     Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status,
     Whom,
@@ -143,6 +143,8 @@ impl Daemon {
     /// [`StartFault`].
     pub fn start(options: DaemonOptions) -> Result<Self, StartFault> {
         let DaemonOptions { settings, reload, resume_from, observer } = options;
+        descriptors::raise_limit();
+        let settings = Arc::new(descriptors::within_limit(Settings::clone(&settings)));
         // The client first: a fault of the config leaves the state folder alone.
         let polar = Polar::new(&settings).map_err(StartFault::Client)?;
         let (folder, restored, notices) = state::open(&settings, resume_from).map_err(StartFault::State)?;
@@ -252,7 +254,7 @@ impl Daemon {
     fn reload(&mut self) {
         match self.new_settings() {
             Ok((settings, polar)) => {
-                let settings = Arc::new(settings);
+                let settings = Arc::new(descriptors::within_limit(settings));
                 let rules = Arc::new(Rules::compile(&settings));
                 self.hands.use_settings(&settings, polar);
                 self.settings = Arc::clone(&settings);

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod descriptors;
 pub mod disk;
 mod durable;
 #[cfg(test)]

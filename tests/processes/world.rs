@@ -115,16 +115,25 @@ metadata.n = "{{n | int}}"
     }
 
     pub fn start_unready(&self) -> Floe<'_> {
+        self.spawn(self.command(&["run", "--log-format", "json"]))
+    }
+
+    /// Starts the daemon with so many descriptors, and waits until it runs.
+    pub fn start_limited(&self, descriptors: u64) -> Floe<'_> {
+        let floe = self.command(&["run", "--log-format", "json"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]);
+        command.arg(floe.get_program()).args(floe.get_args()).env_remove("FLOE_LOG").stdin(Stdio::null());
+        let floe = self.spawn(command);
+        floe.wait_for_words("floe runs");
+        floe
+    }
+
+    fn spawn(&self, mut command: Command) -> Floe<'_> {
         let said = self.path("said.log");
         let file = OpenOptions::new().append(true).create(true).open(&said).unwrap();
         let from = file.metadata().unwrap().len();
-        let child = self
-            .command(&["run", "--log-format", "json"])
-            .env("FLOE_LOG", "debug")
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .unwrap();
+        let child = command.env("FLOE_LOG", "debug").stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Floe { world: self, child, said, from }
     }
 

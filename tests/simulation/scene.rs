@@ -133,6 +133,7 @@ fn settings(wraps: bool, random: &mut Random) -> Settings {
             quarantine_max_bytes: 1 << 30,
             quarantine_malformed_max_bytes: 1 << 30,
             mapping_threads: 2,
+            open_files: *random.pick(&[2, 5, 1_000]),
             drain_timeout: Duration::from_secs(20),
             sweep_interval: Duration::from_millis(*random.pick(&[2_000, 5_000, 10_000])),
         },

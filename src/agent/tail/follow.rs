@@ -58,6 +58,7 @@ impl Tail {
     fn seen_again(&mut self, id: StreamId, now: Now, sightings: &[&Sighting], out: &mut Outbox) {
         let size = size_of(sightings);
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
+        let before = (stream.size, stream.modified);
         if let Place::At { absent_since, .. } = &mut stream.place {
             *absent_since = None;
         }
@@ -100,15 +101,22 @@ impl Tail {
         if unopened && now.moment >= stream.retry_at {
             self.open(id, out);
         }
-        if self.streams[&id].behind() > 0 {
+        let stream = &self.streams[&id];
+        if stream.is_parked() && (stream.size, modified) != before {
+            self.unpark(id, out);
+        } else if stream.behind() > 0 {
             self.make_ready(id);
         }
     }
 
-    /// Whether its file was never opened, or could not be: then only a path leads to it.
+    /// Whether its file is not open: then only a path leads to it.
     fn is_unopened(&self, id: StreamId) -> bool {
         let stream = &self.streams[&id];
-        matches!(stream.place, Place::At { handle: Handle::Closed, .. }) && stream.told_at < self.look_asked
+        let is_closed = matches!(
+            stream.place,
+            Place::At { handle: Handle::Closed | Handle::Queued | Handle::Parked, .. }
+        );
+        is_closed && stream.told_at < self.look_asked
     }
 
     /// The stream's very file was found, maybe under another name.
@@ -124,15 +132,6 @@ impl Tail {
         }
         self.changes += 1;
         out.say(NoticeCode::FileRenamed, format!("{before:?} is {path:?} now"));
-    }
-
-    fn open(&mut self, id: StreamId, out: &mut Outbox) {
-        let stream = self.streams.get_mut(&id).expect("a stream that is opened is known");
-        if let Place::At { file, handle, .. } = &mut stream.place {
-            *handle = Handle::Opening;
-            stream.retry_at = Moment::START;
-            out.push(Effect::Open { stream: id, path: stream.path.to_string(), file: *file });
-        }
     }
 
     /// Puts a stream at a file and opens it.
@@ -160,25 +159,26 @@ impl Tail {
         out: &mut Outbox,
     ) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let Place::At { handle, .. } = &mut stream.place else { return };
-        if *handle != Handle::Opening {
+        if !matches!(stream.place, Place::At { handle: Handle::Opening, .. }) {
             return;
         }
         match result {
             Ok(()) => {
-                *handle = Handle::Open;
+                self.set_handle(id, Handle::Open);
+                let stream = self.streams.get_mut(&id).expect("the stream was just seen");
                 stream.retry_at = Moment::START;
                 stream.say_readable_again(out);
                 self.make_ready(id);
                 self.wake_held(id);
             }
             Err(DiskFault::Gone) => {
-                *handle = Handle::Closed;
-                stream.retry_at = Moment::START;
+                self.set_handle(id, Handle::Closed);
+                self.streams.get_mut(&id).expect("the stream was just seen").retry_at = Moment::START;
                 self.look_soon(now);
             }
+            Err(DiskFault::TooManyOpen) => self.ran_short(id, now),
             Err(fault) => {
-                *handle = Handle::Closed;
+                self.set_handle(id, Handle::Closed);
                 self.unreadable(id, &words(fault), now, out);
             }
         }
@@ -323,9 +323,10 @@ impl Tail {
 
     /// Closes the file that a stream is at, and lets nothing lead from it to the stream.
     pub(super) fn detach(&mut self, id: StreamId, out: &mut Outbox) -> Option<FileKey> {
+        let Place::At { file, handle, .. } = self.streams[&id].place else { return None };
+        self.count_handle(handle, Handle::Closed);
         let stream = &self.streams[&id];
-        let Place::At { file, handle, .. } = stream.place else { return None };
-        if handle != Handle::Closed {
+        if matches!(handle, Handle::Opening | Handle::Open) {
             out.push(Effect::Close(id));
         }
         self.by_file.remove(&(Arc::clone(&stream.source), file));

@@ -9,6 +9,7 @@ mod candidate;
 mod evidence;
 mod floors;
 mod follow;
+mod handles;
 mod look;
 mod read;
 mod resolve;
@@ -31,6 +32,7 @@ use crate::mapping::{Rules, identity};
 use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
 
 use candidate::{Candidate, Step};
+use handles::Handles;
 pub(super) use read::Arrived;
 use read::{Known, ReadUnderWay};
 use stream::{Identity, Place, Registered, Stream};
@@ -145,6 +147,7 @@ pub(super) struct Tail {
     asking: BTreeMap<AskId, Asking>,
     reads: BTreeMap<ReadId, ReadUnderWay>,
     ready: VecDeque<StreamId>,
+    handles: Handles,
     /// Streams whose window is full; they are ready again when a frontier moves.
     stalled: Vec<StreamId>,
     stalled_at: u64,
@@ -199,6 +202,7 @@ impl Tail {
             asking: BTreeMap::new(),
             reads: BTreeMap::new(),
             ready: VecDeque::new(),
+            handles: Handles::default(),
             stalled: Vec::new(),
             stalled_at: 0,
             retries: BTreeSet::new(),
@@ -364,6 +368,7 @@ impl Tail {
             self.let_go(id, out);
         }
         self.candidates.retain(|(source, _), _| index_of(&self.sources, source).is_some());
+        self.forget_limits();
         if self.looking == Looking::Yes {
             self.looking = Looking::InVain;
         }
@@ -468,11 +473,11 @@ impl Tail {
         }
         let look = (self.looking == Looking::No).then_some(self.next_look);
         let retry = self.retries.first().map(|(due, _)| *due);
-        [look, retry].into_iter().flatten().min()
+        [look, retry, self.next_hand_out()].into_iter().flatten().min()
     }
 
     /// Something happened at a path.
-    pub(super) fn nudged(&mut self, path: Option<&str>, now: Now) {
+    pub(super) fn nudged(&mut self, path: Option<&str>, now: Now, out: &mut Outbox) {
         let Some(path) = path else {
             self.look_soon(now);
             return;
@@ -485,6 +490,8 @@ impl Tail {
                 let stream = self.streams.get_mut(&id).expect("a path leads to a stream that is known");
                 if stream.reading.is_some() || stream.asking.is_some() {
                     stream.again = true;
+                } else if stream.is_parked() {
+                    self.unpark(id, out);
                 } else {
                     self.make_ready(id);
                 }
@@ -573,6 +580,7 @@ impl Tail {
                 "nothing of a stream is read before it is registered"
             );
         }
+        self.check_handles();
         assert_eq!(self.reserved, self.reads.values().map(|read| read.room).sum::<u64>());
         for (key, id) in &self.by_file {
             assert_eq!(self.streams[id].file(), Some(key.1), "a file leads to the stream that is there");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence::{Head, is_strong};
-use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
+use super::stream::{Handle, LARGE_READ, Registered, SMALL_READ, Stream};
 use super::succession::{HANDOVER_TIME, Inherited, WAIT_TIME};
 use super::{Asking, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, miss};
 use crate::agent::books::Books;
@@ -110,8 +110,16 @@ impl Tail {
                 self.ask_for_marks(id, out);
                 continue;
             }
+            if matches!(end, ReadEnd::File | ReadEnd::Handover) && self.opens_successor(id, out) {
+                self.retry(id, now.moment + WAIT_TIME);
+                continue;
+            }
             let Inherited::Known { unfinished, from } = self.inherited(id) else {
                 self.retry(id, now.moment + WAIT_TIME);
+                if let Some(before) = self.read_before(id) {
+                    self.unpark(before, out);
+                }
+                self.give_way(id, now, out);
                 continue;
             };
             if let Some((before, heir)) = from {
@@ -333,6 +341,7 @@ impl Tail {
         self.reserved -= room;
         let stream = self.streams.get_mut(&id).expect("a stream with a read under way is known");
         stream.reading = None;
+        stream.was_read = true;
         let chunk = match result {
             Ok(chunk) => chunk,
             Err(fault) => {
@@ -458,10 +467,7 @@ impl Tail {
             ReadFault::Shrunk { size } => self.truncated(id, size, now, out),
             ReadFault::GuardDiffers => self.truncated(id, self.streams[&id].size, now, out),
             ReadFault::Gone => {
-                let stream = self.streams.get_mut(&id).expect("a stream that failed is known");
-                if let Place::At { handle, .. } = &mut stream.place {
-                    *handle = Handle::Closed;
-                }
+                self.set_handle(id, Handle::Closed);
                 self.retry(id, now.moment + DISK_RETRY);
                 self.look_soon(now);
             }

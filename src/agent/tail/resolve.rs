@@ -489,6 +489,16 @@ impl Tail {
             );
         }
         self.held.insert(key.clone());
+        // It can be compared with an open file alone.
+        let candidate = &self.candidates[key];
+        let is_uncompared = |id: StreamId, stream: &Stream| {
+            let is_other = candidate.distinct_from.contains(&id) || candidate.took_the_place_of(stream);
+            let is_compared = candidate.agreed_with(id).0 >= candidate.size.min(stream.size);
+            !(is_other || is_compared || candidate.in_vain.contains(&id))
+        };
+        let alike = self.with_print(&key.0, print).filter(|(id, stream)| is_uncompared(*id, stream));
+        let alike: Vec<StreamId> = alike.map(|(id, _)| id).collect();
+        alike.into_iter().for_each(|id| self.unpark(id, out));
         let rival_size = self.rival_size(key);
         if let Some(Step::Held { rival_size: held, .. }) =
             self.candidates.get_mut(key).map(|candidate| &mut candidate.step)

@@ -82,6 +82,8 @@ pub(super) struct Stream {
     pub registered: Registered,
     /// No checkpoint has ever named it.
     pub is_new: bool,
+    /// Something was read of it since its descriptor was last asked for.
+    pub was_read: bool,
     /// Its unterminated last line was mapped; what is appended to it belongs to no line.
     pub last_line_done: bool,
 }
@@ -130,8 +132,12 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handle {
     Closed,
+    /// It waits for a descriptor.
+    Queued,
     Opening,
     Open,
+    /// Closed for others, as long as nothing happens to it.
+    Parked,
 }
 
 impl Stream {
@@ -176,6 +182,7 @@ impl Stream {
             unreadable: false,
             registered: Registered::No,
             is_new: true,
+            was_read: false,
             last_line_done: false,
         }
     }
@@ -201,6 +208,14 @@ impl Stream {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.place, Place::At { handle: Handle::Open, .. })
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.place, Place::At { handle: Handle::Parked, .. })
+    }
+
+    pub(super) fn waits_for_a_descriptor(&self) -> bool {
+        matches!(self.place, Place::At { handle: Handle::Queued | Handle::Opening, .. })
     }
 
     /// The position stands inside a line that is not ours to read.

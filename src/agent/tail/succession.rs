@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::candidate::Step;
 use super::stream::{Place, Stream};
-use super::{Tail, rotation};
+use super::{Outbox, Tail, rotation};
 use crate::agent::border::Now;
 use crate::config::settings::{Container, SourceSettings};
 use crate::model::chunk::Outputs;
@@ -52,7 +52,7 @@ impl Tail {
         Some(&self.settings.sources[super::index_of(&self.sources, &stream.source)?])
     }
 
-    fn is_wrapped(&self, stream: &Stream) -> bool {
+    pub(super) fn is_wrapped(&self, stream: &Stream) -> bool {
         self.source_settings(stream).is_some_and(|settings| settings.container != Container::None)
     }
 
@@ -68,11 +68,18 @@ impl Tail {
         };
         let heir = self.streams.get(&next)?;
         let is_read = heir.position > Offset::ZERO;
-        let is_heir = heir.is_open()
+        let is_heir = (heir.is_open() || heir.is_parked() || heir.waits_for_a_descriptor())
             && heir.size > 0
             && heir.start == Offset::ZERO
             && is_read == (stream.heir == Heir::Read);
         is_heir.then(|| (next, settings.reach()))
+    }
+
+    /// Whether the file that goes on where this one ended has to be opened first.
+    pub(super) fn opens_successor(&mut self, id: StreamId, out: &mut Outbox) -> bool {
+        let Some((next, _)) = self.successor(id) else { return false };
+        self.unpark(next, out);
+        !self.streams[&next].is_open()
     }
 
     /// The stream that was begun where this one was renamed, as their names say.
@@ -135,7 +142,7 @@ impl Tail {
             let (unfinished, from) = (Outputs::NONE, Some((before, Heir::Nobody)));
             return Inherited::Known { unfinished, from };
         }
-        let is_done = predecessor.is_open()
+        let is_done = matches!(predecessor.place, Place::At { .. })
             && predecessor.behind() == 0
             && predecessor.partial == 0
             && predecessor.reading.is_none();
@@ -146,7 +153,7 @@ impl Tail {
     }
 
     /// The file that was read before this one, if its place is sure.
-    fn read_before(&self, id: StreamId) -> Option<StreamId> {
+    pub(super) fn read_before(&self, id: StreamId) -> Option<StreamId> {
         let stream = &self.streams[&id];
         let is_followed = |before: &Stream| matches!(before.place, Place::At { .. });
         let mut all = self.streams.iter();

@@ -49,6 +49,7 @@ pub(super) fn limits(report: &Report, node: Option<&Node>) -> LimitSettings {
         quarantine_max_bytes: 256 * MIB,
         quarantine_malformed_max_bytes: 16 * MIB,
         mapping_threads: 1,
+        open_files: 8192,
         drain_timeout: Duration::from_secs(25),
         sweep_interval: Duration::from_secs(1),
     };
@@ -63,6 +64,7 @@ pub(super) fn limits(report: &Report, node: Option<&Node>) -> LimitSettings {
     let part = settings.quarantine_malformed_max_bytes.min(settings.quarantine_max_bytes);
     settings.quarantine_malformed_max_bytes = size("quarantine_malformed_max_bytes", part, 0, 1024 * GIB);
     settings.mapping_threads = integer(&table, report, "mapping_threads", settings.mapping_threads, 1, 64);
+    settings.open_files = integer(&table, report, "open_files", settings.open_files, 1, 1_000_000);
     let drain = Duration::from_secs(1)..=60 * MINUTE;
     settings.drain_timeout =
         table.or("drain_timeout", settings.drain_timeout, |node| report.duration(node, &drain));
