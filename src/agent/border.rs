@@ -70,7 +70,7 @@ pub enum Input {
     Saved { save: SaveId, result: Result<(), DiskFault> },
     /// New checked settings; instance, server, mode and state folder are the old ones.
     Reload { settings: Arc<Settings>, rules: Arc<Rules> },
-    /// End: flush, settle, save, stop, at the latest at `by`.
+    /// End: read to the end of what is there, flush, settle, save, stop, at the latest at `by`.
     Drain { by: Moment },
     /// [`Agent::deadline`](super::Agent::deadline) has come.
     Tick,

@@ -292,9 +292,11 @@ impl Agent {
             return;
         }
         self.phase = Phase::Draining { by };
-        self.tail.drain();
-        self.ship.flush();
-        self.out.say(NoticeCode::Draining, "ending: what was read is sent and settled".to_owned());
+        self.tail.drain(self.now);
+        self.out.say(
+            NoticeCode::Draining,
+            "ending: the files are read to where they end now; what was read is sent and settled".to_owned(),
+        );
     }
 
     fn changes(&self) -> u64 {
@@ -322,6 +324,8 @@ impl Agent {
             self.out.push(Effect::Quarantine { letters, text });
         }
         self.ship.set_awaited(self.tail.is_starved());
+        // While a read is under way, a batch may still fill.
+        self.ship.set_flushing(self.phase != Phase::Running && !self.tail.has_reads());
         while let Some((request, body)) = self.ship.next_post(now) {
             self.out.push(Effect::Post { request, body });
         }
@@ -375,9 +379,10 @@ impl Agent {
 
     fn stop_if_home(&mut self) {
         let Phase::Draining { by } = self.phase else { return };
-        let home = self.ship.is_home() && self.letters.are_home() && !self.tail.has_reads();
-        let saved = self.saver.is_saved(self.changes());
-        if (home && saved) || self.now.moment >= by {
+        let home = self.ship.is_home() && self.letters.are_home();
+        let is_done =
+            home && self.tail.is_read_out(self.ship.is_greeted()) && self.saver.is_saved(self.changes());
+        if is_done || self.now.moment >= by {
             self.phase = Phase::Stopped;
             self.out.push(Effect::Stop);
         }

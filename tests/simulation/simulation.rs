@@ -39,6 +39,9 @@ const SECOND: u64 = 1_000_000_000;
 /// How long it may take, in virtual time, until all is home once the storm is over.
 const HOMECOMING: u64 = 2 * 3600 * SECOND;
 
+/// Enough for the last lines, whatever the budget of requests.
+const LAST_DRAIN: Duration = Duration::from_secs(600);
+
 /// Ticks without a step of the clock: more of them are a busy loop.
 const MOST_TICKS_IN_VAIN: u32 = 100;
 
@@ -356,15 +359,16 @@ impl Simulation {
 
     fn drain_and_stop(&mut self) -> Held {
         self.is_ending = true;
-        self.drain(Duration::from_secs(30))?;
-        let limit = self.clock + 31 * SECOND;
+        self.last_words();
+        self.drain(LAST_DRAIN)?;
+        let limit = self.clock + LAST_DRAIN.as_secs() * SECOND;
         while self.process.is_some() {
             if self.clock > limit {
                 return violated(Invariant::ComesHome, "a drain does not end within its limit");
             }
             self.step()?;
         }
-        Ok(())
+        invariants::drain_reads_on(self)
     }
 
     /// Excuses each owed line that is nowhere any more: not in a file that Floe can find, not in one that it

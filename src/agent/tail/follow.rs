@@ -145,6 +145,7 @@ impl Tail {
         stream.told_at = now.moment;
         stream.partial = 0;
         stream.last_growth = now.moment;
+        stream.read_until = None;
         self.by_file.insert((Arc::clone(&stream.source), file), id);
         self.by_path.insert((Arc::clone(&stream.path), id));
         self.changes += 1;
@@ -389,7 +390,7 @@ impl Tail {
             return;
         }
         let stream = &self.streams[&id];
-        if !over || !quiet || stream.reading.is_some() || stream.behind() > 0 || self.draining {
+        if !over || !quiet || stream.reading.is_some() || stream.behind() > 0 || self.is_draining() {
             return;
         }
         if !stream.last_line_done && (stream.partial > 0 || stream.inside.is_some()) {

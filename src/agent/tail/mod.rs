@@ -6,6 +6,7 @@
 //! line is sent, so a crash cannot give it another ordinal.
 
 mod candidate;
+mod drain;
 mod evidence;
 mod floors;
 mod follow;
@@ -31,6 +32,7 @@ use crate::mapping::{Rules, identity};
 use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
 
 use candidate::{Candidate, Step};
+use drain::Draining;
 pub(super) use read::Arrived;
 use read::{Known, ReadUnderWay};
 use stream::{Identity, Place, Registered, Stream};
@@ -167,7 +169,7 @@ pub(super) struct Tail {
     changes: u64,
     /// Saves must carry this before new streams are read.
     unregistered: bool,
-    draining: bool,
+    draining: Draining,
 }
 
 impl Tail {
@@ -213,7 +215,7 @@ impl Tail {
             next_id: 1,
             changes: 0,
             unregistered: false,
-            draining: false,
+            draining: Draining::No,
         };
         if let Some(checkpoint) = checkpoint {
             tail.restore(checkpoint, books, now);
@@ -325,11 +327,6 @@ impl Tail {
 
     pub(super) fn source_of(&self, stream: StreamId) -> Arc<str> {
         self.streams.get(&stream).map_or_else(|| Arc::from(""), |stream| Arc::clone(&stream.source))
-    }
-
-    /// From now on nothing is read.
-    pub(super) fn drain(&mut self) {
-        self.draining = true;
     }
 
     pub(super) fn has_reads(&self) -> bool {
@@ -463,16 +460,18 @@ impl Tail {
 
     /// When something is due here, if nothing comes before.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        if self.draining {
-            return None;
-        }
         let look = (self.looking == Looking::No).then_some(self.next_look);
+        let look = look.filter(|due| *due != Moment::NEVER);
         let retry = self.retries.first().map(|(due, _)| *due);
         [look, retry].into_iter().flatten().min()
     }
 
     /// Something happened at a path.
     pub(super) fn nudged(&mut self, path: Option<&str>, now: Now) {
+        if self.is_draining() {
+            // The last look comes by, and what rings later is for the next start.
+            return;
+        }
         let Some(path) = path else {
             self.look_soon(now);
             return;

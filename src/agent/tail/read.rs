@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drain::Draining;
 use super::evidence::{Head, is_strong};
 use super::stream::{Handle, LARGE_READ, Place, Registered, SMALL_READ, Stream};
 use super::succession::{HANDOVER_TIME, Inherited, WAIT_TIME};
@@ -65,9 +66,6 @@ impl Tail {
         books: &Books,
         out: &mut Outbox,
     ) -> Option<ReadOrder> {
-        if self.draining {
-            return None;
-        }
         if self.stalled_at != books.changes() {
             self.stalled_at = books.changes();
             for id in std::mem::take(&mut self.stalled) {
@@ -100,13 +98,18 @@ impl Tail {
                 continue;
             }
             let is_known = stream.read_to() >= stream.readable_until();
+            let is_enough = stream.is_read_out() && !stream.is_unsure();
             let end = self.end_of(id, now);
+            if is_enough && end == ReadEnd::More {
+                continue;
+            }
             if is_known && end == ReadEnd::More {
                 self.ask_for_marks(id, out);
                 continue;
             }
             let Inherited::Known { unfinished, from } = self.inherited(id) else {
                 self.retry(id, now.moment + WAIT_TIME);
+                self.hasten_before(id);
                 continue;
             };
             if let Some((before, heir)) = from {
@@ -206,8 +209,12 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) {
+        let is_last = self.draining == Draining::Seen;
         let stream = self.streams.get_mut(&id).expect("a stream that tells its size is known");
         stream.told_at = now.moment;
+        if is_last && !stream.again {
+            stream.read_until.get_or_insert(size);
+        }
         if size > stream.size {
             stream.size = size;
             stream.last_growth = now.moment;

@@ -140,7 +140,7 @@ impl Tail {
 
     /// Asks what [`Tail::wake_held`] and others left to ask.
     pub(in crate::agent) fn resolve_if_wanted(&mut self, now: Now, out: &mut Outbox) {
-        if std::mem::take(&mut self.resolve_wanted) && !self.draining {
+        if std::mem::take(&mut self.resolve_wanted) {
             self.resolve_all(now, out);
         }
     }

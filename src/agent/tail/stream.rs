@@ -82,6 +82,8 @@ pub(super) struct Stream {
     pub registered: Registered,
     /// No checkpoint has ever named it.
     pub is_new: bool,
+    /// Nothing that stands behind this place is read any more: the process ends.
+    pub read_until: Option<u64>,
     /// Its unterminated last line was mapped; what is appended to it belongs to no line.
     pub last_line_done: bool,
 }
@@ -176,6 +178,7 @@ impl Stream {
             unreadable: false,
             registered: Registered::No,
             is_new: true,
+            read_until: None,
             last_line_done: false,
         }
     }

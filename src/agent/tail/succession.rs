@@ -146,7 +146,7 @@ impl Tail {
     }
 
     /// The file that was read before this one, if its place is sure.
-    fn read_before(&self, id: StreamId) -> Option<StreamId> {
+    pub(super) fn read_before(&self, id: StreamId) -> Option<StreamId> {
         let stream = &self.streams[&id];
         let is_followed = |before: &Stream| matches!(before.place, Place::At { .. });
         let mut all = self.streams.iter();
