@@ -261,6 +261,15 @@ pub struct Status {
     /// Why nothing is sent, in words, where that is so.
     pub blocked: Option<String>,
     pub draining: bool,
+    /// Of a process that reads once: the files that it has not read to their ends, and why.
+    pub unread: Vec<Unread>,
+}
+
+/// A file of which something was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub path: String,
+    pub why: &'static str,
 }
 
 impl ReadOrder {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use floe::agent::checkpoint::{Checkpoint, Floors, unseal};
-use floe::agent::{Agent, Input, Now, RequestId, Restored};
+use floe::agent::{Agent, Input, Now, Purpose, RequestId, Restored};
 use floe::config::Settings;
 use floe::mapping::Rules;
 use floe::model::Moment;
@@ -315,7 +315,8 @@ impl Simulation {
             checkpoint.iter().flat_map(|checkpoint| checkpoint.strangers.values().flatten()).copied();
         let strangers = strangers.collect();
         let rules = Arc::new(Rules::compile(&self.settings));
-        let restored = Restored { checkpoint, checkpoint_lost, floors: floors.clone() };
+        let floors_too = floors.clone();
+        let restored = Restored { checkpoint, checkpoint_lost, floors: floors_too, purpose: Purpose::Follow };
         let seed = self.random.next();
         let now = Now { moment: Moment::START, wall: self.host_now() };
         let agent = Agent::new(self.believed_settings(), rules, restored, now, seed);

@@ -19,6 +19,8 @@ pub(super) enum Draining {
     Asked,
     /// What it showed is read. Only what moved meanwhile is looked for again.
     Seen,
+    /// Nothing is read any more.
+    Halted,
 }
 
 impl Tail {
@@ -26,6 +28,11 @@ impl Tail {
     pub(in crate::agent) fn drain(&mut self, now: Now) {
         self.draining = Draining::Wanted;
         self.next_look = now.moment;
+    }
+
+    /// From now on nothing is read, wherever the files end.
+    pub(in crate::agent) fn read_no_more(&mut self) {
+        self.draining = Draining::Halted;
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -43,7 +50,7 @@ impl Tail {
         match self.draining {
             Draining::No => sweep,
             Draining::Wanted => now.moment,
-            Draining::Asked | Draining::Seen => Moment::NEVER,
+            Draining::Asked | Draining::Seen | Draining::Halted => Moment::NEVER,
         }
     }
 
@@ -79,9 +86,14 @@ impl Tail {
     /// Whether all is read that stood there at the last look. Files that cannot be read, or cannot be told apart, are
     /// not waited for; nor is what a window or the memory holds back, where `nothing_is_owed` that could make room.
     pub(in crate::agent) fn is_read_out(&self, nothing_is_owed: bool) -> bool {
+        if self.draining == Draining::Halted {
+            return self.reads.is_empty();
+        }
         let is_waiting = |stream: &Stream| {
             let is_held_back = nothing_is_owed && stream.queued && stream.registered == Registered::Yes;
-            stream.is_coming() && !is_held_back
+            let is_coming =
+                stream.is_coming() || (self.reads_once() && stream.is_open() && stream.is_at_last_line());
+            is_coming && !is_held_back
         };
         self.draining == Draining::Seen
             && self.looking == Looking::No

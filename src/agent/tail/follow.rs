@@ -271,7 +271,7 @@ impl Tail {
         let stream = &self.streams[&id];
         let same_head = self.print_of(source, &asked) == Some(stream.print);
         // A file of another source may begin with the same line.
-        let is_of_source = self.captures_of(source, &path).is_some();
+        let is_of_source = self.reads_once() || self.captures_of(source, &path).is_some();
         let common = stream.said_by_many().max(Head::read(&asked.head).common);
         match judge(&tales, &told, common) {
             Judgement::Same { is_strong } if same_head && (is_strong || is_of_source) => {

@@ -58,7 +58,9 @@ impl Tail {
         self.notice_unknown(&seen);
         self.forget_vanished(&seen, books, out);
         self.forget_unseen_floors(&seen);
-        self.age_lost(now, books, out);
+        if !self.reads_once() {
+            self.age_lost(now, books, out);
+        }
         let awaiting = self.candidates.iter().filter(|(_, candidate)| candidate.awaits_others);
         let sources: BTreeSet<Arc<str>> = awaiting.map(|((source, _), _)| Arc::clone(source)).collect();
         sources.iter().for_each(|source| self.release_stuck(source, out));

@@ -11,6 +11,7 @@ mod evidence;
 mod floors;
 mod follow;
 mod look;
+mod once;
 mod read;
 mod resolve;
 mod rewind;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Purpose;
 use super::books::{Books, Standing};
 use super::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, SaveId};
 use super::checkpoint::{Checkpoint, FileRecord, Floors, OrdinalRecord};
@@ -34,7 +36,8 @@ use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
 use candidate::{Candidate, Step};
 use drain::Draining;
 pub(super) use read::Arrived;
-use read::{Known, ReadUnderWay};
+use read::{KnownAt, ReadUnderWay};
+pub use rotation::rotated_from;
 use stream::{Identity, Place, Registered, Stream};
 use succession::Heir;
 
@@ -91,7 +94,7 @@ enum Asking {
     /// `path`: by which it was seen.
     Verify { stream: StreamId, at: Vec<Offset>, path: Arc<str> },
     /// Lines that tell it from files that begin like it.
-    Marks { stream: StreamId, known: Known },
+    Marks { stream: StreamId, known: KnownAt },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,18 +173,27 @@ pub(super) struct Tail {
     /// Saves must carry this before new streams are read.
     unregistered: bool,
     draining: Draining,
+    purpose: Purpose,
+}
+
+/// What was known of the files when the process began.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint_lost: bool,
+    pub floors: Floors,
 }
 
 impl Tail {
     pub(super) fn new(
         settings: Arc<Settings>,
         rules: Arc<Rules>,
-        checkpoint: Option<Checkpoint>,
-        checkpoint_lost: bool,
-        floors: Floors,
+        known: Known,
+        purpose: Purpose,
         books: &mut Books,
         now: Now,
     ) -> Self {
+        let Known { checkpoint, checkpoint_lost, floors } = known;
         let mut tail = Self {
             sources: Vec::new(),
             settings: Arc::clone(&settings),
@@ -215,7 +227,8 @@ impl Tail {
             next_id: 1,
             changes: 0,
             unregistered: false,
-            draining: Draining::No,
+            draining: if purpose == Purpose::Follow { Draining::No } else { Draining::Wanted },
+            purpose,
         };
         if let Some(checkpoint) = checkpoint {
             tail.restore(checkpoint, books, now);
@@ -230,7 +243,7 @@ impl Tail {
             .iter()
             .map(|source| {
                 let known = books.has_account(&source.id) || self.floors.sources.contains_key(&source.id);
-                let floors = if known { FloorState::Set } else { FloorState::Unset };
+                let floors = if known || self.reads_once() { FloorState::Set } else { FloorState::Unset };
                 Source { id: Arc::from(source.id.as_str()), floors }
             })
             .collect()
@@ -542,7 +555,14 @@ impl Tail {
 
     /// The print that the head of a file of the source shows.
     fn print_of(&self, source: usize, asked: &Asked) -> Option<Print> {
-        identity::print_of_head(&asked.head, &self.settings.sources[source].format)
+        let format = &self.settings.sources[source].format;
+        identity::print_of_head(&asked.head, format).or_else(|| {
+            // Nobody will end its only line any more.
+            let is_over =
+                self.reads_once() && !asked.head.is_empty() && asked.size == asked.head.len() as u64;
+            let ended = || [&asked.head[..], b"\n"].concat();
+            if is_over { identity::print_of_head(&ended(), format) } else { None }
+        })
     }
 
     fn next_ordinal(&self, source: &Arc<str>, print: Print) -> u32 {

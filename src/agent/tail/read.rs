@@ -43,13 +43,13 @@ pub(in crate::agent) struct Arrived {
 pub(super) struct ReadUnderWay {
     pub stream: StreamId,
     pub room: u64,
-    pub known: Known,
+    pub known: KnownAt,
     pub settings: Arc<Settings>,
 }
 
 /// What was known of a stream when its file was asked: by this its answer is judged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct KnownAt {
     pub position: Offset,
     /// A smaller one means that the file shrank. A look may have seen more since the answer was taken.
     pub size: u64,
@@ -66,6 +66,9 @@ impl Tail {
         books: &Books,
         out: &mut Outbox,
     ) -> Option<ReadOrder> {
+        if self.draining == Draining::Halted {
+            return None;
+        }
         if self.stalled_at != books.changes() {
             self.stalled_at = books.changes();
             for id in std::mem::take(&mut self.stalled) {
@@ -135,7 +138,7 @@ impl Tail {
         &mut self,
         id: StreamId,
         ask: AskId,
-        known: Known,
+        known: KnownAt,
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -170,6 +173,7 @@ impl Tail {
         }
         self.take_size(id, asked.size, has_shrunk, now, books, out);
         self.made_sure(id, known.doubts);
+        let is_once = self.reads_once();
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.common = head.common;
         if is_strong(&head.marks) {
@@ -182,7 +186,8 @@ impl Tail {
         } else {
             // What is behind it is no whole line yet.
             stream.partial = stream.size.saturating_sub(known.position.0);
-            if std::mem::take(&mut stream.again) {
+            let is_over = is_once && stream.is_at_last_line();
+            if std::mem::take(&mut stream.again) || is_over {
                 self.make_ready(id);
             }
         }
@@ -252,11 +257,11 @@ impl Tail {
 
     /// Whether nobody will end its last line any more.
     fn ends_now(&self, id: StreamId, now: Now) -> bool {
-        let stream = &self.streams[&id];
-        now.moment.since(stream.last_growth) >= QUIET_TIME
-            && (stream.partial > 0 || stream.inside.is_some())
-            && !stream.last_line_done
-            && stream.behind() == 0
+        if self.reads_once() {
+            return self.streams[&id].is_at_last_line();
+        }
+        now.moment.since(self.streams[&id].last_growth) >= QUIET_TIME
+            && self.streams[&id].is_at_last_line()
             && self.is_over(id)
     }
 
@@ -373,6 +378,7 @@ impl Tail {
         }
         let reach = self.reach_of(id);
         let max_wait = self.max_wait_of(id);
+        let is_once = self.reads_once();
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         match chunk.stop {
             Stop::BytesEnd { partial, rests } => {
@@ -402,7 +408,12 @@ impl Tail {
             self.look_soon(now);
         }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        let more = stream.again || stream.is_unsure() || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
+        let is_over = is_once && stream.is_at_last_line();
+        let more = is_over
+            || stream.again
+            || stream.is_unsure()
+            || stream.behind() > 0
+            || chunk.stop == Stop::BodyFull;
         let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
         if more && long_partial {
             self.retry(id, now.moment + PARTIAL_PAUSE);
@@ -473,8 +484,13 @@ impl Tail {
 }
 
 impl Stream {
-    fn known(&self) -> Known {
-        Known { position: self.position, size: self.size, doubts: self.doubts }
+    fn known(&self) -> KnownAt {
+        KnownAt { position: self.position, size: self.size, doubts: self.doubts }
+    }
+
+    /// Whether nothing stands in its file but a line, or a record, that has no end yet.
+    pub(super) fn is_at_last_line(&self) -> bool {
+        (self.partial > 0 || self.inside.is_some()) && !self.last_line_done && self.behind() == 0
     }
 
     /// Bytes that were read and are not a whole record yet, where one may take several lines.
