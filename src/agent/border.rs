@@ -70,7 +70,7 @@ pub enum Input {
     Saved { save: SaveId, result: Result<(), DiskFault> },
     /// New checked settings; instance, server, mode and state folder are the old ones.
     Reload { settings: Arc<Settings>, rules: Arc<Rules> },
-    /// End: flush, settle, save, stop, at the latest at `by`.
+    /// End: read to the end of what is there, flush, settle, save, stop, at the latest at `by`.
     Drain { by: Moment },
     /// [`Agent::deadline`](super::Agent::deadline) has come.
     Tick,
@@ -261,6 +261,15 @@ pub struct Status {
     /// Why nothing is sent, in words, where that is so.
     pub blocked: Option<String>,
     pub draining: bool,
+    /// Of a process that reads once: the files that it has not read to their ends, and why.
+    pub unread: Vec<Unread>,
+}
+
+/// A file of which something was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub path: String,
+    pub why: &'static str,
 }
 
 impl ReadOrder {

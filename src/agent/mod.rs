@@ -7,6 +7,7 @@
 mod books;
 mod border;
 pub mod checkpoint;
+pub mod known;
 mod letters;
 mod notice;
 mod saver;
@@ -15,9 +16,10 @@ mod tail;
 
 pub use border::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
-    ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Whom,
+    ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Unread, Whom,
 };
 pub use notice::{Level, Notice, NoticeCode};
+pub use tail::rotated_from;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use checkpoint::{Checkpoint, Floors, seal};
 use letters::{Condemned, Letters};
 use saver::Saver;
 use ship::{Delivered, Ship, Verdict};
-use tail::{Arrived, Outbox, Tail};
+use tail::{Arrived, Known, Outbox, Tail};
 
 /// What the state folder held when the process began.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +45,21 @@ pub struct Restored {
     /// then, and files with equal prints are held.
     pub checkpoint_lost: bool,
     pub floors: Floors,
+    pub purpose: Purpose,
+}
+
+/// What the process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// To follow files that grow, until it is told to end.
+    #[default]
+    Follow,
+    /// To read files that are over once, each to its last byte, and to end by itself. Its first look names all of them;
+    /// floors do not matter, and what is lost is not searched for.
+    ReadOnce {
+        /// It may give the next ordinal to a file that begins like a known one. Nobody else may give it away meanwhile.
+        gives_ordinals: bool,
+    },
 }
 
 /// The whole decision-making part of the daemon.
@@ -65,7 +82,14 @@ pub struct Agent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    Draining { by: Moment },
+    /// `by`: `None`, where it ends when all is done.
+    Draining {
+        by: Option<Moment>,
+    },
+    /// Nothing is read or sent any more; what is under way comes home.
+    Halting {
+        by: Moment,
+    },
     Stopped,
 }
 
@@ -76,7 +100,7 @@ impl Agent {
     /// An agent at its first step. `seed` is for jitter alone.
     #[must_use]
     pub fn new(settings: Arc<Settings>, rules: Arc<Rules>, restored: Restored, now: Now, seed: u64) -> Self {
-        let Restored { checkpoint, checkpoint_lost, floors } = restored;
+        let Restored { checkpoint, checkpoint_lost, floors, purpose } = restored;
         let accounts = checkpoint.as_ref().map(Checkpoint::source_accounts).unwrap_or_default();
         let sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence);
         let delivered = checkpoint.as_ref().map(|checkpoint| Delivered {
@@ -92,8 +116,8 @@ impl Agent {
                 "no checkpoint can be read; files are read again from their start".to_owned(),
             );
         }
-        let tail =
-            Tail::new(Arc::clone(&settings), rules, checkpoint, checkpoint_lost, floors, &mut books, now);
+        let known = Known { checkpoint, checkpoint_lost, floors };
+        let tail = Tail::new(Arc::clone(&settings), rules, known, purpose, &mut books, now);
         let mut ship = Ship::new(settings.delivery.clone(), delivered.unwrap_or_default(), now.moment, seed);
         ship.greet();
         let mut agent = Self {
@@ -103,7 +127,10 @@ impl Agent {
             ship,
             letters: Letters::default(),
             saver: Saver::new(sequence),
-            phase: Phase::Running,
+            phase: match purpose {
+                Purpose::Follow => Phase::Running,
+                Purpose::ReadOnce { .. } => Phase::Draining { by: None },
+            },
             out,
             now,
             quarantined: BTreeMap::new(),
@@ -165,13 +192,14 @@ impl Agent {
         let (changes, urgent) = (self.changes(), self.save_is_urgent());
         let end = match self.phase {
             Phase::Running => None,
-            Phase::Draining { by } => Some(by),
+            Phase::Draining { by } => by,
+            Phase::Halting { by } => Some(by),
             Phase::Stopped => return None,
         };
         let said = (!self.quarantined.is_empty()).then(|| self.quarantined_said + QUARANTINE_NOTICE);
         [
             self.tail.deadline(),
-            self.ship.deadline(self.now),
+            self.ship.deadline(self.now).filter(|_| !self.is_halting()),
             self.letters.deadline(),
             self.saver.deadline(changes, urgent),
             said,
@@ -202,6 +230,7 @@ impl Agent {
                 false => self.ship.blocked(),
             },
             draining: self.phase != Phase::Running,
+            unread: self.tail.unread(),
         }
     }
 
@@ -288,13 +317,24 @@ impl Agent {
     }
 
     fn drain(&mut self, by: Moment) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        self.phase = Phase::Draining { by };
-        self.tail.drain();
-        self.ship.flush();
-        self.out.say(NoticeCode::Draining, "ending: what was read is sent and settled".to_owned());
+        let what = match self.phase {
+            Phase::Running => {
+                self.tail.drain(self.now);
+                self.phase = Phase::Draining { by: Some(by) };
+                "the files are read to where they end now; what was read is sent and settled"
+            }
+            Phase::Draining { by: None } => {
+                self.tail.read_no_more();
+                self.phase = Phase::Halting { by };
+                "nothing more is read or sent; what is under way is settled"
+            }
+            Phase::Draining { by: Some(_) } | Phase::Halting { .. } | Phase::Stopped => return,
+        };
+        self.out.say(NoticeCode::Draining, format!("ending: {what}"));
+    }
+
+    fn is_halting(&self) -> bool {
+        matches!(self.phase, Phase::Halting { .. })
     }
 
     fn changes(&self) -> u64 {
@@ -324,7 +364,11 @@ impl Agent {
             self.out.push(Effect::Quarantine { letters, text });
         }
         self.ship.set_awaited(self.tail.is_starved());
-        while let Some((request, body)) = self.ship.next_post(now) {
+        // While a read is under way, a batch may still fill.
+        self.ship.set_flushing(self.phase != Phase::Running && !self.tail.has_reads());
+        while !self.is_halting()
+            && let Some((request, body)) = self.ship.next_post(now)
+        {
             self.out.push(Effect::Post { request, body });
         }
         self.out.effects.extend(self.ship.held_notice(now).map(Effect::Tell));
@@ -347,7 +391,7 @@ impl Agent {
         self.out.say_with_hint(
             NoticeCode::LinesQuarantined,
             format!("lines quarantined: {}", sums.join(", ")),
-            "quarantine/quarantine.jsonl in the state folder holds them with their reasons",
+            "the files in quarantine/ of the state folder hold them with their reasons",
         );
     }
 
@@ -376,10 +420,16 @@ impl Agent {
     }
 
     fn stop_if_home(&mut self) {
-        let Phase::Draining { by } = self.phase else { return };
-        let home = self.ship.is_home() && self.letters.are_home() && !self.tail.has_reads();
-        let saved = self.saver.is_saved(self.changes());
-        if (home && saved) || self.now.moment >= by {
+        let (is_home, by) = match self.phase {
+            Phase::Draining { by } => (self.ship.is_home(), by),
+            Phase::Halting { by } => (self.ship.in_flight() == 0, Some(by)),
+            Phase::Running | Phase::Stopped => return,
+        };
+        let is_done = is_home
+            && self.letters.are_home()
+            && self.tail.is_read_out(self.ship.is_greeted())
+            && self.saver.is_saved(self.changes());
+        if is_done || by.is_some_and(|by| self.now.moment >= by) {
             self.phase = Phase::Stopped;
             self.out.push(Effect::Stop);
         }

@@ -103,7 +103,7 @@ notices! {
     ReloadRefused = "reload_refused" Error,
     /// New settings are in force.
     Reloaded = "reloaded" Info,
-    /// The daemon stops reading and brings home what it has.
+    /// The daemon reads its files to where they end now, brings home what it has read, and ends.
     Draining = "draining" Info,
     /// The checkpoint was lost or damaged; files are read again from the start, which costs requests, not money.
     CheckpointLost = "checkpoint_lost" Warning,

@@ -119,6 +119,16 @@ impl Account {
         }
     }
 
+    /// The rows of the sources alone.
+    #[must_use]
+    pub fn without_events(&self) -> String {
+        let mut text = String::new();
+        for (id, source) in &self.sources {
+            let _ = writeln!(text, "{id}\n{}", source.rows().join("\n"));
+        }
+        text
+    }
+
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.sources.values().all(|source| source.adds_up)

@@ -1,6 +1,7 @@
 //! The door: arguments, one file per command.
 
 pub mod account;
+pub mod backfill;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -57,6 +58,8 @@ enum Command {
     Test(test::TestArguments),
     /// Say what becomes of each line of a log, and why
     Explain(explain::ExplainArguments),
+    /// Read files that are over once, and bill what Polar does not have yet
+    Backfill(backfill::BackfillArguments),
     /// Say where every byte and line of each source went
     Account(account::AccountArguments),
     /// Run a local stand-in for Polar's event API
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, config),
         Command::Test(arguments) => test::run(&arguments, config),
         Command::Explain(arguments) => explain::run(&arguments, config),
+        Command::Backfill(arguments) => backfill::run(&arguments, config, log_format),
         Command::Account(arguments) => account::run(&arguments, config),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Presets(arguments) => presets::run(&arguments),

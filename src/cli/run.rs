@@ -15,7 +15,8 @@ use crate::shell::state::ResumeFrom;
 
 /// Runs the daemon: tails, maps and delivers until it is told to stop
 ///
-/// SIGTERM or SIGINT stops reading, brings home what was read and ends; a second one ends at once. SIGHUP reads the
+/// SIGTERM or SIGINT looks once more, reads each file to where it ends, brings home what was read and ends, within
+/// `limits.drain_timeout`; a second one ends at once. SIGHUP reads the
 /// config again; a config with a fault changes nothing.
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {

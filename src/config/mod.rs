@@ -99,6 +99,14 @@ pub fn load_with_tables(
     check_texts(texts, tables, environment, machine_id).0
 }
 
+/// A glob as `include` takes it, of a relative path from `folder`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn glob(text: &str, folder: &Path) -> Result<settings::FilePattern, String> {
+    globs::compile(text, folder).map_err(|fault| fault.message)
+}
+
 impl Settings {
     /// The settings of one TOML text, of a machine with the id "test": for tests and the simulation.
     ///

@@ -26,6 +26,8 @@ const EVENTS_MAX: u16 = 10_000;
 pub(super) enum Outcome {
     /// No rule matches.
     NoRule,
+    /// None of its events lies in the time that is asked for.
+    OutOfRange,
     Events(Events),
     Quarantined {
         refusal: Refusal,
@@ -43,6 +45,8 @@ pub(super) struct Events {
     pub latest: Option<Timestamp>,
     pub natural_ids: bool,
     pub replaced: u32,
+    /// One of them lies in the time that is asked for.
+    in_range: bool,
 }
 
 /// Buffers kept between lines.
@@ -111,6 +115,7 @@ pub(super) fn map_line(
     }
     match emitter.events {
         Events { count: 0, .. } => Outcome::NoRule,
+        Events { in_range: false, .. } => Outcome::OutOfRange,
         events => Outcome::Events(events),
     }
 }
@@ -207,6 +212,7 @@ impl Emitter<'_, '_> {
         events.latest = events.latest.max(written.timestamp);
         events.natural_ids |= written.natural_id;
         events.replaced += written.replaced;
+        events.in_range |= self.context.rules.range.holds(written.timestamp);
         if events.count > EVENTS_MAX || self.out.len() - self.start > EVENTS_MAX_BYTES {
             let detail =
                 format!("the events of one line are at most {EVENTS_MAX} and {EVENTS_MAX_BYTES} bytes");

@@ -26,4 +26,4 @@ pub use explain::{
     Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, excerpts, explain, text_of,
 };
 pub use recognise::Recogniser;
-pub use rules::Rules;
+pub use rules::{Rules, TimeRange};

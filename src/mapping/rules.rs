@@ -1,6 +1,6 @@
 //! Checked settings compiled for speed.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::formats::json::Trie;
 use super::formats::{Reader, is_computed};
@@ -19,9 +19,50 @@ pub struct Rules {
     pub(super) sources: Vec<SourceRules>,
     /// How far in the future of Polar's clock an event may be.
     pub(super) max_future: SignedDuration,
+    /// Of which time events are wanted.
+    pub(super) range: TimeRange,
+}
+
+/// A span of time: from `since` on, and before `until`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeRange {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Whether an event of this time is in it. One without a time is of now, and wanted.
+    #[must_use]
+    pub fn holds(&self, timestamp: Option<Timestamp>) -> bool {
+        let Some(timestamp) = timestamp else { return true };
+        self.since.is_none_or(|since| since <= timestamp) && self.until.is_none_or(|until| timestamp < until)
+    }
+
+    /// Whether it is bounded at all.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
 }
 
 impl Rules {
+    /// The same, for lines of which an event lies in this span; other lines are ignored(out_of_range).
+    #[must_use]
+    pub fn within(mut self, range: TimeRange) -> Self {
+        self.range = range;
+        self
+    }
+
+    /// A capture of the path that a rule of the source names.
+    #[must_use]
+    pub fn used_capture(&self, source: SourceIndex) -> Option<&str> {
+        let named = &self.sources[usize::from(source.0)].named;
+        named.iter().find_map(|(path, _)| match &path.root {
+            Root::PathCapture(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether each line of the source is a record as it stands.
     #[must_use]
     pub fn is_plain(&self, source: SourceIndex) -> bool {
@@ -94,7 +135,7 @@ impl Rules {
                 named: names.named,
             }
         });
-        Self { sources: sources.collect(), max_future }
+        Self { sources: sources.collect(), max_future, range: TimeRange::default() }
     }
 }
 
@@ -183,5 +224,24 @@ impl Resolver<Field> for Names<'_> {
 
     fn inner_path(&mut self, path: &Path) -> Field {
         self.tries.inner_path(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_begins_with_since_and_ends_before_until() {
+        let at = |second: i64| Some(Timestamp::constant(second, 0));
+        let held = |since, until| {
+            let range = TimeRange { since, until };
+            [at(9), at(10), at(19), at(20), None].map(|time| range.holds(time))
+        };
+        assert_eq!(held(at(10), at(20)), [false, true, true, false, true]);
+        assert_eq!(held(at(10), None), [false, true, true, true, true]);
+        assert_eq!(held(None, at(20)), [true, true, true, false, true]);
+        assert_eq!(held(None, None), [true; 5]);
+        assert!(TimeRange { since: at(1), until: None }.is_bounded() && !TimeRange::default().is_bounded());
     }
 }

@@ -52,6 +52,8 @@ reasons! {
         Header = "header",
         /// A line that continues a multi-line record, but came too late or stands where no record is open.
         Continuation = "continuation",
+        /// A backfill was asked for another time: all events of the line lie before `--since`, or not before `--until`.
+        OutOfRange = "out_of_range",
     }
 }
 

@@ -16,24 +16,26 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
+use super::census::Census;
 use super::client::{Client, NoClient};
 use super::disk::{Comparison, OddPaths, OpenFiles, Question, Subject, answer};
 use super::event::{Command, Event, Reports};
+use super::given::{GivenFile, GivenFiles};
 use super::look::Lookout;
-use super::lookout_thread::LookoutThread;
+use super::lookout_thread::{Eyes, LookoutThread};
 use super::quarantine::{Bounds, QuarantineThread, letters_path};
 use super::readers::{Buffers, INLINE_MAX_BYTES, Job, Pool};
 use super::saver::SaverThread;
 use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
-use super::{descriptors, logs, reload, shadow};
+use super::{backfill, descriptors, logs, reload, shadow};
 use crate::agent::{
     Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status,
     Whom,
 };
 use crate::config::Settings;
 use crate::config::settings::{LimitSettings, Mode};
-use crate::mapping::Rules;
+use crate::mapping::{Rules, TimeRange};
 use crate::model::{Moment, Offset};
 
 /// How often an observer hears of the status, at most.
@@ -51,6 +53,28 @@ pub struct DaemonOptions {
     pub resume_from: Option<ResumeFrom>,
     /// Hears of the status now and then, and at the end.
     pub observer: Option<watch::Sender<Status>>,
+}
+
+/// What a backfill is started with.
+pub struct BackfillOptions {
+    pub settings: Arc<Settings>,
+    pub state: backfill::Opened,
+    pub files: Vec<GivenFile>,
+    pub range: TimeRange,
+    /// Counts what would be sent, instead of sending it.
+    pub census: Option<Arc<Census>>,
+    pub observer: watch::Sender<Status>,
+}
+
+/// Where a process works, and with what.
+struct Place {
+    folder: StateFolder,
+    restored: Restored,
+    rules: Arc<Rules>,
+    letters: PathBuf,
+    polar: Polar,
+    /// `None`: the folders of the sources are looked into.
+    files: Option<Vec<GivenFile>>,
 }
 
 /// Why a daemon cannot start.
@@ -103,6 +127,7 @@ struct Hands {
 enum Polar {
     Live(Arc<Client>),
     Shadow(Arc<Path>),
+    Census(Arc<Census>),
 }
 
 impl StartFault {
@@ -149,11 +174,39 @@ impl Daemon {
         let polar = Polar::new(&settings).map_err(StartFault::Client)?;
         let (folder, restored, notices) = state::open(&settings, resume_from).map_err(StartFault::State)?;
         notices.iter().for_each(logs::say);
+        let rules = Arc::new(Rules::compile(&settings));
+        let letters = letters_path(&folder.path);
+        let place = Place { folder, restored, rules, letters, polar, files: None };
+        Self::begin(settings, place, reload, observer)
+    }
+
+    /// As [`Daemon::start`], for files that are over: it reads each once and ends by itself.
+    ///
+    /// # Errors
+    /// [`StartFault`].
+    pub fn start_backfill(options: BackfillOptions) -> Result<Self, StartFault> {
+        let BackfillOptions { settings, state, files, range, census, observer } = options;
+        let backfill::Opened { folder, restored, letters, shadow, .. } = state;
+        let polar = match census {
+            Some(census) => Polar::Census(census),
+            None => Polar::writing_to(&settings, shadow).map_err(StartFault::Client)?,
+        };
+        let rules = Arc::new(Rules::compile(&settings).within(range));
+        let place = Place { folder, restored, rules, letters, polar, files: Some(files) };
+        Self::begin(settings, place, None, Some(observer))
+    }
+
+    fn begin(
+        settings: Arc<Settings>,
+        place: Place,
+        reload: Option<Reload>,
+        observer: Option<watch::Sender<Status>>,
+    ) -> Result<Self, StartFault> {
         let (sender, events) = unbounded_channel();
         let reports = Reports::new(sender);
-        let hands = Hands::new(&settings, &folder, &restored, polar, &reports).map_err(StartFault::Thread)?;
+        let hands = Hands::new(&settings, &place, &reports).map_err(StartFault::Thread)?;
+        let Place { folder, restored, rules, .. } = place;
         let clock = Clock { start: Instant::now() };
-        let rules = Arc::new(Rules::compile(&settings));
         let agent = Agent::new(Arc::clone(&settings), rules, restored, clock.now(), random_seed());
         let observer = observer.map(|sender| Observer { sender, told_at: Instant::now(), behind: true });
         Ok(Self { agent, settings, clock, events, reports, hands, reload, observer, stopped: false, folder })
@@ -289,16 +342,13 @@ impl Daemon {
 }
 
 impl Hands {
-    fn new(
-        settings: &Arc<Settings>,
-        folder: &StateFolder,
-        restored: &Restored,
-        polar: Polar,
-        reports: &Reports,
-    ) -> io::Result<Self> {
+    fn new(settings: &Arc<Settings>, place: &Place, reports: &Reports) -> io::Result<Self> {
         let names = OddPaths::default();
         let bell = Bell::new(names.clone(), reports.clone());
-        let lookout = Lookout::new(Arc::clone(settings), names.clone(), homes(restored));
+        let lookout = match &place.files {
+            None => Eyes::Folders(Lookout::new(Arc::clone(settings), names.clone(), homes(&place.restored))),
+            Some(files) => Eyes::Files(GivenFiles::new(files.clone(), names.clone())),
+        };
         Ok(Self {
             files: OpenFiles::default(),
             names,
@@ -307,13 +357,13 @@ impl Hands {
             lookout: LookoutThread::start(lookout, Doorbell::new(Arc::clone(&bell)), reports.clone())?,
             bell,
             generation: 0,
-            polar,
+            polar: place.polar.clone(),
             quarantine: QuarantineThread::start(
-                letters_path(&folder.path),
+                place.letters.clone(),
                 bounds(&settings.limits),
                 reports.clone(),
             )?,
-            saver: SaverThread::start(folder, reports.clone())?,
+            saver: SaverThread::start(&place.folder, reports.clone())?,
         })
     }
 
@@ -379,9 +429,14 @@ impl Hands {
 
 impl Polar {
     fn new(settings: &Settings) -> Result<Self, NoClient> {
+        Self::writing_to(settings, shadow::events_path(&settings.state_dir))
+    }
+
+    /// `shadow`: where events go in shadow mode.
+    fn writing_to(settings: &Settings, shadow: PathBuf) -> Result<Self, NoClient> {
         Ok(match settings.polar.mode {
             Mode::Live => Self::Live(Arc::new(Client::new(&settings.polar)?)),
-            Mode::Shadow => Self::Shadow(shadow::events_path(&settings.state_dir).into()),
+            Mode::Shadow => Self::Shadow(shadow.into()),
         })
     }
 
@@ -397,6 +452,7 @@ impl Polar {
             Self::Shadow(path) => {
                 tokio::task::spawn_blocking(move || report(shadow::accept(&path, &body)));
             }
+            Self::Census(census) => report(census.accept(&body)),
         }
     }
 }

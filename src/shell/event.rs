@@ -24,7 +24,7 @@ pub enum Event {
 /// What an operator (a signal, a test, the demo) can ask of a running daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Bring home what was read, then end.
+    /// Read to the end of what is there, bring it home, then end.
     Drain,
     /// Read the config again.
     Reload,

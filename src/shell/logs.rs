@@ -20,10 +20,28 @@ pub enum LogFormat {
 /// The variable that says how much is told, as in `FLOE_LOG=debug`.
 pub const LEVEL_VARIABLE: &str = "FLOE_LOG";
 
+/// What is told where the variable says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quietness {
+    /// All that an operator of a daemon wants to know.
+    Everything,
+    /// For a command that somebody waits for.
+    Warnings,
+}
+
 /// From now on events go to stderr. A second call changes nothing.
 pub fn start(format: LogFormat) {
+    start_with(format, Quietness::Everything);
+}
+
+/// As [`start`].
+pub fn start_with(format: LogFormat, quietness: Quietness) {
+    let level = match quietness {
+        Quietness::Everything => LevelFilter::INFO,
+        Quietness::Warnings => LevelFilter::WARN,
+    };
     let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
+        .with_default_directive(level.into())
         .with_env_var(LEVEL_VARIABLE)
         .from_env_lossy();
     let coloured =

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::event::{Event, Reports, words_of_panic};
-use super::look::Lookout;
+use super::given::GivenFiles;
+use super::look::{Found, Lookout};
 use super::watch::Doorbell;
 use crate::config::Settings;
 
@@ -15,6 +16,30 @@ use crate::config::Settings;
 #[derive(Debug)]
 pub struct LookoutThread {
     orders: Sender<Order>,
+}
+
+/// What is looked at.
+#[derive(Debug)]
+pub enum Eyes {
+    Folders(Lookout),
+    Files(GivenFiles),
+}
+
+impl Eyes {
+    fn look(&mut self) -> Found {
+        match self {
+            Self::Folders(lookout) => lookout.look(),
+            Self::Files(files) => files.look(),
+        }
+    }
+
+    fn use_settings(&mut self, settings: Arc<Settings>) {
+        match self {
+            Self::Folders(lookout) => lookout.use_settings(settings),
+            // They are what they were when they were given.
+            Self::Files(_) => {}
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -26,7 +51,7 @@ enum Order {
 impl LookoutThread {
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(lookout: Lookout, doorbell: Doorbell, reports: Reports) -> io::Result<Self> {
+    pub fn start(lookout: Eyes, doorbell: Doorbell, reports: Reports) -> io::Result<Self> {
         let (orders, queue) = channel();
         thread::Builder::new().name("floe-look".into()).spawn(move || {
             let walks = AssertUnwindSafe(|| work(&queue, lookout, doorbell, &reports));
@@ -49,7 +74,7 @@ impl LookoutThread {
     }
 }
 
-fn work(queue: &Receiver<Order>, mut lookout: Lookout, mut doorbell: Doorbell, reports: &Reports) {
+fn work(queue: &Receiver<Order>, mut lookout: Eyes, mut doorbell: Doorbell, reports: &Reports) {
     let mut generation = 0;
     while let Ok(order) = queue.recv() {
         match order {

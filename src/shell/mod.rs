@@ -1,6 +1,8 @@
 //! Hands: disk, notify, reqwest, state folder, quarantine, signals. They perform the agent's effects and report
 //! back; what to do about what they report is decided in the agent.
 
+pub mod backfill;
+pub mod census;
 pub mod client;
 pub mod daemon;
 pub mod descriptors;
@@ -9,6 +11,7 @@ mod durable;
 #[cfg(test)]
 mod fixtures;
 pub mod event;
+pub mod given;
 pub mod identity;
 pub mod logs;
 pub mod look;

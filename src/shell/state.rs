@@ -15,6 +15,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::backfill;
 use super::disk::words_of;
 use super::durable;
 use super::identity::{Identity, Match, Misfit, RecordedMode, VERSION};
@@ -25,7 +26,7 @@ use crate::config::settings::{LiveFrom, ReadFrom};
 
 pub(super) const IDENTITY: &str = "identity.json";
 pub(super) const FLOORS: &str = "floors.json";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// The state folder while this process holds it.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct StateFolder {
     pub path: PathBuf,
     pub identity: Identity,
     /// Held for as long as this value lives; the operating system gives it back with the process.
-    _lock: File,
+    pub(super) _lock: File,
 }
 
 /// Where to go on when the floors are lost.
@@ -157,6 +158,9 @@ pub fn open(
             identity = Identity { saved_floors, ..Identity::new(settings) };
         }
     }
+    if let Some(checkpoint) = &mut restored.checkpoint {
+        backfill::remind(&path, identity.mode, checkpoint)?;
+    }
     restored.floors = read_floors(&path, &identity, settings, resume_from)?;
     if recorded.as_ref() != Some(&identity) {
         write_identity(&path, &identity).map_err(|error| unusable(&path, &error))?;
@@ -180,11 +184,11 @@ pub(super) fn write_identity(folder: &Path, identity: &Identity) -> io::Result<(
     durable::replace(folder, IDENTITY, &bytes)
 }
 
-fn make_folder(path: &Path) -> Result<(), StateFault> {
+pub(super) fn make_folder(path: &Path) -> Result<(), StateFault> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| unusable(path, &error))
 }
 
-fn lock(folder: &Path) -> Result<File, StateFault> {
+pub(super) fn lock(folder: &Path) -> Result<File, StateFault> {
     let path = folder.join(LOCK);
     let mut file = OpenOptions::new()
         .read(true)
@@ -212,7 +216,7 @@ fn lock(folder: &Path) -> Result<File, StateFault> {
     Ok(file)
 }
 
-fn read_identity(folder: &Path) -> Result<Option<Identity>, StateFault> {
+pub(super) fn read_identity(folder: &Path) -> Result<Option<Identity>, StateFault> {
     let path = folder.join(IDENTITY);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
@@ -235,7 +239,7 @@ fn read_identity(folder: &Path) -> Result<Option<Identity>, StateFault> {
 }
 
 /// The newest checkpoint that is whole; `None` when there is none.
-fn read_checkpoint(
+pub(super) fn read_checkpoint(
     folder: &Path,
     mode: RecordedMode,
     mut on_damage: impl FnMut(&Path, &str) -> Result<(), StateFault>,
@@ -296,7 +300,7 @@ fn read_floors(
     }
 }
 
-fn unusable(path: &Path, error: &io::Error) -> StateFault {
+pub(super) fn unusable(path: &Path, error: &io::Error) -> StateFault {
     StateFault::Unusable { path: path.to_owned(), why: words_of(error) }
 }
 

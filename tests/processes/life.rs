@@ -1,6 +1,8 @@
 //! A daemon's life: starting, stopping, reading its config again, and what it refuses to start on.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use floe::sandbox::FaultPlan;
 use rustix::process::Signal;
@@ -22,6 +24,57 @@ fn a_drain_brings_home_what_was_read_and_the_next_start_goes_on() {
     assert!(right, "{account:#}");
     assert_eq!(account["events"]["inserted"], 3100);
     assert_eq!(account["events"]["duplicates"], 0, "a drain leaves nothing that was sent unsaved");
+}
+
+/// Writers go on, and the last line before the signal is billed all the same.
+#[test]
+fn s28_sigterm_under_load_reads_to_the_end_of_what_is_there() {
+    let world = World::new();
+    let config = world.config().replace("batch_max_wait = \"20ms\"", "batch_max_wait = \"60s\"");
+    world.write_config(&config);
+    world.append(&line(0));
+    let floe = world.start();
+    floe.wait_for_notice("file_found");
+    let is_over = AtomicBool::new(false);
+    let (before, written) = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = 1;
+            while !is_over.load(Ordering::Acquire) {
+                world.append(&lines(written..written + 50));
+                written += 50;
+            }
+            written
+        });
+        world.wait("some megabytes", || fs::metadata(world.log()).unwrap().len() > 2_000_000);
+        let before = fs::read_to_string(world.log()).unwrap().lines().count() as u64;
+        floe.stop();
+        is_over.store(true, Ordering::Release);
+        (before, writer.join().unwrap())
+    });
+    let billed = world.billed();
+    let missing: Vec<u64> = (0..before).filter(|number| !billed.contains_key(number)).collect();
+    assert!(missing.is_empty(), "of {before} lines these are not billed: {missing:?}\n{}", world.notices());
+    let floe = world.start();
+    floe.stop();
+    world.wait_for_billed(0..written);
+    let (account, right) = world.account();
+    assert!(right, "{account:#}");
+    assert_eq!(account["events"]["duplicates"], 0, "a drain leaves nothing that was sent unsaved");
+}
+
+#[test]
+fn s28_an_ending_does_not_wait_for_the_end_of_a_line() {
+    let world = World::new();
+    let floe = world.start();
+    let last = line(1);
+    let (begun, rest) = last.split_at(20);
+    world.append(&(line(0) + begun));
+    world.wait_for_billed(0..1);
+    floe.stop();
+    world.append(rest);
+    let floe = world.start();
+    floe.stop();
+    world.wait_for_billed(0..2);
 }
 
 #[test]

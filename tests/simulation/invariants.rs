@@ -27,6 +27,8 @@ pub enum Invariant {
     MemoryIsBounded,
     /// When the storm is over, everything comes home, and a drain ends.
     ComesHome,
+    /// A drain brings home what stood in the files when it began.
+    DrainReadsOn,
     /// A seed is a history.
     SameSeedSameHistory,
     /// What Polar would refuse does not leave the host, but for what only Polar can know.
@@ -251,6 +253,17 @@ pub fn not_home(simulation: &Simulation) -> Violation {
         );
     }
     Violation { invariant: Invariant::ComesHome, details }
+}
+
+/// Before a drain all was home but for what was written since, to files that are followed.
+pub fn drain_reads_on(simulation: &Simulation) -> Held {
+    match simulation.oracle.owed().next() {
+        Some(line) => violated(
+            Invariant::DrainReadsOn,
+            format!("not read by a drain: {}", whereabouts(simulation, simulation.oracle.line(line))),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// After the last drain nothing is due, whatever the daemon itself believes.

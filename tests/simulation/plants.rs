@@ -37,6 +37,8 @@ pub enum Plant {
     MemoryForgotten,
     /// Looks and reads come to nothing after a while.
     EarsClosed,
+    /// The look of a drain shows what an older one would.
+    LastLookIsOld,
     /// A draw that does not come from the seed.
     ChanceFromOutside,
     /// Polar's clock is taken to be an hour ahead.
@@ -59,6 +61,7 @@ impl Plant {
         (Self::LettersLost, &[Invariant::CheckpointWaits]),
         (Self::MemoryForgotten, &[Invariant::MemoryIsBounded]),
         (Self::EarsClosed, &[Invariant::ComesHome]),
+        (Self::LastLookIsOld, &[Invariant::DrainReadsOn]),
         (Self::ClockAhead, &[Invariant::NothingBadLeaves]),
         (Self::ConcurrencyForgotten, &[Invariant::ConcurrencyIsKept]),
         (Self::BudgetForgotten, &[Invariant::RateIsKept]),

@@ -91,6 +91,11 @@ impl Process {
         self.reached.get(&content).is_some_and(|reach| start >= reach.base && end <= reach.until)
     }
 
+    /// Where what was read of a content without a gap ends, if it was read.
+    pub fn read_until(&self, content: ContentId) -> Option<u64> {
+        self.reached.get(&content).map(|reach| reach.until)
+    }
+
     /// A read gave these bytes to the agent.
     pub fn reach(&mut self, content: ContentId, start: u64, end: u64) {
         let reach = self.reached.entry(content).or_insert_with(|| Reach {

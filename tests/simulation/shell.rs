@@ -306,6 +306,11 @@ impl Simulation {
             }
         }
         self.first_look();
+        if self.plant == Some(Plant::LastLookIsOld) && self.is_ending {
+            for sighting in &mut sightings {
+                sighting.size = self.size_when_read(&sighting.path);
+            }
+        }
         if self.plant == Some(Plant::EarsClosed) && self.clock > 5_000_000_000 {
             sightings.clear();
         }
@@ -315,6 +320,13 @@ impl Simulation {
             .collect();
         self.note(format!("looked {}", seen.join(", ")));
         Input::Looked(sightings)
+    }
+
+    /// How long the file at this path was when the process last read it.
+    fn size_when_read(&self, path: &str) -> u64 {
+        let node = self.disk.at(path).expect("it was just seen");
+        let process = self.process.as_ref().expect("a look belongs to a process");
+        process.read_until(self.disk.node(node).content).unwrap_or(self.disk.size(node))
     }
 
     /// Without a checkpoint the first look says which rotated files are strangers; without floors, where

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use floe::agent::checkpoint::{Checkpoint, Floors, unseal};
-use floe::agent::{Agent, Input, Now, RequestId, Restored};
+use floe::agent::{Agent, Input, Now, Purpose, RequestId, Restored};
 use floe::config::Settings;
 use floe::mapping::Rules;
 use floe::model::Moment;
@@ -41,6 +41,9 @@ const HOMECOMING: u64 = 2 * 3600 * SECOND;
 
 /// Requests that a line may cost where batches are as small as can be.
 const REQUESTS_A_LINE: u64 = 4;
+
+/// Enough for the last lines, whatever the budget of requests.
+const LAST_DRAIN: Duration = Duration::from_secs(600);
 
 /// Ticks without a step of the clock: more of them are a busy loop.
 const MOST_TICKS_IN_VAIN: u32 = 100;
@@ -318,7 +321,8 @@ impl Simulation {
             checkpoint.iter().flat_map(|checkpoint| checkpoint.strangers.values().flatten()).copied();
         let strangers = strangers.collect();
         let rules = Arc::new(Rules::compile(&self.settings));
-        let restored = Restored { checkpoint, checkpoint_lost, floors: floors.clone() };
+        let floors_too = floors.clone();
+        let restored = Restored { checkpoint, checkpoint_lost, floors: floors_too, purpose: Purpose::Follow };
         let seed = self.random.next();
         let now = Now { moment: Moment::START, wall: self.host_now() };
         let agent = Agent::new(self.believed_settings(), rules, restored, now, seed);
@@ -362,15 +366,16 @@ impl Simulation {
 
     fn drain_and_stop(&mut self) -> Held {
         self.is_ending = true;
-        self.drain(Duration::from_secs(30))?;
-        let limit = self.clock + 31 * SECOND;
+        self.last_words();
+        self.drain(LAST_DRAIN)?;
+        let limit = self.clock + LAST_DRAIN.as_secs() * SECOND;
         while self.process.is_some() {
             if self.clock > limit {
                 return violated(Invariant::ComesHome, "a drain does not end within its limit");
             }
             self.step()?;
         }
-        Ok(())
+        invariants::drain_reads_on(self)
     }
 
     /// Excuses each owed line that is nowhere any more: not in a file that Floe can find, not in one that it

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::disk::{ContentId, LineId, NodeId};
-use crate::lines::{self, Draft, Kind};
+use crate::lines::{self, Clocks, Draft, Kind};
 use crate::oracle::Expected;
 use crate::simulation::{Event, Simulation};
 use crate::storm::{Log, QUIET_TIME, RELOAD_REACHES_ALL, Rest, TRICKLE, Writer};
@@ -207,6 +207,28 @@ impl Simulation {
             // The log may be held for ever.
             self.excuse_what_is_gone();
         }
+    }
+
+    /// What is written to files that are followed just before the end is asked for, and told to nobody.
+    pub fn last_words(&mut self) {
+        for log in 0..self.storm.logs.len() {
+            let Some(node) = self.disk.at(&self.storm.logs[log].path) else { continue };
+            let Some(process) = &self.process else { return };
+            let is_followed = process.has_open(&self.disk, self.disk.node(node).content) && !process.draining;
+            if is_followed && self.disk.bytes(node).ends_with(b"\n") {
+                let draft = self.past_draft();
+                self.write_to(node, draft);
+            }
+        }
+    }
+
+    /// A line that Polar's clock has passed for sure.
+    fn past_draft(&mut self) -> Draft {
+        let minute = jiff::SignedDuration::from_mins(1);
+        let host = self.host_now().checked_sub(minute).expect("the year is near 2026");
+        let clocks = Clocks { host, ..self.clocks() };
+        let draft = lines::draft(Kind::Use, self.oracle.next_number(), clocks, &mut self.random);
+        if self.scene.wraps { draft.wrapped(host, &mut self.random) } else { draft }
     }
 
     /// The storm is over: all writers end their lines, and say one more thing.

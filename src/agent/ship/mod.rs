@@ -165,9 +165,9 @@ impl Ship {
         self.awaited = awaited;
     }
 
-    /// From now on nothing waits for a batch to fill.
-    pub(super) fn flush(&mut self) {
-        self.flushing = true;
+    /// Says whether nothing is to wait for a batch to fill.
+    pub(super) fn set_flushing(&mut self, flushing: bool) {
+        self.flushing = flushing;
     }
 
     pub(super) fn delivered(&self) -> Delivered {

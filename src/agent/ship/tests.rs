@@ -571,7 +571,7 @@ fn a_line_waits_for_company_no_longer_than_told() {
     world.run(1100);
     assert_eq!(world.sent[0].lines, [1, 2]);
     world.load([3]);
-    world.ship.flush();
+    world.ship.set_flushing(true);
     world.run(1110);
     assert_eq!(world.sent[1].lines, [3], "nothing waits once all must go");
 }

@@ -144,6 +144,7 @@ impl Tail {
         stream.told_at = now.moment;
         stream.partial = 0;
         stream.last_growth = now.moment;
+        stream.read_until = None;
         self.by_file.insert((Arc::clone(&stream.source), file), id);
         self.by_path.insert((Arc::clone(&stream.path), id));
         self.changes += 1;
@@ -270,7 +271,7 @@ impl Tail {
         let stream = &self.streams[&id];
         let same_head = self.print_of(source, &asked) == Some(stream.print);
         // A file of another source may begin with the same line.
-        let is_of_source = self.captures_of(source, &path).is_some();
+        let is_of_source = self.reads_once() || self.captures_of(source, &path).is_some();
         let common = stream.said_by_many().max(Head::read(&asked.head).common);
         match judge(&tales, &told, common) {
             Judgement::Same { is_strong } if same_head && (is_strong || is_of_source) => {
@@ -390,7 +391,7 @@ impl Tail {
             return;
         }
         let stream = &self.streams[&id];
-        if !over || !quiet || stream.reading.is_some() || stream.behind() > 0 || self.draining {
+        if !over || !quiet || stream.reading.is_some() || stream.behind() > 0 || self.is_draining() {
             return;
         }
         if !stream.last_line_done && (stream.partial > 0 || stream.inside.is_some()) {

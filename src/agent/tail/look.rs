@@ -19,10 +19,11 @@ use crate::model::{FileKey, Offset, Span, StreamId};
 impl Tail {
     /// Asks for a look when one is due.
     pub(in crate::agent) fn look_if_due(&mut self, now: Now, out: &mut Outbox) {
-        if self.draining || self.looking != Looking::No || now.moment < self.next_look {
+        if self.looking != Looking::No || now.moment < self.next_look {
             return;
         }
         self.looking = Looking::Yes;
+        self.look_is_asked();
         self.look_asked = now.moment;
         out.push(Effect::Look);
     }
@@ -39,7 +40,8 @@ impl Tail {
         self.last_look = Some(now.moment);
         let many = self.streams.len() + self.candidates.len() > MANY_FILES;
         let interval = self.settings.limits.sweep_interval;
-        self.next_look = now.moment + if many { interval.max(SLOW_SWEEP) } else { interval };
+        let sweep = now.moment + if many { interval.max(SLOW_SWEEP) } else { interval };
+        self.next_look = self.next_look_after(now, sweep);
         if in_vain {
             self.next_look = now.moment;
             return;
@@ -56,7 +58,9 @@ impl Tail {
         self.notice_unknown(&seen);
         self.forget_vanished(&seen, books, out);
         self.forget_unseen_floors(&seen);
-        self.age_lost(now, books, out);
+        if !self.reads_once() {
+            self.age_lost(now, books, out);
+        }
         let awaiting = self.candidates.iter().filter(|(_, candidate)| candidate.awaits_others);
         let sources: BTreeSet<Arc<str>> = awaiting.map(|((source, _), _)| Arc::clone(source)).collect();
         sources.iter().for_each(|source| self.release_stuck(source, out));
@@ -66,6 +70,7 @@ impl Tail {
             self.changes += 1;
         }
         self.resolve_all(now, out);
+        self.end_is_seen();
     }
 
     /// The first look at a source decides what was there before Floe.

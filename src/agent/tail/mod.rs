@@ -6,11 +6,13 @@
 //! line is sent, so a crash cannot give it another ordinal.
 
 mod candidate;
+mod drain;
 mod evidence;
 mod floors;
 mod follow;
 mod handles;
 mod look;
+mod once;
 mod read;
 mod resolve;
 mod rewind;
@@ -22,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Purpose;
 use super::books::{Books, Standing};
 use super::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, SaveId};
 use super::checkpoint::{Checkpoint, FileRecord, Floors, OrdinalRecord};
@@ -32,9 +35,11 @@ use crate::mapping::{Rules, identity};
 use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
 
 use candidate::{Candidate, Step};
+use drain::Draining;
 use handles::Handles;
 pub(super) use read::Arrived;
-use read::{Known, ReadUnderWay};
+use read::{KnownAt, ReadUnderWay};
+pub use rotation::rotated_from;
 use stream::{Identity, Place, Registered, Stream};
 use succession::Heir;
 
@@ -91,7 +96,7 @@ enum Asking {
     /// `path`: by which it was seen.
     Verify { stream: StreamId, at: Vec<Offset>, path: Arc<str> },
     /// Lines that tell it from files that begin like it.
-    Marks { stream: StreamId, known: Known },
+    Marks { stream: StreamId, known: KnownAt },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,19 +175,28 @@ pub(super) struct Tail {
     changes: u64,
     /// Saves must carry this before new streams are read.
     unregistered: bool,
-    draining: bool,
+    draining: Draining,
+    purpose: Purpose,
+}
+
+/// What was known of the files when the process began.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint_lost: bool,
+    pub floors: Floors,
 }
 
 impl Tail {
     pub(super) fn new(
         settings: Arc<Settings>,
         rules: Arc<Rules>,
-        checkpoint: Option<Checkpoint>,
-        checkpoint_lost: bool,
-        floors: Floors,
+        known: Known,
+        purpose: Purpose,
         books: &mut Books,
         now: Now,
     ) -> Self {
+        let Known { checkpoint, checkpoint_lost, floors } = known;
         let mut tail = Self {
             sources: Vec::new(),
             settings: Arc::clone(&settings),
@@ -217,7 +231,8 @@ impl Tail {
             next_id: 1,
             changes: 0,
             unregistered: false,
-            draining: false,
+            draining: if purpose == Purpose::Follow { Draining::No } else { Draining::Wanted },
+            purpose,
         };
         if let Some(checkpoint) = checkpoint {
             tail.restore(checkpoint, books, now);
@@ -232,7 +247,7 @@ impl Tail {
             .iter()
             .map(|source| {
                 let known = books.has_account(&source.id) || self.floors.sources.contains_key(&source.id);
-                let floors = if known { FloorState::Set } else { FloorState::Unset };
+                let floors = if known || self.reads_once() { FloorState::Set } else { FloorState::Unset };
                 Source { id: Arc::from(source.id.as_str()), floors }
             })
             .collect()
@@ -329,11 +344,6 @@ impl Tail {
 
     pub(super) fn source_of(&self, stream: StreamId) -> Arc<str> {
         self.streams.get(&stream).map_or_else(|| Arc::from(""), |stream| Arc::clone(&stream.source))
-    }
-
-    /// From now on nothing is read.
-    pub(super) fn drain(&mut self) {
-        self.draining = true;
     }
 
     pub(super) fn has_reads(&self) -> bool {
@@ -468,16 +478,18 @@ impl Tail {
 
     /// When something is due here, if nothing comes before.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        if self.draining {
-            return None;
-        }
         let look = (self.looking == Looking::No).then_some(self.next_look);
+        let look = look.filter(|due| *due != Moment::NEVER);
         let retry = self.retries.first().map(|(due, _)| *due);
         [look, retry, self.next_hand_out()].into_iter().flatten().min()
     }
 
     /// Something happened at a path.
     pub(super) fn nudged(&mut self, path: Option<&str>, now: Now, out: &mut Outbox) {
+        if self.is_draining() {
+            // The last look comes by, and what rings later is for the next start.
+            return;
+        }
         let Some(path) = path else {
             self.look_soon(now);
             return;
@@ -550,7 +562,14 @@ impl Tail {
 
     /// The print that the head of a file of the source shows.
     fn print_of(&self, source: usize, asked: &Asked) -> Option<Print> {
-        identity::print_of_head(&asked.head, &self.settings.sources[source].format)
+        let format = &self.settings.sources[source].format;
+        identity::print_of_head(&asked.head, format).or_else(|| {
+            // Nobody will end its only line any more.
+            let is_over =
+                self.reads_once() && !asked.head.is_empty() && asked.size == asked.head.len() as u64;
+            let ended = || [&asked.head[..], b"\n"].concat();
+            if is_over { identity::print_of_head(&ended(), format) } else { None }
+        })
     }
 
     fn next_ordinal(&self, source: &Arc<str>, print: Print) -> u32 {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drain::Draining;
 use super::evidence::{Head, is_strong};
 use super::stream::{Handle, LARGE_READ, Registered, SMALL_READ, Stream};
 use super::succession::{HANDOVER_TIME, Inherited, WAIT_TIME};
@@ -45,13 +46,13 @@ pub(in crate::agent) struct Arrived {
 pub(super) struct ReadUnderWay {
     pub stream: StreamId,
     pub room: u64,
-    pub known: Known,
+    pub known: KnownAt,
     pub settings: Arc<Settings>,
 }
 
 /// What was known of a stream when its file was asked: by this its answer is judged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct KnownAt {
     pub position: Offset,
     /// A smaller one means that the file shrank. A look may have seen more since the answer was taken.
     pub size: u64,
@@ -69,7 +70,7 @@ impl Tail {
         books: &Books,
         out: &mut Outbox,
     ) -> Option<ReadOrder> {
-        if self.draining {
+        if self.draining == Draining::Halted {
             return None;
         }
         let window = self.settings.limits.window + if lacks_evidence { EVIDENCE_BYTES } else { 0 };
@@ -105,7 +106,11 @@ impl Tail {
                 continue;
             }
             let is_known = stream.read_to() >= stream.readable_until();
+            let is_enough = stream.is_read_out() && !stream.is_unsure();
             let end = self.end_of(id, now);
+            if is_enough && end == ReadEnd::More {
+                continue;
+            }
             if is_known && end == ReadEnd::More {
                 self.ask_for_marks(id, out);
                 continue;
@@ -120,6 +125,7 @@ impl Tail {
                     self.unpark(before, out);
                 }
                 self.give_way(id, now, out);
+                self.hasten_before(id);
                 continue;
             };
             if let Some((before, heir)) = from {
@@ -145,7 +151,7 @@ impl Tail {
         &mut self,
         id: StreamId,
         ask: AskId,
-        known: Known,
+        known: KnownAt,
         result: Result<Asked, DiskFault>,
         now: Now,
         books: &mut Books,
@@ -180,6 +186,7 @@ impl Tail {
         }
         self.take_size(id, asked.size, has_shrunk, now, books, out);
         self.made_sure(id, known.doubts);
+        let is_once = self.reads_once();
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.common = head.common;
         if is_strong(&head.marks) {
@@ -192,7 +199,8 @@ impl Tail {
         } else {
             // What is behind it is no whole line yet.
             stream.partial = stream.size.saturating_sub(known.position.0);
-            if std::mem::take(&mut stream.again) {
+            let is_over = is_once && stream.is_at_last_line();
+            if std::mem::take(&mut stream.again) || is_over {
                 self.make_ready(id);
             }
         }
@@ -219,8 +227,12 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) {
+        let is_last = self.draining == Draining::Seen;
         let stream = self.streams.get_mut(&id).expect("a stream that tells its size is known");
         stream.told_at = now.moment;
+        if is_last && !stream.again {
+            stream.read_until.get_or_insert(size);
+        }
         if size > stream.size {
             stream.size = size;
             stream.last_growth = now.moment;
@@ -258,11 +270,11 @@ impl Tail {
 
     /// Whether nobody will end its last line any more.
     fn ends_now(&self, id: StreamId, now: Now) -> bool {
-        let stream = &self.streams[&id];
-        now.moment.since(stream.last_growth) >= QUIET_TIME
-            && (stream.partial > 0 || stream.inside.is_some())
-            && !stream.last_line_done
-            && stream.behind() == 0
+        if self.reads_once() {
+            return self.streams[&id].is_at_last_line();
+        }
+        now.moment.since(self.streams[&id].last_growth) >= QUIET_TIME
+            && self.streams[&id].is_at_last_line()
             && self.is_over(id)
     }
 
@@ -380,6 +392,7 @@ impl Tail {
         }
         let reach = self.reach_of(id);
         let max_wait = self.max_wait_of(id);
+        let is_once = self.reads_once();
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         match chunk.stop {
             Stop::BytesEnd { partial, rests } => {
@@ -409,7 +422,12 @@ impl Tail {
             self.look_soon(now);
         }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
-        let more = stream.again || stream.is_unsure() || stream.behind() > 0 || chunk.stop == Stop::BodyFull;
+        let is_over = is_once && stream.is_at_last_line();
+        let more = is_over
+            || stream.again
+            || stream.is_unsure()
+            || stream.behind() > 0
+            || chunk.stop == Stop::BodyFull;
         let long_partial = stream.partial > SHORT_PARTIAL && chunk.span.is_none() && stream.behind() == 0;
         if more && long_partial {
             self.retry(id, now.moment + PARTIAL_PAUSE);
@@ -477,8 +495,13 @@ impl Tail {
 }
 
 impl Stream {
-    fn known(&self) -> Known {
-        Known { position: self.position, size: self.size, doubts: self.doubts }
+    fn known(&self) -> KnownAt {
+        KnownAt { position: self.position, size: self.size, doubts: self.doubts }
+    }
+
+    /// Whether nothing stands in its file but a line, or a record, that has no end yet.
+    pub(super) fn is_at_last_line(&self) -> bool {
+        (self.partial > 0 || self.inside.is_some()) && !self.last_line_done && self.behind() == 0
     }
 
     /// Bytes that were read and are not a whole record yet, where one may take several lines.

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use super::candidate::{Candidate, Step};
 use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, told_by_offset};
 use super::floors::Start;
+use super::once::agreed_until;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of, say_unreadable};
 use crate::agent::books::{Books, Standing};
@@ -140,7 +141,7 @@ impl Tail {
 
     /// Asks what [`Tail::wake_held`] and others left to ask.
     pub(in crate::agent) fn resolve_if_wanted(&mut self, now: Now, out: &mut Outbox) {
-        if std::mem::take(&mut self.resolve_wanted) && !self.draining {
+        if std::mem::take(&mut self.resolve_wanted) {
             self.resolve_all(now, out);
         }
     }
@@ -392,6 +393,9 @@ impl Tail {
                     let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
+                    } else if self.reads_once() && holds_position {
+                        // Nothing fuller comes; the one that agrees furthest is it.
+                        same = same.max(Some((agreed_until(&tales, &facts.told), id)));
                     } else if holds_position && !given_up && facts.asked.size < rival.size {
                         // Shorter than what is known to have stood there: a fuller copy may come yet.
                         fuller_may_come = Some(id);
@@ -523,7 +527,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is found is known");
         let given_up = matches!(stream.place, Place::Nowhere { given_up: true, .. });
         out.say(NoticeCode::IdentityResolved, format!("{:?} is what was {:?}", candidate.path, stream.path));
-        if given_up {
+        if given_up && stream.size > stream.position.0 {
             books.found_again(&stream.source, stream.position);
         }
         // What stood beyond need not come true in a file that is shorter.
@@ -557,9 +561,14 @@ impl Tail {
                 return;
             }
         };
+        let ordinal = self.next_ordinal(&key.0, facts.print);
+        if self.may_not_number(ordinal) {
+            self.candidates.insert(key.clone(), candidate);
+            self.leave_unnumbered(key, facts.print, out);
+            return;
+        }
         let id = self.new_stream_id();
         let source = Arc::clone(&key.0);
-        let ordinal = self.next_ordinal(&source, facts.print);
         let stream_key = identity::stream_key(&self.settings.instance, &source, facts.print, ordinal);
         books.open(id, &source, Standing { frontier: position, guard, carry: Carry::default() });
         let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };

@@ -6,7 +6,7 @@
 const MOST_SUFFIXES: usize = 3;
 
 /// The paths that this one may have been rotated from, nearest first.
-pub(super) fn rotated_from(path: &str) -> impl Iterator<Item = &str> {
+pub fn rotated_from(path: &str) -> impl Iterator<Item = &str> {
     let mut left = path;
     let mut steps = 0;
     std::iter::from_fn(move || {

@@ -84,6 +84,8 @@ pub(super) struct Stream {
     pub is_new: bool,
     /// Something was read of it since its descriptor was last asked for.
     pub was_read: bool,
+    /// Nothing that stands behind this place is read any more: the process ends.
+    pub read_until: Option<u64>,
     /// Its unterminated last line was mapped; what is appended to it belongs to no line.
     pub last_line_done: bool,
 }
@@ -183,6 +185,7 @@ impl Stream {
             registered: Registered::No,
             is_new: true,
             was_read: false,
+            read_until: None,
             last_line_done: false,
         }
     }

@@ -333,6 +333,10 @@ impl<'a> Mapper<'a> {
         self.chunk.duplicate_keys += u32::from(self.scratch.line.has_duplicate_key());
         match outcome {
             Outcome::NoRule => self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, subject.length),
+            Outcome::OutOfRange => {
+                self.chunk.body.truncate(body_start);
+                self.chunk.settled.add(Fate::Ignored(Ignored::OutOfRange), 1, subject.length);
+            }
             Outcome::Quarantined { refusal, rule } => {
                 self.chunk.body.truncate(body_start);
                 self.quarantine(subject, &refusal, rule.as_deref());
