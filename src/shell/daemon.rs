@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
@@ -298,7 +299,7 @@ impl Hands {
         let bell = Bell::new(names.clone(), reports.clone());
         let lookout = Lookout::new(Arc::clone(settings), names.clone(), homes(restored));
         Ok(Self {
-            files: OpenFiles::default(),
+            files: OpenFiles::new(getrlimit(Resource::Nofile).current),
             names,
             buffers: Buffers::default(),
             pool: Pool::start(settings.limits.mapping_threads, reports)?,
