@@ -57,23 +57,27 @@ watches() {
 limited=0
 
 memory() {
-    local group=/sys/fs/cgroup/memory/floe-system-test-$$ limit kills=0
+    local group=/sys/fs/cgroup/memory/floe-system-test-$$ round kills=0
     mkdir "$group" 2>/dev/null || not_run "no cgroup v1 with a memory controller"
-    # From too little to start with up to enough: it is killed here and there on its way.
-    for limit in 2 3 4 5 6 7 8 10 12 16; do
-        echo "${limit}M" >"$group/memory.limit_in_bytes"
+    for ((round = 1; round <= 5; round++)); do
+        echo -1 >"$group/memory.limit_in_bytes"
         # shellcheck disable=SC2016
         run_floe sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group"
-        more 500
-        sleep 0.7
+        wait_for 20 has_billed "$((next - 1))" || fail "$(billed) of $((next - 1)) lines were billed"
+        # From now on it may have no more than it has, and there is much to do.
+        echo 0 >"$group/memory.force_empty" 2>/dev/null || true
+        echo $(($(<"$group/memory.usage_in_bytes") + 65536)) >"$group/memory.limit_in_bytes" 2>/dev/null || true
+        more 2000
+        rotate
+        more 2000
+        sleep 0.5
         kill -0 "$DAEMON" 2>/dev/null || kills=$((kills + 1))
         kill_floe
-        rotate
     done
     # The group is empty only when the process is really gone.
     wait_for 5 rmdir "$group" 2>/dev/null || true
     ((kills > 0)) || not_run "the kernel kills nobody for want of memory"
-    echo "killed $kills times for want of memory"
+    echo "killed $kills times for want of memory, in the middle of its work"
     run_floe
 }
 
