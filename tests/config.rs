@@ -79,7 +79,7 @@ fn a_good_config_says_nothing() {
 }
 
 #[test]
-fn ten_mistakes_are_ten_faults_at_their_places() {
+fn s29_ten_mistakes_are_ten_faults_at_their_places() {
     let text = r#"version = 1
 instance = "${NODE_NAM}"
 
@@ -116,7 +116,7 @@ expect = { quarantined = "missing_custmer" }
 }
 
 #[test]
-fn mistakes_in_yaml_have_their_places() {
+fn s29_mistakes_in_yaml_have_their_places() {
     let text = r#"sources:
   - id: app
     include: /var/log/*.log
@@ -135,7 +135,7 @@ rules:
 }
 
 #[test]
-fn mistakes_in_json_have_their_places() {
+fn s29_mistakes_in_json_have_their_places() {
     let text = r#"{
   "sources": [{ "id": "app", "include": ["/var/log/[z-a].log"], "format": "json", "max_line_bytes": "1 byte" }],
   "rules": [{
@@ -164,7 +164,7 @@ fn every_file_with_a_bad_syntax_is_told() {
 }
 
 #[test]
-fn mistakes_in_sources_are_told() {
+fn s29_mistakes_in_sources_are_told() {
     check(
         "format = \"json\"",
         "format = \"logfmtt\"",
@@ -268,7 +268,7 @@ fn mistakes_in_sources_are_told() {
 }
 
 #[test]
-fn mistakes_in_conditions_are_told() {
+fn s29_mistakes_in_conditions_are_told() {
     let when = "when = { event = \"usage\" }";
     check(when, "when = { usage.total = 1 }", &["floe.toml:9:16: fault: unknown operator \"total\""]);
     check(
@@ -309,7 +309,7 @@ fn mistakes_in_conditions_are_told() {
 }
 
 #[test]
-fn mistakes_in_events_are_told() {
+fn s29_mistakes_in_events_are_told() {
     let good = "name = \"usage\"\nexternal_customer_id = \"{org}\"\ntimestamp = \"{ts}\"\n";
     let with = |more: &str| format!("{good}{more}\n");
     let table: &[(&str, &[&str])] = &[
@@ -450,7 +450,7 @@ fn warnings_do_not_keep_it_from_starting() {
 }
 
 #[test]
-fn mistakes_in_tests_are_told() {
+fn s29_mistakes_in_tests_are_told() {
     let expect = "expect = { rule = \"usage\", event = { name = \"usage\" } }";
     let table: &[(&str, &[&str])] = &[
         (
@@ -539,7 +539,7 @@ fn the_environment_overrides_and_is_put_into_texts() {
 }
 
 #[test]
-fn mistakes_in_the_environment_are_told() {
+fn s29_mistakes_in_the_environment_are_told() {
     let text = format!("instance = \"${{NODE_NAM}} ${{}}\"\n{GOOD}");
     let variables = [
         ("NODE_NAME", "n1"),

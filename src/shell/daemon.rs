@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
@@ -350,7 +351,7 @@ impl Hands {
             Some(files) => Eyes::Files(GivenFiles::new(files.clone(), names.clone())),
         };
         Ok(Self {
-            files: OpenFiles::default(),
+            files: OpenFiles::new(getrlimit(Resource::Nofile).current),
             names,
             buffers: Buffers::default(),
             pool: Pool::start(settings.limits.mapping_threads, reports)?,

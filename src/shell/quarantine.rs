@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_cut_by_a_crash_is_taken_off() {
+    fn s21_a_letter_cut_by_a_crash_is_taken_off() {
         let (_folder, path) = fresh();
         Quarantine::open(&path).unwrap().append(CURABLE, ROOMY).unwrap();
         let mut torn = fs::read(&path).unwrap();

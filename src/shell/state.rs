@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    fn s21_a_damaged_checkpoint_gives_way_to_the_one_before() {
         let (_folder, settings) = fresh();
         run(&settings, &[1, 2], false);
         fs::write(settings.state_dir.join("checkpoint.json"), [0; 100]).unwrap();
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_of_a_newer_release_is_not_guessed() {
+    fn s21_a_checkpoint_of_a_newer_release_is_not_guessed() {
         let (_folder, settings) = fresh();
         run(&settings, &[1], false);
         let newer = Checkpoint { version: CHECKPOINT_VERSION + 1, ..Checkpoint::default() };
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_held_by_one_daemon() {
+    fn s22_a_folder_is_held_by_one_daemon() {
         let (_folder, settings) = fresh();
         let held = open(&settings, None).unwrap();
         let fault = open(&settings, None).unwrap_err();

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_ran_over_rings_without_a_place() {
+    fn s19_a_queue_that_ran_over_rings_without_a_place() {
         let (sender, mut events) = unbounded_channel();
         let bell = Bell::new(OddPaths::default(), Reports::new(sender));
         let overflow = notify::Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);

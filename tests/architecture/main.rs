@@ -6,6 +6,7 @@
 mod documents;
 mod paths;
 mod presets_page;
+mod reliability;
 mod rules;
 
 use std::fs;
@@ -96,6 +97,16 @@ fn every_command_is_documented() {
 fn every_crate_is_documented() {
     let document = read(&root().join("docs/dependencies.md"));
     report(&documents::dependency_faults(&read(&root().join("Cargo.toml")), &document));
+}
+
+/// The page says of each point what shows it; what is said to show it exists, and is run.
+#[test]
+fn every_point_of_reliability_has_its_proof() {
+    let texts: Vec<String> =
+        ["src", "tests"].iter().flat_map(|folder| rust_files(folder)).map(|path| read(&path)).collect();
+    let moves = read(&root().join("tests/simulation/storm.rs"));
+    let proofs = reliability::Proofs::of(&texts, &moves, &read(&root().join(".ci/system")));
+    report(&reliability::faults(&read(&root().join("docs/reliability.md")), &proofs));
 }
 
 #[track_caller]

@@ -18,7 +18,7 @@ use crate::world::{World, line, noise};
 const ROUNDS: u64 = 20;
 
 #[test]
-fn killed_at_any_moment_every_line_is_billed_once() {
+fn s20_killed_at_any_moment_every_line_is_billed_once() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seeds: Vec<u64> = match number("FLOE_SEED") {
         Some(seed) => vec![seed],

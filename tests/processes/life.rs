@@ -7,10 +7,10 @@ use std::thread;
 use floe::sandbox::FaultPlan;
 use rustix::process::Signal;
 
-use crate::world::{World, exists, line, lines, noise};
+use crate::world::{World, line, lines, noise};
 
 #[test]
-fn a_drain_brings_home_what_was_read_and_the_next_start_goes_on() {
+fn s28_a_drain_brings_home_what_was_read_and_the_next_start_goes_on() {
     let world = World::new();
     world.append(&lines(0..3000));
     let floe = world.start();
@@ -78,7 +78,7 @@ fn s28_an_ending_does_not_wait_for_the_end_of_a_line() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn s28_a_second_signal_ends_at_once() {
     let world = World::new();
     world.append(&lines(0..10));
     let floe = world.start();
@@ -99,7 +99,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_bad_config_changes_nothing_and_a_new_rule_is_taken_over() {
+fn s28_a_bad_config_changes_nothing_and_a_new_rule_is_taken_over() {
     let world = World::new();
     let floe = world.start();
     let good = world.config();
@@ -125,7 +125,7 @@ fn a_bad_config_changes_nothing_and_a_new_rule_is_taken_over() {
 }
 
 #[test]
-fn a_table_is_read_again_with_the_config_and_a_bad_one_changes_nothing() {
+fn s28_a_table_is_read_again_with_the_config_and_a_bad_one_changes_nothing() {
     let world = World::new();
     let plans = world.path("plans.csv");
     fs::write(&plans, "n,tier\n0,free\n1,free\n").unwrap();
@@ -158,15 +158,82 @@ fn a_table_is_read_again_with_the_config_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
-fn two_daemons_do_not_share_a_state_folder() {
+fn s28_a_drain_ends_within_its_limit_though_no_answer_comes() {
     let world = World::new();
+    world.write_config(&world.config().replace("[limits]", "[limits]\ndrain_timeout = \"1s\""));
+    world.append(&lines(0..10));
     let floe = world.start();
-    let output = world.output(&["run"]);
-    assert_eq!(output.status.code(), Some(75));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains(&format!("process id {}", floe.pid())), "{said}");
+    world.wait_for_billed(0..10);
+    world.sandbox.set_faults("timeout:1".parse().unwrap());
+    let before = world.sandbox.stats().requests;
+    world.append(&lines(10..500));
+    world.wait("a request", || world.sandbox.stats().requests > before);
+    let start = std::time::Instant::now();
+    floe.signal(Signal::TERM);
+    floe.ended();
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+    world.sandbox.set_faults(FaultPlan::none());
+    let floe = world.start();
+    world.finish(floe, 0..500);
+}
+
+#[test]
+fn s28_rules_that_are_edited_and_reordered_change_no_id() {
+    let world = World::new();
+    let before = world.config();
+    let rule = |id: &str, when: &str, name: &str| {
+        format!(
+            "\n[[rules]]\nid = \"{id}\"\nsource = \"app\"\nwhen = {{ {when} }}\n\n[rules.event]\nname = \"{name}\"\n\
+             external_customer_id = \"{{who}}\"\nmetadata.n = \"{{n | int}}\"\n"
+        )
+    };
+    world.append(&lines(0..10));
+    let floe = world.start();
+    world.wait_for_billed(0..10);
+    // Another rule stands before the old one, and the old one has another id and makes another event.
+    let (head, old) = before.split_once("[[rules]]").unwrap();
+    let edited = old.replace("id = \"use\"", "id = \"usage\"").replace("name = \"use\"", "name = \"usage\"");
+    let first = rule("noise", "event = \"noise\"", "noise");
+    world.write_config(&format!("{head}{first}\n[[rules]]{edited}"));
+    floe.signal(Signal::HUP);
+    floe.wait_for_notice("reloaded");
+    world.append(&lines(10..20));
+    world.wait_for_billed(0..20);
     floe.stop();
-    world.start().stop();
+    // Without a checkpoint all is sent again, by the new rules: Polar knows the ids.
+    for name in ["checkpoint.json", "checkpoint.previous.json"] {
+        fs::remove_file(world.path("state").join(name)).unwrap();
+    }
+    let floe = world.start();
+    world.append(&line(20));
+    world.finish(floe, 0..21);
+    assert_eq!(world.account().0["events"]["duplicates"], 20);
+}
+
+#[test]
+fn s28_a_source_is_removed_and_comes_back() {
+    let world = World::new();
+    let both = world.config();
+    let other = format!(
+        "\n[[sources]]\nid = \"other\"\ninclude = [\"{}/logs/other.log\"]\nformat = \"json\"\n\n[[rules]]",
+        world.folder.path().display()
+    );
+    let both = both.replacen("[[rules]]", &other, 1).replace("source = \"app\"\n", "");
+    world.write_config(&both);
+    world.append(&lines(0..10));
+    world.append_to("logs/other.log", lines(10..20));
+    let floe = world.start();
+    world.wait_for_billed(0..20);
+    world.write_config(&world.config());
+    floe.signal(Signal::HUP);
+    floe.wait_for_notice("reloaded");
+    world.append_to("logs/other.log", lines(20..30));
+    world.append(&lines(30..40));
+    world.wait_for_billed((0..20).chain(30..40));
+    floe.stop();
+    world.write_config(&both);
+    let floe = world.start();
+    world.finish(floe, 0..40);
 }
 
 #[track_caller]
@@ -178,7 +245,7 @@ fn check_refused(world: &World, arguments: &[&str], code: i32, words: &str) {
 }
 
 #[test]
-fn another_instance_or_server_on_the_same_state_is_a_bad_config() {
+fn s28_another_instance_or_server_on_the_same_state_is_a_bad_config() {
     let world = World::new();
     let good = world.config();
     world.start().stop();
@@ -205,7 +272,7 @@ fn what_cannot_be_answered_has_its_own_exit_code() {
 }
 
 #[test]
-fn a_token_is_awaited_and_followed_when_it_is_rotated() {
+fn s26_a_token_is_awaited_and_followed_when_it_is_rotated() {
     let world = World::new();
     fs::remove_file(world.path("token")).unwrap();
     world.append(&lines(0..10));
@@ -220,24 +287,7 @@ fn a_token_is_awaited_and_followed_when_it_is_rotated() {
 }
 
 #[test]
-fn read_from_end_bills_what_is_appended_and_files_that_are_new() {
-    let world = World::new();
-    let include = "logs/app.log\"]";
-    world.write_config(&world.config().replace(include, "logs/*.log\"]\nread_from = \"end\""));
-    world.append(&lines(0..10));
-    let floe = world.start();
-    world.wait("the floors", || exists(&world.path("state/floors.json")));
-    world.append(&lines(10..20));
-    fs::write(world.path("logs/new.log"), lines(20..30)).unwrap();
-    world.wait_for_billed(10..30);
-    floe.stop();
-
-    fs::remove_file(world.path("state/floors.json")).unwrap();
-    check_refused(&world, &["run"], 73, "--resume-from now");
-}
-
-#[test]
-fn shadow_mode_sends_nothing_and_goes_live_from_where_it_stands() {
+fn s28_shadow_mode_sends_nothing_and_goes_live_from_where_it_stands() {
     let world = World::new();
     let live = world.config();
     world.write_config(&live.replace("[polar]", "[polar]\nmode = \"shadow\""));

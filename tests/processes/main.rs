@@ -1,10 +1,19 @@
 //! The binary as an operator meets it: real processes, real files, real signals.
+//!
+//! A name that begins with `s07_` covers point 7 of docs/reliability.md.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod backfill;
 mod descriptors;
+mod endpoint;
+mod files;
+mod front;
 mod kill;
 mod life;
+mod limits;
+mod lines;
 mod records;
+mod rotation;
+mod state;
 mod world;

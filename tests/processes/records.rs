@@ -6,9 +6,7 @@ use crate::world::{World, line};
 
 /// A world whose source has these keys instead of `format = "json"`.
 fn world_of(keys: &str) -> World {
-    let world = World::new();
-    world.write_config(&world.config().replace("format = \"json\"", keys));
-    world
+    World::of("logs/app.log", keys)
 }
 
 /// As the kubelet's runtimes write it.
@@ -17,7 +15,7 @@ fn wrapped(tag: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_containers_line_goes_on_over_reads_restarts_and_rotation() {
+fn s05_a_containers_line_goes_on_over_reads_restarts_and_rotation() {
     let world = world_of("format = \"json\"\ncontainer = \"cri\"");
     let cut = |number: u64| {
         let line = line(number);

@@ -35,6 +35,18 @@ impl World {
         world
     }
 
+    /// A world whose source follows other files of its folder, and has these keys instead of `format = "json"`.
+    pub fn of(include: &str, keys: &str) -> Self {
+        let world = Self::new();
+        world.follow(include, keys);
+        world
+    }
+
+    pub fn follow(&self, include: &str, keys: &str) {
+        let config = self.config().replace("logs/app.log\"]", &format!("{include}\"]"));
+        self.write_config(&config.replace("format = \"json\"", keys));
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -129,7 +141,8 @@ metadata.n = "{{n | int}}"
         floe
     }
 
-    fn spawn(&self, mut command: Command) -> Floe<'_> {
+    /// Starts a command that is, or becomes, the daemon.
+    pub fn spawn(&self, mut command: Command) -> Floe<'_> {
         let said = self.path("said.log");
         let file = OpenOptions::new().append(true).create(true).open(&said).unwrap();
         let from = file.metadata().unwrap().len();
@@ -138,8 +151,16 @@ metadata.n = "{{n | int}}"
     }
 
     pub fn append(&self, text: &str) {
-        let mut file = OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        self.append_to("logs/app.log", text);
+    }
+
+    pub fn append_to(&self, name: &str, text: impl AsRef<[u8]>) {
+        let mut file = OpenOptions::new().append(true).create(true).open(self.path(name)).unwrap();
+        file.write_all(text.as_ref()).unwrap();
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
     /// How often each number arrived.
@@ -173,6 +194,38 @@ metadata.n = "{{n | int}}"
         );
     }
 
+    /// Waits until exactly these are billed, stops the daemon, and sees that the account adds up and nothing is
+    /// missed. What the account says of the source comes back.
+    #[track_caller]
+    pub fn finish(&self, floe: Floe<'_>, numbers: impl IntoIterator<Item = u64> + Clone) -> Value {
+        let mut account = self.finish_somehow(floe, numbers);
+        assert_eq!(account["missed_bytes"], 0, "{account:#}\n{}", self.notices());
+        account["sources"]["app"].take()
+    }
+
+    /// The same where Floe may tell of bytes that were missed, though their lines are billed: it saw a file
+    /// under no name for a moment. The whole account comes back.
+    #[track_caller]
+    pub fn finish_somehow(&self, floe: Floe<'_>, numbers: impl IntoIterator<Item = u64> + Clone) -> Value {
+        self.wait_for_billed(numbers.clone());
+        floe.stop();
+        // Nothing else came with the end.
+        self.wait_for_billed(numbers);
+        let (account, _) = self.account();
+        assert_eq!(account["adds_up"], true, "{account:#}\n{}", self.notices());
+        account
+    }
+
+    /// The reasons of the letters in the quarantine, in their order.
+    pub fn quarantined(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("state/quarantine/quarantine.jsonl")).unwrap_or_default();
+        let reason = |letter: &str| {
+            let letter: Value = serde_json::from_str(letter).unwrap();
+            letter["reason"].as_str().unwrap().to_owned()
+        };
+        text.lines().map(reason).collect()
+    }
+
     /// Waits for a thing that another process does.
     #[track_caller]
     pub fn wait(&self, what: &str, done: impl FnMut() -> bool) {
@@ -180,9 +233,13 @@ metadata.n = "{{n | int}}"
     }
 
     /// Whether the thing was done before the patience was over.
-    pub fn awaits(mut done: impl FnMut() -> bool) -> bool {
+    pub fn awaits(done: impl FnMut() -> bool) -> bool {
+        Self::awaits_for(PATIENCE, done)
+    }
+
+    pub fn awaits_for(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
-        while !done() && start.elapsed() < PATIENCE {
+        while !done() && start.elapsed() < patience {
             thread::sleep(Duration::from_millis(5));
         }
         done()
@@ -250,6 +307,13 @@ impl Floe<'_> {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The most memory that it ever had, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub fn said(&self) -> String {

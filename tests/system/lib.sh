@@ -5,21 +5,32 @@ set -euo pipefail
 FLOE="${FLOE:?give the path of the floe binary}"
 WORK="$(mktemp -d)"
 STARTED=()
+# What was mounted here.
+MOUNTED=()
+# Further keys of [delivery] and of [polar], for `write_config`.
+DELIVERY=""
+POLAR=""
+# Where the daemon keeps its state.
+STATE="$WORK/state"
 
 finish() {
     local status=$?
-    # Only what was started here, by its id.
+    # Only what was started here, by its id. What was stopped or frozen goes on, to end.
     for pid in "${STARTED[@]}"; do
         kill "$pid" 2>/dev/null || true
+        kill -CONT "$pid" 2>/dev/null || true
     done
     wait || true
     if ((status != 0 && status != 77)); then
         echo "--- the daemon's last words"
         tail -n 20 "$WORK/floe.log" 2>/dev/null || true
         echo "--- the account"
-        "$FLOE" account --state-dir "$WORK/state" 2>&1 || true
+        "$FLOE" account --state-dir "$STATE" 2>&1 || true
     fi
-    rm -rf "$WORK"
+    for folder in "${MOUNTED[@]}"; do
+        umount "$folder" 2>/dev/null || umount --lazy "$folder" 2>/dev/null || true
+    done
+    rm -rf --one-file-system "$WORK"
 }
 trap finish EXIT
 
@@ -53,9 +64,19 @@ wait_for() {
     done
 }
 
-# Starts a sandbox that keeps its events in $WORK/events; $URL and $POLAR_ACCESS_TOKEN lead to it.
+needs_root() { [[ "$(id -u)" == 0 ]] || not_run "this needs root"; }
+
+# mount_here FOLDER ARGUMENT…: mounts, and takes it off at the end.
+mount_here() {
+    mkdir -p "$1"
+    mount "${@:2}" "$1" 2>"$WORK/mount.log" || not_run "cannot mount: $(head -n 1 "$WORK/mount.log")"
+    MOUNTED=("$1" "${MOUNTED[@]}")
+}
+
+# Starts a sandbox that keeps its events in $WORK/events, with these further arguments; $URL and
+# $POLAR_ACCESS_TOKEN lead to it.
 start_sandbox() {
-    "$FLOE" sandbox --store "$WORK/events" >"$WORK/sandbox.out" 2>"$WORK/sandbox.log" &
+    "$FLOE" sandbox --store "$WORK/events" "$@" >"$WORK/sandbox.out" 2>"$WORK/sandbox.log" &
     STARTED+=("$!")
     wait_for 10 grep -qs '^token: ' "$WORK/sandbox.out" || fail "the sandbox did not start"
     URL="$(head -n 1 "$WORK/sandbox.out")"
@@ -63,19 +84,21 @@ start_sandbox() {
     export POLAR_ACCESS_TOKEN
 }
 
-# start_floe GLOB RULE: follows the files and bills what the rule (TOML) says.
-start_floe() {
+# write_config GLOB RULE: a config that bills what the rule (TOML) says.
+write_config() {
     cat >"$WORK/floe.toml" <<TOML
 version = 1
-state_dir = "$WORK/state"
+state_dir = "$STATE"
 instance = "system-test"
 
 [polar]
 server = "$URL"
+$POLAR
 
 [delivery]
 batch_max_wait = "100ms"
 requests_per_minute = 60000
+$DELIVERY
 
 [[sources]]
 id = "app"
@@ -85,10 +108,38 @@ format = "json"
 $2
 TOML
     "$FLOE" check --config "$WORK/floe.toml" >"$WORK/check.log" 2>&1 || { cat "$WORK/check.log"; fail "the config has faults"; }
-    "$FLOE" run --config "$WORK/floe.toml" >"$WORK/floe.log" 2>&1 &
+}
+
+# run_floe [COMMAND…]: starts the daemon with the config that is there, behind a command that becomes it.
+run_floe() {
+    "$@" "$FLOE" run --config "$WORK/floe.toml" >>"$WORK/floe.log" 2>&1 &
     DAEMON=$!
     STARTED+=("$DAEMON")
 }
+
+# start_floe GLOB RULE: follows the files and bills what the rule (TOML) says.
+start_floe() {
+    write_config "$1" "$2"
+    run_floe
+}
+
+kill_floe() {
+    kill -KILL "$DAEMON" 2>/dev/null || true
+    wait "$DAEMON" 2>/dev/null || true
+}
+
+stop_floe() {
+    kill -TERM "$DAEMON"
+    wait "$DAEMON" || fail "the daemon did not end well"
+}
+
+# How often the daemons have said this.
+said() { grep -c -- "$1" "$WORK/floe.log" 2>/dev/null || true; }
+
+has_said() { (($(said "$1") >= ${2:-1})); }
+
+# expect_said SECONDS WORDS [TIMES]
+expect_said() { wait_for "$1" has_said "$2" "${3:-1}" || fail "the daemon did not say: $2"; }
 
 billed() { wc -l <"$WORK/events" 2>/dev/null || echo 0; }
 
@@ -97,17 +148,17 @@ has_billed() { (($(billed) >= $1)); }
 # expect_billed COUNT: exactly so many events, none twice, and an account that adds up after a drain.
 expect_billed() {
     wait_for 60 has_billed "$1" || fail "$(billed) of $1 lines were billed"
-    kill -TERM "$DAEMON"
-    wait "$DAEMON" || fail "the daemon did not end well"
+    stop_floe
     (($(billed) == $1)) || fail "$(billed) events where $1 lines were written"
     "$FLOE" account --config "$WORK/floe.toml" >"$WORK/account" || { cat "$WORK/account"; fail "the account does not add up"; }
 }
 
-# expect_numbers FROM TO: the events carry each of these numbers as metadata `n`, each once.
+# The numbers that the events carry as metadata `n`, sorted; one that came twice stands there twice.
+billed_numbers() { grep -o '"n": *[0-9]*' "$WORK/events" | grep -o '[0-9]*' | sort -n; }
+
+# expect_numbers FROM TO: the events carry each of these numbers, each once.
 expect_numbers() {
-    local found
-    found="$(grep -o '"n": *[0-9]*' "$WORK/events" | grep -o '[0-9]*' | sort -n)"
-    diff <(seq "$1" "$2") <(printf '%s\n' "$found") >"$WORK/difference" ||
+    diff <(seq "$1" "$2") <(billed_numbers) >"$WORK/difference" ||
         { grep "^[0-9]" "$WORK/difference" | head -n 20; fail "the numbers are not $1 to $2, each once"; }
 }
 

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# 21: the power goes under load, again and again: what was not synced is gone, of the logs and of Floe's state. What
+# the application had synced is billed, and nothing twice.
+# FLOE_ROUNDS=100 for a long run.
+set -euo pipefail
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+needs_root
+needs mkfs.ext4 xfs_io mount
+rounds="${FLOE_ROUNDS:-5}"
+disk="$WORK/disk"
+STATE="$disk/state"
+log="$disk/logs/app.log"
+truncate --size 64M "$WORK/image"
+mkfs.ext4 -q "$WORK/image"
+mount_here "$disk" -o loop "$WORK/image"
+mkdir "$disk/logs"
+
+# Where a log ends in the middle of a line, or in the zeros that a power cut leaves, the next line begins anew.
+mend() { [[ ! -s "$log" || "$(tail -c 1 "$log" | od -An -tx1)" == *0a ]] || echo >>"$log"; }
+
+# The application: it notes outside of the disk what it is about to write, and what it has synced.
+application() {
+    local from="$1" to
+    mend
+    while :; do
+        to=$((from + 1 + RANDOM % 50))
+        echo "$to" >>"$WORK/written"
+        write_lines "$from" "$to" >>"$log" || return 0
+        if ((RANDOM % 3 == 0)); then
+            sync "$log" || return 0
+            echo "$to" >>"$WORK/synced"
+        fi
+        # In a third of the rounds nothing is turned over.
+        if ((round % 3 > 0 && RANDOM % 20 == 0)); then
+            sync "$log" && mv "$log" "$log.$((++generation))" && sync "$disk/logs" || return 0
+        fi
+        from=$((to + 1))
+        sleep 0.02
+    done 2>/dev/null
+}
+
+start_sandbox
+write_config "$disk/logs/app.log" "$NUMBERED"
+: >"$WORK/all-synced"
+echo 0 >"$WORK/written"
+for ((round = 1; round <= rounds; round++)); do
+    first=$(($(tail -n 1 "$WORK/written") + 1))
+    generation=$((round * 1000))
+    : >"$WORK/synced"
+    run_floe
+    # Floe has looked once before anything is turned over.
+    sleep 0.5
+    application "$first" &
+    writer=$!
+    STARTED+=("$writer")
+    sleep "$((1 + RANDOM % 2)).$((RANDOM % 10))"
+    xfs_io -x -c 'shutdown -f' "$disk" || not_run "this kernel cannot shut a file system down"
+    kill_floe
+    kill "$writer" 2>/dev/null || true
+    wait "$writer" 2>/dev/null || true
+    [[ ! -s "$WORK/synced" ]] || seq "$first" "$(tail -n 1 "$WORK/synced")" >>"$WORK/all-synced"
+    wait_for 10 umount "$disk" 2>/dev/null || fail "the disk cannot be taken off"
+    mount -o loop "$WORK/image" "$disk" || fail "the disk cannot be mounted again"
+done
+run_floe
+last=$(($(tail -n 1 "$WORK/written") + 1))
+mend
+write_lines "$last" "$last" >>"$log"
+echo "$last" >>"$WORK/all-synced"
+is_home() { [[ -z "$(comm -23 <(sort "$WORK/all-synced") <(billed_numbers | sort))" ]]; }
+wait_for 40 is_home || { comm -23 <(sort "$WORK/all-synced") <(billed_numbers | sort) | head; fail "synced lines were not billed"; }
+stop_floe
+twice="$(billed_numbers | uniq --repeated | head)"
+[[ -z "$twice" ]] || { echo "$twice"; fail "lines were billed twice"; }
+(($(billed_numbers | tail -n 1) <= last)) || fail "lines were billed that nobody wrote"
+# Lines that Floe had seen and the disk forgot are missed, and told; what is there adds up.
+"$FLOE" account --json --config "$WORK/floe.toml" | tr -d ' \n' | grep -q '"adds_up":true' || fail "the account does not add up"
+echo "$rounds power cuts, $(wc -l <"$WORK/all-synced") synced lines, $(billed) billed of $last written: each synced line once, none twice"
