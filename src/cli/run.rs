@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{check, outcome};
@@ -35,7 +34,6 @@ pub fn run(arguments: &RunArguments, config: Option<PathBuf>, log_format: LogFor
     };
     logs::start(log_format);
     end_on_panic();
-    open_as_many_files_as_allowed();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return outcome::fail(outcome::NO, format!("cannot start: {error}"), None),
@@ -54,13 +52,6 @@ fn end_on_panic() {
         tracing::error!(hint, "{panic}");
         std::process::exit(outcome::SOFTWARE.into());
     }));
-}
-
-/// The soft limit is there for programs that use `select`. A log whose file is not open waits.
-fn open_as_many_files_as_allowed() {
-    let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, what does not fit is told when it is to be opened.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The runtime of a daemon: one thread, and a few that wait for names and disks.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rustix::process::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
@@ -351,7 +350,7 @@ impl Hands {
             Some(files) => Eyes::Files(GivenFiles::new(files.clone(), names.clone())),
         };
         Ok(Self {
-            files: OpenFiles::new(getrlimit(Resource::Nofile).current),
+            files: OpenFiles::default(),
             names,
             buffers: Buffers::default(),
             pool: Pool::start(settings.limits.mapping_threads, reports)?,

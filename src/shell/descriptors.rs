@@ -4,8 +4,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Settings;
 
-/// Descriptors for everything else: the lock, the watcher, connections, questions about files, what is written.
-const OTHERS: u64 = 40;
+/// Descriptors that no log takes: without them nothing could be looked at, sent or saved, and it would stay so.
+const KEPT_FREE: u64 = 64;
 
 /// Asks the operating system for as many descriptors as the process may have.
 ///
@@ -21,9 +21,25 @@ pub fn raise_limit() {
 /// Settings that ask for no more open files than there may be.
 #[must_use]
 pub fn within_limit(mut settings: Settings) -> Settings {
-    let Some(allowed) = getrlimit(Resource::Nofile).current else { return settings };
-    let others = OTHERS + u64::from(settings.delivery.concurrency);
-    let left = u32::try_from(allowed.saturating_sub(others)).unwrap_or(u32::MAX).max(1);
-    settings.limits.open_files = settings.limits.open_files.min(left);
+    if let Some(allowed) = getrlimit(Resource::Nofile).current {
+        settings.limits.open_files = settings.limits.open_files.min(for_logs(allowed));
+    }
     settings
+}
+
+fn for_logs(allowed: u64) -> u32 {
+    let left = allowed.saturating_sub(KEPT_FREE).max(allowed / 2).max(1);
+    u32::try_from(left).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s16_some_descriptors_stay_free_of_logs() {
+        for (allowed, expected) in [(0, 1), (3, 1), (40, 20), (1024, 960), (u64::MAX, u32::MAX)] {
+            assert_eq!(for_logs(allowed), expected, "{allowed}");
+        }
+    }
 }

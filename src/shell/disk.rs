@@ -16,31 +16,16 @@ use crate::agent::{Agreement, Asked, DiskFault};
 use crate::mapping::identity::HEAD_BYTES;
 use crate::model::{FileKey, Guard, Offset, StreamId};
 
-/// Descriptors that no log takes: without them nothing could be looked at, sent or saved, and it would stay so.
-const KEPT_FREE: u64 = 64;
-
 /// The files that the agent keeps open.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct OpenFiles {
     files: BTreeMap<StreamId, Arc<File>>,
-    /// How many there may be.
-    most: u64,
 }
 
 impl OpenFiles {
-    /// `descriptors`: how many the process may have; `None` is any number.
-    #[must_use]
-    pub fn new(descriptors: Option<u64>) -> Self {
-        let most = descriptors.map_or(u64::MAX, |limit| limit.saturating_sub(KEPT_FREE).max(limit / 2));
-        Self { files: BTreeMap::new(), most }
-    }
-
     /// # Errors
     /// [`DiskFault`], when the file cannot be opened or is not `key`.
     pub fn open(&mut self, stream: StreamId, path: &Path, key: FileKey) -> Result<(), DiskFault> {
-        if self.files.len() as u64 >= self.most {
-            return Err(DiskFault::TooManyOpen);
-        }
         let (file, _) = open_as(path, key)?;
         self.files.insert(stream, Arc::new(file));
         Ok(())
@@ -341,17 +326,6 @@ mod tests {
         check_agreement(b"abcdef", b"abcXef", 1, (3, false));
         let long = vec![7; 200_000];
         check_agreement(&long, &long, u64::MAX, (200_000, false));
-    }
-
-    #[test]
-    fn s16_some_descriptors_stay_free_of_logs() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, file) = file_with(folder.path(), "one", b"");
-        for (limit, expected) in [(Some(3), 1), (Some(40), 20), (Some(1024), 960), (None, 2000)] {
-            let mut files = OpenFiles::new(limit);
-            let opened = (0..2000).take_while(|number| files.open(StreamId(*number), &path, file).is_ok());
-            assert_eq!(opened.count(), expected, "{limit:?}");
-        }
     }
 
     #[test]

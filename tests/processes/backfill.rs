@@ -214,7 +214,7 @@ fn a_line_that_cannot_be_billed_is_kept_and_told() {
 }
 
 #[test]
-fn s6_the_last_line_needs_no_end_and_nothing_waits_for_one() {
+fn s06_the_last_line_needs_no_end_and_nothing_waits_for_one() {
     let world = World::new();
     write(&world, "logs/app.log", lines(0..3).trim_end());
     write(&world, "logs/app.log.1", line(3).trim_end());

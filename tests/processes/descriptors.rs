@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::limits::limited;
 use crate::world::{World, line};
 
 const FILES: u64 = 40;
@@ -50,7 +51,7 @@ fn s16_a_process_with_few_descriptors_reads_all_files() {
     for file in 0..2 * FILES {
         append(&world.path(&format!("logs/{file}.log")), &line(file));
     }
-    let floe = world.start_limited(60);
+    let floe = world.spawn(limited(&world, "ulimit -n 50"));
     world.wait_for_billed(0..2 * FILES);
     floe.stop();
     assert!(world.account().1);

@@ -41,7 +41,7 @@ fn s16_a_file_that_may_not_be_read_is_told_and_read_once_it_may() {
 }
 
 /// The daemon behind a limit of the shell.
-fn limited(world: &World, limit: &str) -> Command {
+pub fn limited(world: &World, limit: &str) -> Command {
     let run = world.command(&["run", "--log-format", "json"]);
     let mut command = Command::new("sh");
     command
@@ -49,25 +49,6 @@ fn limited(world: &World, limit: &str) -> Command {
         .arg(run.get_program())
         .args(run.get_args());
     command
-}
-
-#[test]
-fn s16_files_for_which_no_descriptor_is_left_wait_for_one() {
-    let world = World::of("logs/*.log", "format = \"json\"");
-    for file in 0..25 {
-        world.append_to(&format!("logs/{file}.log"), lines(10 * file..10 * file + 10));
-    }
-    let floe = world.spawn(limited(&world, "ulimit -n 40"));
-    // Half of them are for logs: with the others it looks, sends and saves.
-    floe.wait_for_notice("file_unreadable");
-    world.wait("twenty files", || world.billed().len() == 200);
-    let billed = world.billed();
-    for file in (0..25).filter(|file| billed.contains_key(&(10 * file))) {
-        fs::remove_file(world.path(&format!("logs/{file}.log"))).unwrap();
-    }
-    // A deleted file is held for half a minute, for whoever still writes to it.
-    World::awaits_for(Duration::from_secs(60), || world.billed().len() == 250);
-    world.finish(floe, 0..250);
 }
 
 #[test]

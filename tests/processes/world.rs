@@ -130,17 +130,6 @@ metadata.n = "{{n | int}}"
         self.spawn(self.command(&["run", "--log-format", "json"]))
     }
 
-    /// Starts the daemon with so many descriptors, and waits until it runs.
-    pub fn start_limited(&self, descriptors: u64) -> Floe<'_> {
-        let floe = self.command(&["run", "--log-format", "json"]);
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]);
-        command.arg(floe.get_program()).args(floe.get_args()).env_remove("FLOE_LOG").stdin(Stdio::null());
-        let floe = self.spawn(command);
-        floe.wait_for_words("floe runs");
-        floe
-    }
-
     /// Starts a command that is, or becomes, the daemon.
     pub fn spawn(&self, mut command: Command) -> Floe<'_> {
         let said = self.path("said.log");
