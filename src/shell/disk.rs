@@ -254,7 +254,7 @@ mod tests {
         let (path, key) = file_with(folder.path(), "app.log", b"one\n");
         let (other, _) = file_with(folder.path(), "other.log", b"two\n");
         fs::rename(other, &path).unwrap();
-        let mut files = OpenFiles::new(None);
+        let mut files = OpenFiles::default();
         assert_eq!(files.open(StreamId(1), &path, key), Err(DiskFault::Gone));
         assert!(files.get(StreamId(1)).is_none());
     }
@@ -272,14 +272,14 @@ mod tests {
         )
         .unwrap();
         let key = key_of(&fs::metadata(&path).unwrap());
-        assert_eq!(OpenFiles::new(None).open(StreamId(1), &path, key), Err(DiskFault::Gone));
+        assert_eq!(OpenFiles::default().open(StreamId(1), &path, key), Err(DiskFault::Gone));
     }
 
     #[test]
     fn a_file_that_is_deleted_can_be_read_as_long_as_it_is_open() {
         let folder = tempfile::tempdir().unwrap();
         let (path, key) = file_with(folder.path(), "app.log", b"one\n");
-        let mut files = OpenFiles::new(None);
+        let mut files = OpenFiles::default();
         files.open(StreamId(1), &path, key).unwrap();
         fs::remove_file(path).unwrap();
         let mut bytes = [0; 8];
