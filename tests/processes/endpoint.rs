@@ -77,6 +77,7 @@ fn s23_an_answer_that_is_none_costs_no_line() {
     check_all_passing(vec![
         ("the connection ends", Answer::Nothing, None),
         ("half an answer", Answer::Bytes(half), None),
+        ("a time-out", Answer::Drip(b"H".to_vec(), Duration::from_secs(3)), None),
         ("a slow drip", Answer::Drip(slow, Duration::from_millis(200)), None),
         ("no HTTP", Answer::Bytes(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), None),
         ("a 200 that is a page", Answer::of(200, "content-type: text/html\r\n", PAGE), None),
@@ -100,6 +101,26 @@ fn s23_an_answer_that_was_lost_after_polar_took_the_events_bills_nothing_twice()
         let (account, _) = world.account();
         assert_eq!(account["events"]["unexpected_duplicates"], 0, "{fault}: {account:#}");
     }
+}
+
+#[test]
+fn s23_duplicates_that_floe_never_sent_are_told() {
+    let world = World::new();
+    let one = world.start();
+    // A second Floe of the same instance reads the same file.
+    let folder = world.folder.path().display();
+    let elsewhere = format!("state_dir = \"{folder}/elsewhere\"");
+    world.write_config(&world.config().replace(&format!("state_dir = \"{folder}/state\""), &elsewhere));
+    let other = world.start();
+    world.append(&line(0));
+    // What a file holds when it is first seen may have been sent before the state was lost. What comes later was not.
+    world.wait("both", || world.notices().matches("file_found").count() == 2);
+    world.append(&lines(1..10));
+    world.wait_for_billed(0..10);
+    world.wait("the alarm", || world.notices().contains("unexpected_duplicates"));
+    one.stop();
+    other.stop();
+    world.wait_for_billed(0..10);
 }
 
 #[test]

@@ -41,7 +41,9 @@ struct Written {
 }
 
 fn round(seed: u64) {
-    let faults = "500:0.03,reset:0.03,lost-answer:0.04".parse().unwrap();
+    // Every fourth round with an endpoint that never fails.
+    let faults =
+        if seed.is_multiple_of(4) { "" } else { "500:0.03,reset:0.03,lost-answer:0.04" }.parse().unwrap();
     let world = World::with_sandbox(SandboxOptions { faults, seed, ..SandboxOptions::default() });
     // What was rotated before Floe first looked is not its own, so its first look comes before the first line.
     let floe = world.start();
