@@ -342,7 +342,18 @@ impl Agent {
     }
 
     fn save_is_urgent(&self) -> bool {
-        self.tail.wants_save() || self.phase != Phase::Running
+        self.tail.wants_save() || self.is_told_to_end() || (self.phase != Phase::Running && self.is_home())
+    }
+
+    /// Whether somebody waits for its end.
+    fn is_told_to_end(&self) -> bool {
+        !matches!(self.phase, Phase::Running | Phase::Draining { by: None })
+    }
+
+    /// Whether nothing is left to do but to save.
+    fn is_home(&self) -> bool {
+        let is_sent = if self.is_halting() { self.ship.in_flight() == 0 } else { self.ship.is_home() };
+        is_sent && self.letters.are_home() && self.tail.is_read_out(self.ship.is_greeted())
     }
 
     /// Does all that can be done now.
@@ -380,7 +391,7 @@ impl Agent {
     fn say_quarantined(&mut self) {
         let due = self.quarantined_said == Moment::START
             || self.now.moment >= self.quarantined_said + QUARANTINE_NOTICE
-            || self.phase != Phase::Running;
+            || self.is_told_to_end();
         if self.quarantined.is_empty() || !due {
             return;
         }
@@ -420,15 +431,12 @@ impl Agent {
     }
 
     fn stop_if_home(&mut self) {
-        let (is_home, by) = match self.phase {
-            Phase::Draining { by } => (self.ship.is_home(), by),
-            Phase::Halting { by } => (self.ship.in_flight() == 0, Some(by)),
+        let by = match self.phase {
+            Phase::Draining { by } => by,
+            Phase::Halting { by } => Some(by),
             Phase::Running | Phase::Stopped => return,
         };
-        let is_done = is_home
-            && self.letters.are_home()
-            && self.tail.is_read_out(self.ship.is_greeted())
-            && self.saver.is_saved(self.changes());
+        let is_done = self.is_home() && self.saver.is_saved(self.changes());
         if is_done || by.is_some_and(|by| self.now.moment >= by) {
             self.phase = Phase::Stopped;
             self.out.push(Effect::Stop);
