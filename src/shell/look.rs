@@ -9,12 +9,14 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::content::Extents;
 use super::disk::{OddPaths, key_of, modified_nanos, words_of};
 use crate::agent::{Notice, NoticeCode, Sighting};
 use crate::config::Settings;
 use crate::config::settings::{FilePattern, FilePatterns};
-use crate::model::{FileKey, SourceIndex};
+use crate::model::{Compression, FileKey, SourceIndex};
 
 /// What one walk found.
 #[derive(Debug, Default)]
@@ -33,6 +35,7 @@ pub struct Found {
 pub struct Lookout {
     settings: Arc<Settings>,
     names: OddPaths,
+    extents: Extents,
     /// Folders that once held a match: their other files stay of interest when the match is renamed away.
     homes: BTreeSet<PathBuf>,
     /// Folders that cannot be read, and paths that cannot be named.
@@ -42,8 +45,8 @@ pub struct Lookout {
 impl Lookout {
     /// `homes`: folders of the files that the checkpoint knows.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, names: OddPaths, homes: BTreeSet<PathBuf>) -> Self {
-        Self { settings, names, homes, refused: BTreeSet::new() }
+    pub fn new(settings: Arc<Settings>, names: OddPaths, extents: Extents, homes: BTreeSet<PathBuf>) -> Self {
+        Self { settings, names, extents, homes, refused: BTreeSet::new() }
     }
 
     /// Other settings from the next walk on.
@@ -62,6 +65,7 @@ impl Lookout {
                 source: index,
                 patterns: &source.files,
                 names: &self.names,
+                extents: &self.extents,
                 homes: &mut self.homes,
                 seen: BTreeSet::new(),
                 found: &mut found,
@@ -76,6 +80,7 @@ impl Lookout {
             }
         }
         found.notices.extend(self.changes(refused));
+        self.extents.forget_unseen();
         found
     }
 
@@ -102,6 +107,7 @@ struct Walk<'a> {
     source: SourceIndex,
     patterns: &'a FilePatterns,
     names: &'a OddPaths,
+    extents: &'a Extents,
     homes: &'a mut BTreeSet<PathBuf>,
     /// Folders that this walk has listed.
     seen: BTreeSet<PathBuf>,
@@ -191,14 +197,20 @@ impl Walk<'_> {
         if matched.is_some() && entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
             self.link(&path);
         }
-        Some(Sighting {
-            source: self.source,
-            path: name,
-            file: key_of(&metadata),
-            size: metadata.len(),
-            modified: modified_nanos(&metadata),
-            matched,
-        })
+        let (size, modified) = self.size_and_change(&name, &metadata);
+        Some(Sighting { source: self.source, path: name, file: key_of(&metadata), size, modified, matched })
+    }
+
+    /// The size of the content as far as it is known, and what changes when the file does. Nothing is decompressed
+    /// here: whoever wants to know more reads.
+    fn size_and_change(&mut self, name: &str, metadata: &fs::Metadata) -> (u64, u64) {
+        let modified = modified_nanos(metadata);
+        if Compression::of_path(name).is_none() {
+            return (metadata.len(), modified);
+        }
+        self.found.notices.extend(self.extents.seen(name, metadata, Instant::now()));
+        // Whoever compresses a file gives it the time of what it was made of.
+        (self.extents.size(metadata), modified.wrapping_add(metadata.len()))
     }
 
     /// Writes to what a link points to are told where the file is, not where the link is.
@@ -238,7 +250,7 @@ mod tests {
     fn lookout(base: &Path, depth: Option<usize>, regex: &str) -> Lookout {
         let mut settings = fixtures::settings(Path::new("/nowhere"));
         settings.sources.push(fixtures::source(base, depth, regex));
-        Lookout::new(Arc::new(settings), OddPaths::default(), BTreeSet::new())
+        Lookout::new(Arc::new(settings), OddPaths::default(), Extents::default(), BTreeSet::new())
     }
 
     /// The found paths from `base`; a match has a `*`.

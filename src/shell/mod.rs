@@ -2,6 +2,7 @@
 //! back; what to do about what they report is decided in the agent.
 
 pub mod client;
+pub mod content;
 pub mod daemon;
 pub mod disk;
 mod durable;
