@@ -151,13 +151,15 @@ impl Tail {
             let Some((path, captures)) = self.place_of(source, sightings) else { continue };
             let stranger = !is_matched(sightings)
                 && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
-            if stranger && !self.searches(&key.0) {
+            let is_to_learn = stranger && self.is_to_learn(key, &path);
+            if stranger && !is_to_learn && !self.searches(&key.0) {
                 continue;
             }
             let candidate = Candidate {
                 adopt_only: stranger,
                 initial: !self.first_look_done,
                 awaits_others: !self.first_look_done
+                    && !is_to_learn
                     && (self.ordinals_lost || self.held_before.contains(key)),
                 floor: self.floor_of(&key.0, key.1),
                 ..Candidate::new(path, captures, size_of(sightings))

@@ -52,7 +52,7 @@ impl Tail {
         Some(&self.settings.sources[super::index_of(&self.sources, &stream.source)?])
     }
 
-    fn is_wrapped(&self, stream: &Stream) -> bool {
+    pub(super) fn is_wrapped(&self, stream: &Stream) -> bool {
         self.source_settings(stream).is_some_and(|settings| settings.container != Container::None)
     }
 
