@@ -85,9 +85,20 @@ format = "json"
 $2
 TOML
     "$FLOE" check --config "$WORK/floe.toml" >"$WORK/check.log" 2>&1 || { cat "$WORK/check.log"; fail "the config has faults"; }
-    "$FLOE" run --config "$WORK/floe.toml" >"$WORK/floe.log" 2>&1 &
+    run_floe
+}
+
+# Starts the daemon, or starts it again.
+run_floe() {
+    "$FLOE" run --config "$WORK/floe.toml" >>"$WORK/floe.log" 2>&1 &
     DAEMON=$!
     STARTED+=("$DAEMON")
+}
+
+# The daemon dies at once.
+kill_floe() {
+    kill -KILL "$DAEMON"
+    wait "$DAEMON" 2>/dev/null || true
 }
 
 billed() { wc -l <"$WORK/events" 2>/dev/null || echo 0; }
