@@ -292,7 +292,7 @@ impl Agent {
             return;
         }
         self.phase = Phase::Draining { by };
-        self.tail.drain();
+        self.tail.drain(&mut self.books, &mut self.out);
         self.ship.flush();
         self.out.say(NoticeCode::Draining, "ending: what was read is sent and settled".to_owned());
     }

@@ -18,6 +18,7 @@ mod rotation;
 mod strangers;
 mod stream;
 mod succession;
+mod vanished;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(super) use read::Arrived;
 use read::{Known, ReadUnderWay};
 use stream::{Identity, Place, Registered, Stream};
 use succession::Heir;
+use vanished::Vanished;
 
 /// Looks are no closer than this, whatever rings.
 const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
@@ -133,6 +135,8 @@ pub(super) struct Tail {
     by_path: BTreeSet<(Arc<str>, StreamId)>,
     by_print: BTreeMap<(Arc<str>, Print), BTreeSet<StreamId>>,
     candidates: BTreeMap<CandidateKey, Candidate>,
+    /// Files that were gone before anybody had read them.
+    vanished: Vec<Vanished>,
     /// Candidates that are, or were a moment ago, held.
     held: BTreeSet<CandidateKey>,
     /// Some candidate has something to ask.
@@ -140,6 +144,8 @@ pub(super) struct Tail {
     /// Where it is more than the streams here say: the next ordinal of a print.
     ordinals: BTreeMap<(Arc<str>, Print), u32>,
     strangers: BTreeMap<Arc<str>, BTreeSet<FileKey>>,
+    /// For how many looks a stranger was not seen.
+    unseen_strangers: BTreeMap<CandidateKey, u32>,
     /// What strangers said, so that their compressed copies are known.
     stranger_records: BTreeMap<Arc<str>, Vec<FloorRecord>>,
     floors: Floors,
@@ -193,10 +199,12 @@ impl Tail {
             by_path: BTreeSet::new(),
             by_print: BTreeMap::new(),
             candidates: BTreeMap::new(),
+            vanished: Vec::new(),
             held: BTreeSet::new(),
             resolve_wanted: false,
             ordinals: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            unseen_strangers: BTreeMap::new(),
             stranger_records: BTreeMap::new(),
             floors,
             floors_dirty: false,
@@ -337,8 +345,9 @@ impl Tail {
     }
 
     /// From now on nothing is read.
-    pub(super) fn drain(&mut self) {
+    pub(super) fn drain(&mut self, books: &mut Books, out: &mut Outbox) {
         self.draining = true;
+        self.miss_vanished(books, out);
     }
 
     pub(super) fn has_reads(&self) -> bool {

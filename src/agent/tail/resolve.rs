@@ -428,7 +428,9 @@ impl Tail {
                 Place::At { .. } if candidate.adopt_only => {}
                 Place::At { .. } if is_compressed || rival.is_archived() => {
                     let tales = rival.tell_tales();
-                    if !tales.iter().all(|(offset, _)| facts.told.contains_key(offset)) {
+                    if has_other_lines(&rival.marks, &facts.head) {
+                        distinct.push(id);
+                    } else if !tales.iter().all(|(offset, _)| facts.told.contains_key(offset)) {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
                     } else if judge(&tales, &facts.told, Offset::ZERO) == Judgement::Other {
                         distinct.push(id);
@@ -584,6 +586,7 @@ impl Tail {
         let ordinal = self.next_ordinal(&source, facts.print);
         let stream_key = identity::stream_key(&self.settings.instance, &source, facts.print, ordinal);
         books.open(id, &source, Standing { frontier: position, guard, carry: Carry::default() });
+        self.vanished_is_found(&source, &candidate.path);
         let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
         out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
         let identity = Identity {
