@@ -241,6 +241,11 @@ fn s29_mistakes_in_sources_are_told() {
         &["floe.toml:4:11: fault: this source has no files"],
     );
     check(
+        "/var/log/app/*.log",
+        "/var/log/app/*.log.gz",
+        &["floe.toml:4:12: fault: a compressed file is not a log that lines are written to"],
+    );
+    check(
         "include = [\"/var/log/app/*.log\"]\n",
         "",
         &["floe.toml:2:1: fault: the key \"include\" is missing"],

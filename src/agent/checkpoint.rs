@@ -26,6 +26,9 @@ pub struct Checkpoint {
     pub ordinals: Vec<OrdinalRecord>,
     /// Rotated siblings that were there before Floe first looked: not ours to read.
     pub strangers: BTreeMap<String, Vec<FileKey>>,
+    /// What they said, by source id: a compressed copy of one is not ours either.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stranger_records: BTreeMap<String, Vec<FloorRecord>>,
     /// The checkpoint before was lost, and nobody has looked at the files since.
     pub ordinals_lost: bool,
     /// Files that begin alike and that the lost checkpoint told apart: held until they are alone, by source id.
@@ -71,6 +74,9 @@ pub struct FileRecord {
     pub marks: Vec<Mark>,
     /// The file's size when it was last seen.
     pub size: u64,
+    /// Of a compressed file: the file system's time of its last change. While that stays, so does what stands in it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub modified: u64,
     /// Set where the frontier stands inside a line that began before it and is not ours.
     pub inside_line: bool,
     /// It is gone, and what was missing of it is told.

@@ -103,6 +103,7 @@ fn unread(record: &FileRecord) -> FileRecord {
         start: Offset::ZERO,
         frontier: Offset::ZERO,
         guard: Guard::NOTHING,
+        modified: 0,
         header: None,
         unfinished: Vec::new(),
         handed_over: false,
@@ -139,6 +140,7 @@ mod tests {
             handed_over: true,
             marks: marks.iter().map(|at| mark(*at)).collect(),
             size: 1000,
+            modified: 7,
             inside_line: true,
             given_up: true,
         }

@@ -436,7 +436,11 @@ impl Agent {
             Phase::Halting { by } => Some(by),
             Phase::Running | Phase::Stopped => return,
         };
-        let is_done = self.is_home() && self.saver.is_saved(self.changes());
+        let is_home = self.is_home();
+        if is_home {
+            self.tail.miss_vanished(&mut self.books, &mut self.out);
+        }
+        let is_done = is_home && self.saver.is_saved(self.changes());
         if is_done || by.is_some_and(|by| self.now.moment >= by) {
             self.phase = Phase::Stopped;
             self.out.push(Effect::Stop);

@@ -59,6 +59,8 @@ notices! {
     FileUnreadable = "file_unreadable" Error,
     /// A file that could not be read can be read again.
     FileReadable = "file_readable" Info,
+    /// A compressed file is damaged or cut off; what is behind that place is not billed.
+    FileDamaged = "file_damaged" Error,
     /// Bytes that were known to be there vanished before they were read.
     BytesMissed = "bytes_missed" Error,
     /// A file may be a copy of another one; it is held until they differ or the other one goes.

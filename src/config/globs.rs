@@ -339,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_compressor_made_is_no_match() {
+        use crate::config::settings::FilePatterns;
+        let pattern = compile("/var/log/app*", Path::new("/")).expect("a good pattern");
+        let patterns = FilePatterns::new(vec![pattern], Vec::new());
+        for (path, matches) in [
+            ("/var/log/app.log", true),
+            ("/var/log/app.log.1", true),
+            ("/var/log/app.log.2.gz", false),
+            ("/var/log/app.log-20261120.zst", false),
+        ] {
+            assert_eq!(patterns.captures(path).is_some(), matches, "{path}");
+        }
+    }
+
+    #[test]
     fn a_bad_pattern_says_where() {
         let table: &[(&str, Range<usize>, &str)] = &[
             ("/var/log/{a,b}.log", 9..14, "no choice"),

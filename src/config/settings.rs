@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::language::{Condition, EventTemplate};
 use super::presets::Preset;
+use crate::model::Compression;
 
 /// Everything that `floe run` needs to know.
 #[derive(Debug, Clone)]
@@ -243,10 +244,13 @@ impl FilePatterns {
         &self.include
     }
 
-    /// The captures of the first include that matches, unless an exclude matches too.
+    /// The captures of the first include that matches, unless an exclude matches too. A compressed file is never a
+    /// match, whatever the patterns say: nobody writes lines to it. It is what rotation left of a log.
     #[must_use]
     pub fn captures(&self, path: &str) -> Option<Captures> {
-        if self.exclude.iter().any(|pattern| pattern.regex.is_match(path)) {
+        if Compression::of_path(path).is_some()
+            || self.exclude.iter().any(|pattern| pattern.regex.is_match(path))
+        {
             return None;
         }
         self.include.iter().find_map(|pattern| {

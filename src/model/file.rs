@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A byte offset in a file (later: in its decompressed content).
+/// A byte offset in a file; of a compressed one, in its decompressed content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Offset(pub u64);
@@ -61,6 +61,30 @@ pub struct FileKey {
     /// When it was made, in nanoseconds on the file system's clock; 0 where that is not told.
     #[serde(default)]
     pub born: u64,
+}
+
+/// How a rotated file was compressed, as its name says. Who compresses a log gives it a name that says so, and a log
+/// that happens to begin like a compressed file stays what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compression {
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    const SUFFIXES: [(&str, Self); 2] = [(".gz", Self::Gzip), (".zst", Self::Zstd)];
+
+    /// `app.log.1.gz` → `app.log.1`, gzip.
+    #[must_use]
+    pub fn split(path: &str) -> Option<(&str, Self)> {
+        let found = Self::SUFFIXES.iter().find_map(|(suffix, of)| Some((path.strip_suffix(suffix)?, *of)));
+        found.filter(|(kept, _)| !kept.is_empty() && !kept.ends_with('/'))
+    }
+
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<Self> {
+        Self::split(path).map(|(_, compression)| compression)
+    }
 }
 
 /// The print of the (at most [`Guard::REACH`]) bytes that stand before an offset.

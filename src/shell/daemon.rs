@@ -18,13 +18,14 @@ use tokio::sync::watch;
 
 use super::census::Census;
 use super::client::{Client, NoClient};
+use super::content::Extents;
 use super::disk::{Comparison, OddPaths, OpenFiles, Question, Subject, answer};
 use super::event::{Command, Event, Reports};
 use super::given::{GivenFile, GivenFiles};
 use super::look::Lookout;
 use super::lookout_thread::{Eyes, LookoutThread};
 use super::quarantine::{Bounds, QuarantineThread, letters_path};
-use super::readers::{Buffers, INLINE_MAX_BYTES, Job, Pool};
+use super::readers::{Buffers, Job, Pool};
 use super::saver::SaverThread;
 use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
@@ -345,12 +346,16 @@ impl Hands {
     fn new(settings: &Arc<Settings>, place: &Place, reports: &Reports) -> io::Result<Self> {
         let names = OddPaths::default();
         let bell = Bell::new(names.clone(), reports.clone());
+        let extents = Extents::default();
         let lookout = match &place.files {
-            None => Eyes::Folders(Lookout::new(Arc::clone(settings), names.clone(), homes(&place.restored))),
-            Some(files) => Eyes::Files(GivenFiles::new(files.clone(), names.clone())),
+            None => {
+                let homes = homes(&place.restored);
+                Eyes::Folders(Lookout::new(Arc::clone(settings), names.clone(), extents.clone(), homes))
+            }
+            Some(files) => Eyes::Files(GivenFiles::new(files.clone(), names.clone(), extents.clone())),
         };
         Ok(Self {
-            files: OpenFiles::default(),
+            files: OpenFiles::new(extents),
             names,
             buffers: Buffers::default(),
             pool: Pool::start(settings.limits.mapping_threads, reports)?,
@@ -369,7 +374,10 @@ impl Hands {
 
     fn perform(&mut self, effect: Effect, reports: &Reports) {
         match effect {
-            Effect::Look => self.lookout.look(),
+            Effect::Look => {
+                self.files.rest();
+                self.lookout.look();
+            }
             Effect::Ask { ask, whom, at, against } => self.ask(ask, whom, at, against, reports),
             Effect::Open { stream, path, file } => {
                 let result = self.files.open(stream, &self.names.path(&path), file);
@@ -393,7 +401,10 @@ impl Hands {
             limit: against.limit,
         });
         let of = match whom {
-            Whom::At { path, file } => Subject::At { path: self.names.path(&path), file },
+            Whom::At { path, file } => {
+                let extents = self.files.extents().clone();
+                Subject::At { path: self.names.path(&path), file, extents }
+            }
             Whom::Open(stream) => Subject::Open(self.files.get(stream)),
         };
         let question = Question { of, at, against };
@@ -406,7 +417,7 @@ impl Hands {
     fn read(&mut self, order: Box<ReadOrder>, reports: &Reports) {
         let beyond = order.beyond.and_then(|(stream, _)| self.files.get(stream));
         let job = Job { file: self.files.get(order.stream), beyond, order };
-        if job.bytes() <= INLINE_MAX_BYTES {
+        if job.is_small() {
             reports.input(job.perform(&mut self.buffers));
         } else {
             self.pool.perform(job);

@@ -5,13 +5,14 @@
 //! FIFO or a device in a log folder must not stop the daemon.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use super::content::{Content, Extents, Told};
 use crate::agent::{Agreement, Asked, DiskFault};
 use crate::mapping::identity::HEAD_BYTES;
 use crate::model::{FileKey, Guard, Offset, StreamId};
@@ -19,14 +20,20 @@ use crate::model::{FileKey, Guard, Offset, StreamId};
 /// The files that the agent keeps open.
 #[derive(Debug, Default)]
 pub struct OpenFiles {
-    files: BTreeMap<StreamId, Arc<File>>,
+    files: BTreeMap<StreamId, Arc<Content>>,
+    extents: Extents,
 }
 
 impl OpenFiles {
+    #[must_use]
+    pub fn new(extents: Extents) -> Self {
+        Self { files: BTreeMap::new(), extents }
+    }
+
     /// # Errors
     /// [`DiskFault`], when the file cannot be opened or is not `key`.
     pub fn open(&mut self, stream: StreamId, path: &Path, key: FileKey) -> Result<(), DiskFault> {
-        let (file, _) = open_as(path, key)?;
+        let file = open_as(path, key, &self.extents)?;
         self.files.insert(stream, Arc::new(file));
         Ok(())
     }
@@ -37,8 +44,19 @@ impl OpenFiles {
 
     /// Shared, so that a thread may still read what the agent closes meanwhile.
     #[must_use]
-    pub fn get(&self, stream: StreamId) -> Option<Arc<File>> {
+    pub fn get(&self, stream: StreamId) -> Option<Arc<Content>> {
         self.files.get(&stream).cloned()
+    }
+
+    /// What is known of compressed files.
+    #[must_use]
+    pub fn extents(&self) -> &Extents {
+        &self.extents
+    }
+
+    /// Drops decoders that nobody has used for a while.
+    pub fn rest(&self) {
+        self.files.values().for_each(|file| file.rest());
     }
 }
 
@@ -56,16 +74,17 @@ pub enum Subject {
     At {
         path: PathBuf,
         file: FileKey,
+        extents: Extents,
     },
     /// `None`: it is not open any more.
-    Open(Option<Arc<File>>),
+    Open(Option<Arc<Content>>),
 }
 
 /// A file to compare with.
 #[derive(Debug)]
 pub struct Comparison {
     /// `None`: it is not open any more.
-    pub with: Option<Arc<File>>,
+    pub with: Option<Arc<Content>>,
     pub from: Offset,
     pub limit: u64,
 }
@@ -75,26 +94,13 @@ pub struct Comparison {
 /// # Errors
 /// [`DiskFault`], when one of the files cannot be read.
 pub fn answer(question: &Question) -> Result<Asked, DiskFault> {
-    let (file, metadata) = match &question.of {
-        Subject::At { path, file } => {
-            let (file, metadata) = open_as(path, *file)?;
-            (Arc::new(file), metadata)
-        }
-        Subject::Open(file) => {
-            let file = file.clone().ok_or(DiskFault::Gone)?;
-            let metadata = file.metadata().map_err(|error| disk_fault(&error))?;
-            (file, metadata)
-        }
+    let file = match &question.of {
+        Subject::At { path, file, extents } => Arc::new(open_as(path, *file, extents)?),
+        Subject::Open(file) => file.clone().ok_or(DiskFault::Gone)?,
     };
-    let mut head = vec![0; HEAD_BYTES];
-    let filled = read_fully_at(&file, &mut head, 0).map_err(|error| disk_fault(&error))?;
-    head.truncate(filled);
-    let guards = question
-        .at
-        .iter()
-        .map(|at| guard_before(&file, *at))
-        .collect::<io::Result<_>>()
-        .map_err(|error| disk_fault(&error))?;
+    let (head, guards) = head_and_guards(&file, &question.at).map_err(|error| disk_fault(&error))?;
+    let furthest = question.at.iter().max().copied().unwrap_or(Offset::ZERO);
+    let size = file.size_beyond(furthest.0, furthest.0).map_err(|error| disk_fault(&error))?;
     let agreement = match &question.against {
         None => None,
         Some(Comparison { with: None, .. }) => return Err(DiskFault::Gone),
@@ -102,17 +108,66 @@ pub fn answer(question: &Question) -> Result<Asked, DiskFault> {
             Some(compare(&file, other, *from, *limit).map_err(|error| disk_fault(&error))?)
         }
     };
-    Ok(Asked { size: metadata.len(), head, guards, agreement })
+    Ok(Asked { size, head, guards, agreement })
+}
+
+/// The places are gone through in their order: a compressed file can only be read forwards.
+fn head_and_guards(file: &Content, at: &[Offset]) -> io::Result<(Vec<u8>, Vec<Told>)> {
+    if let Some(remembered) = file.remembered(at)? {
+        return Ok(remembered);
+    }
+    let mut head = vec![0; HEAD_BYTES];
+    let filled = read_fully_at(file, &mut head, 0)?;
+    head.truncate(filled);
+    let mut in_order: Vec<usize> = (0..at.len()).collect();
+    in_order.sort_by_key(|index| at[*index]);
+    let mut guards = vec![None; at.len()];
+    for index in in_order {
+        guards[index] = guard_before(file, at[index])?;
+    }
+    file.remember(&head, at, &guards);
+    Ok((head, guards))
 }
 
 /// Fills `buffer` from `from` on and returns how much there was.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn read_fully_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<usize> {
+pub fn read_fully_at(file: &Content, buffer: &mut [u8], from: u64) -> io::Result<usize> {
+    if file.is_compressed() {
+        // One read takes all there is; another would forget it.
+        return file.read_at(buffer, from);
+    }
+    fill(buffer, from, |buffer, from| file.read_at(buffer, from))
+}
+
+/// As [`read_fully_at`], of the bytes of a file as they are.
+///
+/// # Errors
+/// What the operating system says.
+pub fn read_plain_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<usize> {
+    fill(buffer, from, |buffer, from| file.read_at(buffer, from))
+}
+
+/// As [`read_fully_at`], for what stands behind the place where reading goes on.
+///
+/// # Errors
+/// What the operating system says.
+pub fn peek_fully_at(file: &Content, buffer: &mut [u8], from: u64) -> io::Result<usize> {
+    if file.is_compressed() {
+        return file.peek_at(buffer, from);
+    }
+    fill(buffer, from, |buffer, from| file.read_at(buffer, from))
+}
+
+fn fill(
+    buffer: &mut [u8],
+    from: u64,
+    read: impl Fn(&mut [u8], u64) -> io::Result<usize>,
+) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], from + filled as u64) {
+        match read(&mut buffer[filled..], from + filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -126,11 +181,23 @@ pub fn read_fully_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<us
 ///
 /// # Errors
 /// What the operating system says.
-pub fn guard_before(file: &File, at: Offset) -> io::Result<Option<(Guard, Option<u8>)>> {
+pub fn guard_before(file: &Content, at: Offset) -> io::Result<Told> {
+    guard_by(at, |before, from| read_fully_at(file, before, from))
+}
+
+/// As [`guard_before`], for a place behind the one where reading goes on.
+///
+/// # Errors
+/// What the operating system says.
+pub fn peek_guard_before(file: &Content, at: Offset) -> io::Result<Told> {
+    guard_by(at, |before, from| peek_fully_at(file, before, from))
+}
+
+fn guard_by(at: Offset, read: impl Fn(&mut [u8], u64) -> io::Result<usize>) -> io::Result<Told> {
     let mut bytes = [0; Guard::REACH];
     let reach = usize::try_from(at.0).unwrap_or(usize::MAX).min(Guard::REACH);
     let before = &mut bytes[..reach];
-    let filled = read_fully_at(file, before, at.0 - reach as u64)?;
+    let filled = read(before, at.0 - reach as u64)?;
     Ok((filled == reach).then(|| (Guard::at_end_of(before), before.last().copied())))
 }
 
@@ -199,21 +266,16 @@ impl OddPaths {
     }
 }
 
-fn open_as(path: &Path, key: FileKey) -> Result<(File, Metadata), DiskFault> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nonblocking)
-        .open(path)
-        .map_err(|error| disk_fault(&error))?;
-    let metadata = file.metadata().map_err(|error| disk_fault(&error))?;
+fn open_as(path: &Path, key: FileKey, extents: &Extents) -> Result<Content, DiskFault> {
+    let content = Content::open(path, extents).map_err(|error| disk_fault(&error))?;
+    let metadata = content.file().metadata().map_err(|error| disk_fault(&error))?;
     if !metadata.is_file() || key_of(&metadata) != key {
         return Err(DiskFault::Gone);
     }
-    Ok((file, metadata))
+    Ok(content)
 }
 
-fn compare(one: &File, other: &File, from: Offset, limit: u64) -> io::Result<Agreement> {
+fn compare(one: &Content, other: &Content, from: Offset, limit: u64) -> io::Result<Agreement> {
     const STEP: usize = 64 * 1024;
     let (mut ours, mut theirs) = (vec![0; STEP], vec![0; STEP]);
     let mut until = from;
@@ -292,7 +354,8 @@ mod tests {
         let content: Vec<u8> = (0..200).collect();
         let (path, file) = file_with(folder.path(), "app.log", &content);
         let at = [0, 10, 200, 201].map(Offset).to_vec();
-        let asked = answer(&Question { of: Subject::At { path, file }, at, against: None }).unwrap();
+        let of = Subject::At { path, file, extents: Extents::default() };
+        let asked = answer(&Question { of, at, against: None }).unwrap();
         assert_eq!(asked.size, 200);
         assert_eq!(asked.head, content);
         assert_eq!(
@@ -311,9 +374,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, file) = file_with(folder.path(), "one", one);
         let (other, _) = file_with(folder.path(), "other", other);
-        let with = Some(Arc::new(File::open(other).unwrap()));
+        let with = Some(Arc::new(Content::plain(File::open(other).unwrap())));
         let against = Some(Comparison { with, from: Offset(2), limit });
-        let asked = answer(&Question { of: Subject::At { path, file }, at: Vec::new(), against }).unwrap();
+        let of = Subject::At { path, file, extents: Extents::default() };
+        let asked = answer(&Question { of, at: Vec::new(), against }).unwrap();
         let agreement = asked.agreement.unwrap();
         assert_eq!((agreement.until.0, agreement.differs), expected);
     }

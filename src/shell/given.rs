@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::disk::{OddPaths, disk_fault, key_of, modified_nanos, words_of};
+use super::content::Extents;
+use super::disk::{OddPaths, disk_fault, key_of, words_of};
 use super::look::Found;
 use crate::agent::{DiskFault, Notice, NoticeCode, Sighting};
 use crate::config::settings::Captures;
@@ -24,6 +25,7 @@ pub struct GivenFile {
 pub struct GivenFiles {
     files: Vec<GivenFile>,
     names: OddPaths,
+    extents: Extents,
     /// Files that could not be seen, as it was said.
     refused: BTreeSet<PathBuf>,
 }
@@ -44,15 +46,15 @@ pub fn size_of(path: &Path) -> Result<u64, String> {
 
 impl GivenFiles {
     #[must_use]
-    pub fn new(files: Vec<GivenFile>, names: OddPaths) -> Self {
-        Self { files, names, refused: BTreeSet::new() }
+    pub fn new(files: Vec<GivenFile>, names: OddPaths, extents: Extents) -> Self {
+        Self { files, names, extents, refused: BTreeSet::new() }
     }
 
     /// Those that stand there now.
     pub fn look(&mut self) -> Found {
         let mut found = Found::default();
         for file in &self.files {
-            match self.sighting(file) {
+            match self.sighting(file, &mut found.notices) {
                 Ok(sighting) => found.sightings.extend(sighting),
                 Err(why) if self.refused.insert(file.path.clone()) => found.notices.push(Notice {
                     code: NoticeCode::FileUnreadable,
@@ -65,7 +67,7 @@ impl GivenFiles {
         found
     }
 
-    fn sighting(&self, file: &GivenFile) -> Result<Option<Sighting>, String> {
+    fn sighting(&self, file: &GivenFile, notices: &mut Vec<Notice>) -> Result<Option<Sighting>, String> {
         let metadata = match fs::metadata(&file.path) {
             Ok(metadata) => metadata,
             Err(error) if disk_fault(&error) == DiskFault::Gone => return Err("it is gone".into()),
@@ -74,12 +76,13 @@ impl GivenFiles {
         let Some(path) = self.names.name(&file.path) else {
             return Err("its name is not UTF-8 and another one looks the same".into());
         };
+        let (size, modified) = self.extents.sighted(&path, &metadata, notices);
         Ok(metadata.is_file().then(|| Sighting {
             source: file.source,
             path,
             file: key_of(&metadata),
-            size: metadata.len(),
-            modified: modified_nanos(&metadata),
+            size,
+            modified,
             matched: Some(file.captures.clone()),
         }))
     }

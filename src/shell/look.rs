@@ -10,7 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{OddPaths, key_of, modified_nanos, words_of};
+use super::content::Extents;
+use super::disk::{OddPaths, key_of, words_of};
 use crate::agent::{Notice, NoticeCode, Sighting};
 use crate::config::Settings;
 use crate::config::settings::{FilePattern, FilePatterns};
@@ -33,6 +34,7 @@ pub struct Found {
 pub struct Lookout {
     settings: Arc<Settings>,
     names: OddPaths,
+    extents: Extents,
     /// Folders that once held a match: their other files stay of interest when the match is renamed away.
     homes: BTreeSet<PathBuf>,
     /// Folders that cannot be read, and paths that cannot be named.
@@ -42,8 +44,8 @@ pub struct Lookout {
 impl Lookout {
     /// `homes`: folders of the files that the checkpoint knows.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, names: OddPaths, homes: BTreeSet<PathBuf>) -> Self {
-        Self { settings, names, homes, refused: BTreeSet::new() }
+    pub fn new(settings: Arc<Settings>, names: OddPaths, extents: Extents, homes: BTreeSet<PathBuf>) -> Self {
+        Self { settings, names, extents, homes, refused: BTreeSet::new() }
     }
 
     /// Other settings from the next walk on.
@@ -62,6 +64,7 @@ impl Lookout {
                 source: index,
                 patterns: &source.files,
                 names: &self.names,
+                extents: &self.extents,
                 homes: &mut self.homes,
                 seen: BTreeSet::new(),
                 found: &mut found,
@@ -76,6 +79,7 @@ impl Lookout {
             }
         }
         found.notices.extend(self.changes(refused));
+        self.extents.forget_unseen();
         found
     }
 
@@ -102,6 +106,7 @@ struct Walk<'a> {
     source: SourceIndex,
     patterns: &'a FilePatterns,
     names: &'a OddPaths,
+    extents: &'a Extents,
     homes: &'a mut BTreeSet<PathBuf>,
     /// Folders that this walk has listed.
     seen: BTreeSet<PathBuf>,
@@ -191,14 +196,8 @@ impl Walk<'_> {
         if matched.is_some() && entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
             self.link(&path);
         }
-        Some(Sighting {
-            source: self.source,
-            path: name,
-            file: key_of(&metadata),
-            size: metadata.len(),
-            modified: modified_nanos(&metadata),
-            matched,
-        })
+        let (size, modified) = self.extents.sighted(&name, &metadata, &mut self.found.notices);
+        Some(Sighting { source: self.source, path: name, file: key_of(&metadata), size, modified, matched })
     }
 
     /// Writes to what a link points to are told where the file is, not where the link is.
@@ -238,7 +237,7 @@ mod tests {
     fn lookout(base: &Path, depth: Option<usize>, regex: &str) -> Lookout {
         let mut settings = fixtures::settings(Path::new("/nowhere"));
         settings.sources.push(fixtures::source(base, depth, regex));
-        Lookout::new(Arc::new(settings), OddPaths::default(), BTreeSet::new())
+        Lookout::new(Arc::new(settings), OddPaths::default(), Extents::default(), BTreeSet::new())
     }
 
     /// The found paths from `base`; a match has a `*`.

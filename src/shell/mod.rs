@@ -4,6 +4,7 @@
 pub mod backfill;
 pub mod census;
 pub mod client;
+pub mod content;
 pub mod daemon;
 pub mod descriptors;
 pub mod disk;

@@ -4,13 +4,13 @@
 //! that mapping uses other cores and the loop stays free. Either way [`perform_read`] does the work, in buffers
 //! that are used again.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
 
-use super::disk::{guard_before, read_fully_at, words_of};
+use super::content::Content;
+use super::disk::{peek_fully_at, peek_guard_before, read_fully_at, words_of};
 use super::event::{Event, Reports, words_of_panic};
 use crate::agent::{HEADER_BYTES, Input, ReadBytes, ReadEnd, ReadOrder};
 use crate::mapping::{ReadFault, Scratch};
@@ -31,18 +31,22 @@ pub struct Buffers {
 /// A read to perform. `file` is `None` when the stream is not open any more.
 #[derive(Debug)]
 pub struct Job {
-    pub file: Option<Arc<File>>,
+    pub file: Option<Arc<Content>>,
     /// The file of [`ReadOrder::beyond`], while it is open.
-    pub beyond: Option<Arc<File>>,
+    pub beyond: Option<Arc<Content>>,
     pub order: Box<ReadOrder>,
 }
 
 impl Job {
-    /// How many bytes there are to read: the order's limit, or what the file still holds.
+    /// Whether it takes so little time that waking a thread would take more. Nobody knows that of decompression.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        let size = self.file.as_ref().and_then(|file| Some(file.metadata().ok()?.len())).unwrap_or(0);
-        size.saturating_sub(self.order.from.0).min(u64::from(self.order.limit))
+    pub fn is_small(&self) -> bool {
+        let all = [self.file.as_deref(), self.beyond.as_deref()];
+        if all.into_iter().flatten().any(Content::is_compressed) {
+            return false;
+        }
+        let size = self.file.as_ref().and_then(|file| Some(file.file().metadata().ok()?.len())).unwrap_or(0);
+        size.saturating_sub(self.order.from.0).min(u64::from(self.order.limit)) <= INLINE_MAX_BYTES
     }
 
     /// Reads, maps, and says so.
@@ -58,8 +62,8 @@ impl Job {
 
 /// One read of one file, and the file's size when it was read (0 on a fault).
 pub fn perform_read(
-    file: &File,
-    beyond: Option<&File>,
+    file: &Content,
+    beyond: Option<&Content>,
     order: &ReadOrder,
     buffers: &mut Buffers,
 ) -> (Result<MappedChunk, ReadFault>, u64) {
@@ -70,18 +74,19 @@ pub fn perform_read(
 }
 
 fn read_and_map(
-    file: &File,
-    beyond: Option<&File>,
+    file: &Content,
+    beyond: Option<&Content>,
     order: &ReadOrder,
     buffers: &mut Buffers,
 ) -> Result<(MappedChunk, u64), ReadFault> {
     let io_fault = |error: io::Error| ReadFault::Io(words_of(&error));
-    let size = file.metadata().map_err(io_fault)?.len();
     let from = order.from.0;
+    let reach = usize::try_from(from).unwrap_or(usize::MAX).min(Guard::REACH);
+    let until = from.saturating_add(u64::from(order.limit));
+    let size = file.size_beyond(from - reach as u64, until).map_err(io_fault)?;
     if size < from {
         return Err(ReadFault::Shrunk { size });
     }
-    let reach = usize::try_from(from).unwrap_or(usize::MAX).min(Guard::REACH);
     // What is beyond the size is most likely not there, and asking for no more keeps a small read in small memory.
     // Only where the end of the file means something must it be the end when the bytes were read.
     let there = if order.end == ReadEnd::File { u64::MAX } else { size - from };
@@ -95,7 +100,7 @@ fn read_and_map(
         return Err(ReadFault::Shrunk { size: from - reach as u64 + filled as u64 });
     }
     if let Some((at, _)) = order.witness {
-        let seen = guard_before(file, at).map_err(io_fault)?;
+        let seen = peek_guard_before(file, at).map_err(io_fault)?;
         order.bear_out(seen.map(|(guard, _)| guard))?;
     }
     let (before, bytes) = buffers.bytes[..filled].split_at(reach);
@@ -112,10 +117,11 @@ fn read_and_map(
     Ok((order.map(read, &mut buffers.scratch)?, size))
 }
 
-fn read_up_to(file: &File, from: u64, limit: u32) -> io::Result<Vec<u8>> {
-    let there = file.metadata()?.len().saturating_sub(from).min(u64::from(limit));
+fn read_up_to(file: &Content, from: u64, limit: u32) -> io::Result<Vec<u8>> {
+    let size = if file.is_compressed() { u64::MAX } else { file.file().metadata()?.len() };
+    let there = size.saturating_sub(from).min(u64::from(limit));
     let mut bytes = vec![0; usize::try_from(there).expect("a limit fits in memory")];
-    let filled = read_fully_at(file, &mut bytes, from)?;
+    let filled = peek_fully_at(file, &mut bytes, from)?;
     bytes.truncate(filled);
     Ok(bytes)
 }
@@ -214,10 +220,10 @@ mod tests {
         }
     }
 
-    fn file_with(content: &[u8]) -> File {
+    fn file_with(content: &[u8]) -> Content {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        file
+        Content::plain(file)
     }
 
     #[test]

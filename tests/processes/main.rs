@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod backfill;
+mod compressed;
 mod descriptors;
 mod endpoint;
 mod files;

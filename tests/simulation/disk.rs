@@ -107,6 +107,11 @@ impl Disk {
         (*inode, path)
     }
 
+    /// Whether the file was made at such a path.
+    pub fn is_born_at(&self, node: NodeId, wanted: impl Fn(&str) -> bool) -> bool {
+        wanted(self.birth_of(self.nodes[node.0].content).1)
+    }
+
     /// Paths under which the content can be opened now.
     pub fn paths_of(&self, content: ContentId) -> impl Iterator<Item = &str> {
         self.names
@@ -174,6 +179,21 @@ impl Disk {
         own.bytes = bytes;
         own.lines = lines;
         copy
+    }
+
+    /// Brings a copy that is being made up to date. Returns the lines that are whole in it now.
+    pub fn copy_up_to(&mut self, from: NodeId, to: NodeId, until: u64) -> Vec<LineId> {
+        let (from, own) = (self.nodes[from.0].content, self.nodes[to.0].content);
+        let copied = self.contents[own.0].bytes.len();
+        let until = usize::try_from(until).expect("virtual files fit in memory");
+        let Content { bytes, lines, .. } = &self.contents[from.0];
+        let Some(bytes) = bytes.get(copied..until).map(<[u8]>::to_vec) else { return Vec::new() };
+        let is_new = |placed: &&Placed| placed.end > copied as u64 && placed.end <= until as u64;
+        let lines: Vec<Placed> = lines.iter().filter(is_new).copied().collect();
+        let new = lines.iter().map(|placed| placed.line).collect();
+        self.append(to, &bytes);
+        self.contents[own.0].lines.extend(lines);
+        new
     }
 
     /// `mv from to`: replaces what stands at `to`.

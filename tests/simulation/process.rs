@@ -23,6 +23,8 @@ pub struct Process {
     /// A look is under way that a reload made worthless.
     pub looks_in_vain: bool,
     pub handles: BTreeMap<StreamId, NodeId>,
+    /// How much of compressed files is known.
+    pub extents: BTreeMap<NodeId, u64>,
     /// Reads under way that the agent waits for.
     pub reads: BTreeMap<ReadId, StreamId>,
     pub reached: BTreeMap<ContentId, Reach>,
@@ -66,6 +68,7 @@ impl Process {
             has_looked: false,
             looks_in_vain: false,
             handles: BTreeMap::new(),
+            extents: BTreeMap::new(),
             reads: BTreeMap::new(),
             reached: BTreeMap::new(),
             requests: BTreeSet::new(),

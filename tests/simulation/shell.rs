@@ -17,6 +17,7 @@ use floe::mapping::identity::HEAD_BYTES;
 use floe::model::{FileKey, Guard, MappedChunk, Offset, SourceIndex, StreamId};
 use floe::polar::answer::{AnswerHead, read_answer};
 
+use crate::compressor::COMPRESSED;
 use crate::disk::{ContentId, NodeId};
 use crate::invariants::{self, Held, Invariant, violated};
 use crate::letters;
@@ -299,7 +300,7 @@ impl Simulation {
                     source: SourceIndex(u16::try_from(at).expect("few sources")),
                     path: path.to_owned(),
                     file: self.disk.node(node).key,
-                    size: self.disk.size(node),
+                    size: self.known_size(path, node),
                     modified: self.disk.node(node).modified,
                     matched: source.files.captures(path),
                 });
@@ -399,7 +400,27 @@ impl Simulation {
             Some((against, self.disk.bytes(*node)))
         });
         let agreement = other.map(|(against, other)| agreement(bytes, other, against));
-        Ok(Asked { size: bytes.len() as u64, head, guards, agreement })
+        let size = bytes.len() as u64;
+        let furthest = at.iter().map(|offset| offset.0).max().unwrap_or(0).max(head.len() as u64);
+        let size = self.learn_size(node, size, furthest);
+        Ok(Asked { size, head, guards, agreement })
+    }
+
+    /// Of a compressed file only so much is known as somebody has read, and a little more.
+    fn known_size(&self, path: &str, node: NodeId) -> u64 {
+        if !path.ends_with(COMPRESSED) {
+            return self.disk.size(node);
+        }
+        let process = self.process.as_ref().expect("a look belongs to a process");
+        process.extents.get(&node).copied().unwrap_or(0)
+    }
+
+    fn learn_size(&mut self, node: NodeId, size: u64, read_to: u64) -> u64 {
+        let is_compressed = self.disk.is_born_at(node, |path| path.ends_with(COMPRESSED));
+        let Some(process) = self.process.as_mut().filter(|_| is_compressed) else { return size };
+        let known = process.extents.entry(node).or_default();
+        *known = size.min(read_to + 1).max(*known);
+        *known
     }
 
     fn open(&mut self, stream: StreamId, path: &str, file: FileKey) -> Result<(), DiskFault> {
@@ -461,6 +482,7 @@ impl Simulation {
             )),
             Err(fault) => self.note(format!("mapped {} {fault:?}", read.0)),
         }
+        let size = self.learn_size(node, size, order.from.0 + u64::from(order.limit));
         Input::Mapped { read, result, size }
     }
 

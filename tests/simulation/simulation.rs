@@ -61,6 +61,8 @@ pub enum Event {
     Arrival { process: u32, request: RequestId, body: Bytes, answered: bool },
     /// The second half of copytruncate.
     Truncate { log: usize, node: NodeId },
+    /// The compressor goes on.
+    Compress { from: NodeId, to: NodeId },
     /// The daemon is started again.
     Start,
     /// A line is written while all comes home.
@@ -242,6 +244,10 @@ impl Simulation {
             }
             Event::Truncate { log, node } => {
                 self.finish_copytruncate(log, node);
+                Ok(())
+            }
+            Event::Compress { from, to } => {
+                self.compress(from, to);
                 Ok(())
             }
             Event::Start => self.start(),

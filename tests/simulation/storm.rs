@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::compressor::COMPRESSED;
 use crate::disk::{ContentId, Disk, LineId, NodeId};
 use crate::random::Random;
 use crate::scene::Scene;
@@ -23,6 +24,8 @@ pub enum Move {
     DeleteAndRecreate,
     ReplaceByRename,
     RemoveRotated,
+    Compress,
+    CompressSlowly,
     Deny,
     Crash,
     Drain,
@@ -64,6 +67,8 @@ impl Move {
         (Self::ClockJump, 2),
         (Self::LoseCheckpoint, 1),
         (Self::Pause, 2),
+        (Self::Compress, 5),
+        (Self::CompressSlowly, 3),
     ];
 }
 
@@ -260,6 +265,8 @@ impl Simulation {
             }
             Move::ReplaceByRename => self.replace_by_rename(log),
             Move::RemoveRotated => self.remove_rotated(),
+            Move::Compress => self.begin_compressing(false),
+            Move::CompressSlowly => self.begin_compressing(true),
             Move::Deny => self.deny_or_allow(log),
             Move::Crash => self.crash(),
             Move::Drain => {
@@ -295,14 +302,16 @@ impl Simulation {
         if !is_late && self.random.chance(80) {
             self.finish_rest(log);
         }
-        let last = format!("{path}.{GENERATIONS}");
-        if self.disk.at(&last).is_some() {
-            self.disk.unlink(&last);
-        }
-        for generation in (1..GENERATIONS).rev() {
-            let from = format!("{path}.{generation}");
-            if self.disk.at(&from).is_some() {
-                self.disk.rename(&from, &format!("{path}.{}", generation + 1));
+        for suffix in ["", COMPRESSED] {
+            let last = format!("{path}.{GENERATIONS}{suffix}");
+            if self.disk.at(&last).is_some() {
+                self.disk.unlink(&last);
+            }
+            for generation in (1..GENERATIONS).rev() {
+                let from = format!("{path}.{generation}{suffix}");
+                if self.disk.at(&from).is_some() {
+                    self.disk.rename(&from, &format!("{path}.{}{suffix}", generation + 1));
+                }
             }
         }
         self.disk.rename(&path, &format!("{path}.1"));
@@ -351,7 +360,7 @@ impl Simulation {
         self.nudge(log);
     }
 
-    fn copied(&mut self, copy: NodeId) {
+    pub fn copied(&mut self, copy: NodeId) {
         let content = self.disk.node(copy).content;
         for placed in self.disk.content(content).lines.clone() {
             self.oracle.stands(placed.line, content, placed.start);
@@ -438,6 +447,6 @@ impl Simulation {
 }
 
 /// Whether logrotate made it.
-fn is_rotated(path: &str) -> bool {
+pub fn is_rotated(path: &str) -> bool {
     path.contains(".log.") || path.contains("-copy")
 }

@@ -245,6 +245,11 @@ impl Simulation {
                 self.finish_copytruncate(log, node);
             }
         }
+        for (_, event) in self.take_events(|event| matches!(event, Event::Compress { .. })) {
+            if let Event::Compress { from, to } = event {
+                self.finish_compressing(from, to);
+            }
+        }
         for log in 0..self.storm.logs.len() {
             self.finish_rest(log);
             let draft = self.draft(Kind::Use);

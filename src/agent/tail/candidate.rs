@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::agent::border::{Agreement, AskId};
 use crate::agent::checkpoint::FloorRecord;
 use crate::config::settings::Captures;
-use crate::model::{Mark, Moment, Offset, Print, StreamId};
+use crate::model::{Compression, Mark, Moment, Offset, Print, StreamId};
 
 use super::stream::{Place, Stream};
 
@@ -109,6 +109,11 @@ impl Candidate {
         self.distinct_from.clear();
         self.agreed.clear();
         self.doubts.clear();
+    }
+
+    /// Whether it is what a compressor made of a file.
+    pub(super) fn is_compressed(&self) -> bool {
+        Compression::of_path(&self.path).is_some()
     }
 
     /// Whether nobody has seen yet what it says: it may be whatever is looked for. (Strangers are asked again

@@ -64,7 +64,8 @@ impl Tail {
         for (id, stream) in &mut self.streams {
             let Place::At { absent_since, .. } = stream.place else { continue };
             if absent_since.is_none() && stream.told_at < self.look_asked {
-                stream.read_until = Some(stream.size);
+                // How long a compressed file is shows where it ends.
+                stream.read_until = Some(if stream.is_compressed() { u64::MAX } else { stream.size });
             } else {
                 // The list does not say how long it is: a read that begins now does.
                 stream.again |= stream.reading.is_some() || stream.asking.is_some();

@@ -47,6 +47,9 @@ impl Tail {
                     self.end_if_quiet(id, now, books, out);
                 }
                 Place::Expected { file } => match seen.get(&(Arc::clone(&stream.source), file)) {
+                    Some(sightings) if self.is_archived(id, sightings) => {
+                        self.archive(id, file, sightings, out);
+                    }
                     Some(sightings) => self.verify(id, file, sightings, out),
                     None => self.lose(id, None, now),
                 },
@@ -56,6 +59,9 @@ impl Tail {
     }
 
     fn seen_again(&mut self, id: StreamId, now: Now, sightings: &[&Sighting], out: &mut Outbox) {
+        if self.stays_archived(id, sightings, out) {
+            return;
+        }
         let size = size_of(sightings);
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
         let before = (stream.size, stream.modified);
@@ -91,6 +97,7 @@ impl Tail {
         }
         let modified = modified_of(sightings);
         let stream = self.streams.get_mut(&id).expect("a stream that is seen again is known");
+        self.changes += u64::from(stream.is_compressed() && modified != stream.modified);
         if modified != std::mem::replace(&mut stream.modified, modified) && size == stream.size {
             // It may have been written anew, with as many bytes.
             stream.doubts += 1;
@@ -120,7 +127,7 @@ impl Tail {
     }
 
     /// The stream's very file was found, maybe under another name.
-    fn rename(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
+    pub(super) fn rename(&mut self, id: StreamId, path: Arc<str>, out: &mut Outbox) {
         let stream = self.streams.get_mut(&id).expect("a stream that is renamed is known");
         if stream.path == path {
             return;
@@ -221,7 +228,7 @@ impl Tail {
     }
 
     /// Asks whether the file that stands where the checkpoint left a stream is that stream.
-    fn verify(&mut self, id: StreamId, file: FileKey, sightings: &[&Sighting], out: &mut Outbox) {
+    pub(super) fn verify(&mut self, id: StreamId, file: FileKey, sightings: &[&Sighting], out: &mut Outbox) {
         let ask = AskId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is verified is known");
         let path = path_among(sightings, &stream.path);
@@ -277,7 +284,7 @@ impl Tail {
             Judgement::Same { is_strong } if same_head && (is_strong || is_of_source) => {
                 self.rename(id, path, out);
                 // What stands there now may have been sent by the process before.
-                self.streams.get_mut(&id).expect("the stream was just seen").fresh_from = asked.size;
+                self.streams.get_mut(&id).expect("the stream was just seen").is_old_up_to(asked.size);
                 self.settle_at(id, file, asked.size, now, out);
             }
             Judgement::Shorter { is_strong: true, .. } if same_head && !books.is_settled(id) => {
@@ -375,6 +382,7 @@ impl Tail {
         let stream = &self.streams[&id];
         matches!(stream.place, Place::At { absent_since: Some(_), .. })
             || stream.was_renamed()
+            || stream.is_compressed()
             || self.successor(id).is_some()
     }
 
@@ -410,7 +418,7 @@ impl Tail {
 }
 
 /// The path by which a file goes on: its own where it is seen there, else a match, else any.
-fn path_among(sightings: &[&Sighting], own: &Arc<str>) -> Arc<str> {
+pub(super) fn path_among(sightings: &[&Sighting], own: &Arc<str>) -> Arc<str> {
     if sightings.iter().any(|sighting| *sighting.path == **own) {
         return Arc::clone(own);
     }

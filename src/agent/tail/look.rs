@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::candidate::{Candidate, Step};
 use super::rotation::rotated_from;
 use super::stream::Place;
+use super::vanished::Vanished;
 use super::{
     CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME,
     SLOW_SWEEP, Tail, index_of, miss,
@@ -56,7 +57,7 @@ impl Tail {
         }
         self.follow_known(now, &seen, books, out);
         self.notice_unknown(&seen);
-        self.forget_vanished(&seen, books, out);
+        self.forget_vanished(now, &seen);
         self.forget_unseen_floors(&seen);
         if !self.reads_once() {
             self.age_lost(now, books, out);
@@ -156,13 +157,15 @@ impl Tail {
             let Some((path, captures)) = self.place_of(source, sightings) else { continue };
             let stranger = !is_matched(sightings)
                 && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
-            if stranger && !self.searches(&key.0) {
+            let is_to_learn = stranger && self.is_to_learn(key, &path);
+            if stranger && !is_to_learn && !self.searches(&key.0) {
                 continue;
             }
             let candidate = Candidate {
                 adopt_only: stranger,
                 initial: !self.first_look_done,
                 awaits_others: !self.first_look_done
+                    && !is_to_learn
                     && (self.ordinals_lost || self.held_before.contains(key)),
                 floor: self.floor_of(&key.0, key.1),
                 ..Candidate::new(path, captures, size_of(sightings))
@@ -211,12 +214,7 @@ impl Tail {
     }
 
     /// Candidates that no path leads to any more.
-    fn forget_vanished(
-        &mut self,
-        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) {
+    fn forget_vanished(&mut self, now: Now, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
         let mut vanished: Vec<CandidateKey> = Vec::new();
         let mut moved: Vec<(CandidateKey, Arc<str>, Arc<Captures>)> = Vec::new();
         for (key, candidate) in &self.candidates {
@@ -247,7 +245,7 @@ impl Tail {
             if unread > 0 && !candidate.adopt_only && !is_copy {
                 let start = Offset(candidate.size - unread);
                 let span = Span { start, end: Offset(candidate.size) };
-                miss(books, out, &key.0, &candidate.path, span, "vanished before it could be read");
+                self.vanished.push(Vanished::new(&key.0, &candidate.path, span, now));
             }
         }
         for (key, candidate) in &mut self.candidates {
@@ -265,13 +263,21 @@ impl Tail {
             }
             candidate.size = size;
         }
+        let mut unseen = BTreeMap::new();
         for (source, files) in &mut self.strangers {
-            // What stood at a path of the source since is ours, wherever it goes: the inode was used again.
             files.retain(|file| {
-                let sightings = seen.get(&(Arc::clone(source), *file));
-                sightings.is_some_and(|sightings| !is_matched(sightings))
+                let key = (Arc::clone(source), *file);
+                if let Some(sightings) = seen.get(&key) {
+                    // What stood at a path of the source since is ours, wherever it goes: the inode was used again.
+                    return !is_matched(sightings);
+                }
+                // One look may miss a file that is being renamed.
+                let looks = self.unseen_strangers.get(&key).copied().unwrap_or(0) + 1;
+                unseen.insert(key, looks);
+                looks <= SEARCH_LOOKS
             });
         }
+        self.unseen_strangers = unseen;
     }
 
     /// Lost streams: what they lack is said to be missed once they were looked for in vain.
@@ -282,6 +288,7 @@ impl Tail {
             .filter(|(_, candidate)| candidate.is_unseen())
             .map(|((source, _), _)| Arc::clone(source))
             .collect();
+        self.age_vanished(now, &undecided, books, out);
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {

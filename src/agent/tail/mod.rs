@@ -5,6 +5,7 @@
 //! known stream under another name, a copy, or a new one. A stream is registered durably before its first
 //! line is sent, so a crash cannot give it another ordinal.
 
+mod archive;
 mod candidate;
 mod drain;
 mod evidence;
@@ -17,8 +18,10 @@ mod read;
 mod resolve;
 mod rewind;
 mod rotation;
+mod strangers;
 mod stream;
 mod succession;
+mod vanished;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -27,7 +30,7 @@ use std::time::Duration;
 use super::Purpose;
 use super::books::{Books, Standing};
 use super::border::{AskId, Asked, DiskFault, Effect, Now, ReadId, SaveId};
-use super::checkpoint::{Checkpoint, FileRecord, Floors, OrdinalRecord};
+use super::checkpoint::{Checkpoint, FileRecord, FloorRecord, Floors, OrdinalRecord};
 use super::notice::{Notice, NoticeCode};
 use crate::config::Settings;
 use crate::config::settings::Captures;
@@ -42,6 +45,7 @@ use read::{KnownAt, ReadUnderWay};
 pub use rotation::rotated_from;
 use stream::{Identity, Place, Registered, Stream};
 use succession::Heir;
+use vanished::Vanished;
 
 /// Looks are no closer than this, whatever rings.
 const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
@@ -138,6 +142,8 @@ pub(super) struct Tail {
     by_path: BTreeSet<(Arc<str>, StreamId)>,
     by_print: BTreeMap<(Arc<str>, Print), BTreeSet<StreamId>>,
     candidates: BTreeMap<CandidateKey, Candidate>,
+    /// Files that were gone before anybody had read them.
+    vanished: Vec<Vanished>,
     /// Candidates that are, or were a moment ago, held.
     held: BTreeSet<CandidateKey>,
     /// Some candidate has something to ask.
@@ -145,6 +151,10 @@ pub(super) struct Tail {
     /// Where it is more than the streams here say: the next ordinal of a print.
     ordinals: BTreeMap<(Arc<str>, Print), u32>,
     strangers: BTreeMap<Arc<str>, BTreeSet<FileKey>>,
+    /// For how many looks a stranger was not seen.
+    unseen_strangers: BTreeMap<CandidateKey, u32>,
+    /// What strangers said, so that their compressed copies are known.
+    stranger_records: BTreeMap<Arc<str>, Vec<FloorRecord>>,
     floors: Floors,
     floors_dirty: bool,
     /// For how many looks a file with a floor was not seen, whose beginning nobody knows.
@@ -206,10 +216,13 @@ impl Tail {
             by_path: BTreeSet::new(),
             by_print: BTreeMap::new(),
             candidates: BTreeMap::new(),
+            vanished: Vec::new(),
             held: BTreeSet::new(),
             resolve_wanted: false,
             ordinals: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            unseen_strangers: BTreeMap::new(),
+            stranger_records: BTreeMap::new(),
             floors,
             floors_dirty: false,
             unseen_floors: BTreeMap::new(),
@@ -278,6 +291,7 @@ impl Tail {
             let mut stream = Stream::new(identity, record.frontier, record.guard, now.moment);
             stream.first_path = Arc::from(record.first_path.as_str());
             stream.was_moved = record.was_moved;
+            stream.modified = record.modified;
             stream.start = record.start;
             stream.carry = carry;
             stream.heir = if record.handed_over { Heir::Read } else { Heir::Open };
@@ -304,6 +318,9 @@ impl Tail {
         self.strangers = strangers
             .map(|(source, files)| (Arc::from(source.as_str()), files.into_iter().collect()))
             .collect();
+        let records = checkpoint.stranger_records.into_iter();
+        self.stranger_records =
+            records.map(|(source, records)| (Arc::from(source.as_str()), records)).collect();
     }
 
     fn new_stream_id(&mut self) -> StreamId {
@@ -414,6 +431,7 @@ impl Tail {
                 },
                 marks: stream.marks.clone(),
                 size: stream.size,
+                modified: if stream.is_compressed() { stream.modified } else { 0 },
                 inside_line: stream.foreign.contains(&frontier),
                 given_up: matches!(stream.place, Place::Nowhere { given_up: true, .. }),
             });
@@ -431,6 +449,9 @@ impl Tail {
         }
         for (source, files) in &self.strangers {
             checkpoint.strangers.insert(source.to_string(), files.iter().copied().collect());
+        }
+        for (source, records) in &self.stranger_records {
+            checkpoint.stranger_records.insert(source.to_string(), records.clone());
         }
     }
 

@@ -9,6 +9,8 @@
 //! | is there | stands at the path that the stream's very file was renamed from | is another |
 //! | is there | differs from it somewhere, and the stream is still what it was | is another |
 //! | is there | is wholly its beginning | waits: it is a copy |
+//! | is there | one of the two is compressed, and a place that is remembered differs | is another |
+//! | is there | one of the two is compressed, and they agree | waits: it is a copy |
 //! | is there | begins wholly with it, and is longer than all such | is the file; the stream's own is the copy |
 //! | is lost | is the very file that has other content now | is another |
 //! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
@@ -18,7 +20,10 @@
 //! | is lost | ends before the place up to which was read | waits |
 //! | is given up | ends before it, with the first line alone in common, which other files begin with too | is another |
 //!
-//! A candidate that is none of them is a new file. Whoever waits is asked about again when a stream with its
+//! A compressed candidate is never compared byte by byte, nor is any with an archived stream (`archive.rs`): only what
+//! is remembered of the stream is looked for in it.
+//!
+//! A candidate that is none of them is a new file, or the compressed copy of a stranger (`strangers.rs`). Whoever waits is asked about again when a stream with its
 //! print is found, opened, lost or given up, or when one of the two grows.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +33,7 @@ use super::candidate::{Candidate, Step};
 use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, told_by_offset};
 use super::floors::Start;
 use super::once::agreed_until;
+use super::strangers::CopyOfStranger;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of, say_unreadable};
 use crate::agent::books::{Books, Standing};
@@ -276,10 +282,20 @@ impl Tail {
             Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
             Finding::Continues(stream) => self.move_on(key, stream, asked.size, now, out),
             Finding::New if self.candidates[key].adopt_only => {
-                self.candidates.remove(key);
-                self.strangers.entry(Arc::clone(&key.0)).or_default().insert(key.1);
+                self.learn_stranger(key, &facts);
+                self.leave_to_strangers(key);
             }
-            Finding::New => self.admit(key, facts, now, books, out),
+            Finding::New => match self.copy_of_stranger(key, &facts) {
+                CopyOfStranger::No => self.admit(key, facts, now, books, out),
+                CopyOfStranger::Yes => self.leave_to_strangers(key),
+                CopyOfStranger::Ask(mut at) => {
+                    at.extend(facts.told.keys());
+                    self.ask(key, at.into_iter().collect(), None, out);
+                }
+                CopyOfStranger::Grows => {
+                    self.candidates.get_mut(key).expect("it was just seen").step = Step::Young;
+                }
+            },
             Finding::Ask { at, against } => self.ask(key, at, against, out),
             Finding::Wait { rival } => self.hold(key, print, rival, out),
         }
@@ -350,6 +366,7 @@ impl Tail {
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
         let own_floor = self.own_floor(key, candidate, facts);
+        let is_compressed = candidate.is_compressed();
         for id in rivals {
             let rival = &self.streams[&id];
             if rival.position < own_floor {
@@ -365,9 +382,11 @@ impl Tail {
                 Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
                     let tales = rival.tell_tales();
-                    let asked = tales.iter().all(|(offset, _)| facts.told.contains_key(offset));
-                    if !asked {
-                        questions.extend(tales.iter().map(|(offset, _)| *offset));
+                    let mut places: Vec<Offset> = tales.iter().map(|(offset, _)| *offset).collect();
+                    // How long a compressed file is, is known only as far as somebody has asked.
+                    places.extend(is_compressed.then_some(Offset(rival.size)));
+                    if !places.iter().all(|offset| facts.told.contains_key(offset)) {
+                        questions.extend(places);
                         continue;
                     }
                     // A copy of a truncated file is never where the file itself is.
@@ -411,6 +430,18 @@ impl Tail {
                 }
                 // A stranger is only searched for what is lost.
                 Place::At { .. } if candidate.adopt_only => {}
+                Place::At { .. } if is_compressed || rival.is_archived() => {
+                    let tales = rival.tell_tales();
+                    if has_other_lines(&rival.marks, &facts.head) {
+                        distinct.push(id);
+                    } else if !tales.iter().all(|(offset, _)| facts.told.contains_key(offset)) {
+                        questions.extend(tales.iter().map(|(offset, _)| *offset));
+                    } else if judge(&tales, &facts.told, Offset::ZERO) == Judgement::Other {
+                        distinct.push(id);
+                    } else {
+                        live = live.max(Some((rival.size, id)));
+                    }
+                }
                 Place::At { handle, .. } => {
                     let agreed = candidate.agreed_with(id);
                     let both = facts.asked.size.min(rival.size);
@@ -480,9 +511,12 @@ impl Tail {
     fn hold(&mut self, key: &CandidateKey, print: Print, rival: StreamId, out: &mut Outbox) {
         let waits_for_others = self.streams[&rival].is_undecided();
         let rival_path = Arc::clone(&self.streams[&rival].path);
+        let rival_size = self.streams[&rival].size;
         let candidate = self.candidates.get_mut(key).expect("a candidate that is held is known");
         candidate.step = Step::Held { print, since_size: candidate.size, rival_size: 0 };
-        if !waits_for_others && !std::mem::replace(&mut candidate.said, true) {
+        // That a file is there twice while it is compressed is as it should be.
+        let is_usual = candidate.is_compressed() && candidate.size <= rival_size;
+        if !waits_for_others && !is_usual && !std::mem::replace(&mut candidate.said, true) {
             out.say_with_hint(
                 NoticeCode::IdentityAmbiguous,
                 format!(
@@ -544,7 +578,7 @@ impl Tail {
             // It lives on at a path of its own: it was not rotated away.
             stream.first_path = Arc::clone(&stream.path);
         }
-        stream.fresh_from = stream.fresh_from.max(size);
+        stream.is_old_up_to(stream.fresh_from.max(size));
         let size = size.max(stream.position.0);
         self.settle_at(id, key.1, size, now, out);
     }
@@ -571,6 +605,7 @@ impl Tail {
         let source = Arc::clone(&key.0);
         let stream_key = identity::stream_key(&self.settings.instance, &source, facts.print, ordinal);
         books.open(id, &source, Standing { frontier: position, guard, carry: Carry::default() });
+        self.vanished_is_found(&source, &candidate.path);
         let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
         out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
         let identity = Identity {
@@ -588,7 +623,7 @@ impl Tail {
         if inside {
             stream.enter_foreign_line();
         }
-        stream.fresh_from = if candidate.initial { facts.asked.size } else { 0 };
+        stream.is_old_up_to(if candidate.initial { facts.asked.size } else { 0 });
         self.remember(id, stream);
         self.unregistered = true;
         self.settle_at(id, key.1, facts.asked.size, now, out);

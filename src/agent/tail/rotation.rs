@@ -1,15 +1,22 @@
-//! The names that rotation gives: `app.log.1`, `app.log-20261120`, `app.log.2026-11-20`, `app.log.old`.
+//! The names that rotation gives: `app.log.1`, `app.log-20261120`, `app.log.2026-11-20`, `app.log.old`,
+//! `app.log.2.gz`.
 //!
 //! Only a name that leads back to one the source includes makes a neighbour a rotated sibling.
 
-/// How many suffixes are taken off: `app.log-20261120.1.bak`.
+use crate::model::Compression;
+
+/// How many suffixes are taken off, besides that of a compressor: `app.log-20261120.1.bak`.
 const MOST_SUFFIXES: usize = 3;
 
 /// The paths that this one may have been rotated from, nearest first.
 pub fn rotated_from(path: &str) -> impl Iterator<Item = &str> {
-    let mut left = path;
+    let mut uncompressed = Compression::split(path).map(|(kept, _)| kept);
+    let mut left = uncompressed.unwrap_or(path);
     let mut steps = 0;
     std::iter::from_fn(move || {
+        if let Some(path) = uncompressed.take() {
+            return Some(path);
+        }
         if steps == MOST_SUFFIXES {
             return None;
         }
@@ -31,6 +38,7 @@ enum Age {
 }
 
 fn age(path: &str) -> (&str, Age) {
+    let path = Compression::split(path).map_or(path, |(kept, _)| kept);
     let name_at = path.rfind('/').map_or(0, |slash| slash + 1);
     let Some(kept) = without_number_or_date(&path[name_at..]).filter(|kept| !kept.is_empty()) else {
         return (path, Age::Newest);
@@ -52,7 +60,10 @@ pub(super) fn log_of(path: &str) -> &str {
 pub(super) fn before<'p>(path: &str, names: impl Iterator<Item = &'p str>) -> Option<&'p str> {
     let (_, own) = age(path);
     let (mut numbered, mut stamped) = (Vec::new(), Vec::new());
-    for name in names.filter(|name| log_of(name) == log_of(path)) {
+    let names: Vec<&str> = names.filter(|name| log_of(name) == log_of(path)).collect();
+    // While a file is being compressed it stands there twice.
+    let is_copy = |name: &&str| Compression::split(name).is_some_and(|(kept, _)| names.contains(&kept));
+    for name in names.iter().copied().filter(|name| !is_copy(name)) {
         match age(name).1 {
             Age::Newest => {}
             Age::Number(number) => numbered.push((number, name)),
@@ -114,6 +125,10 @@ mod tests {
         check("/var/log/app.log.20261120T101532", &["/var/log/app.log"]);
         check("/var/log/app.log.old", &["/var/log/app.log"]);
         check("/var/log/app.log-20261120.1", &["/var/log/app.log-20261120", "/var/log/app.log"]);
+        check("/var/log/app.log.gz", &["/var/log/app.log"]);
+        check("/var/log/app.log.2.gz", &["/var/log/app.log.2", "/var/log/app.log"]);
+        check("/var/log/app.log-20261120.zst", &["/var/log/app.log-20261120", "/var/log/app.log"]);
+        check("/pods/0.log.20261120-101532.gz", &["/pods/0.log.20261120-101532", "/pods/0.log"]);
     }
 
     #[test]
@@ -121,7 +136,9 @@ mod tests {
         check("/var/log/app.log", &[]);
         check("/var/log/app2", &[]);
         check("/var/log/app-1", &[]);
-        check("/var/log/app.log.gz", &[]);
+        check("/var/log/app.log.gz.1", &["/var/log/app.log.gz"]);
+        check("/var/log/app.log.gz.tmp", &[]);
+        check("/var/log/.gz", &[]);
         check("/var/log.1/app", &[]);
         check("1", &[]);
     }
@@ -142,6 +159,11 @@ mod tests {
         check_before("0.log", &stamped, Some("0.log.20261120-101532"));
         check_before("0.log.20261120-101532", &stamped, Some("0.log.20261119-235959"));
         check_before("0.log.20261119-235959", &stamped, None);
+        let packed = ["0.log", "0.log.20261120-101532", "0.log.20261119-235959.gz"];
+        check_before("0.log.20261120-101532", &packed, Some("0.log.20261119-235959.gz"));
+        let twice = ["0.log", "0.log.20261120-101532", "0.log.20261120-101532.gz"];
+        check_before("0.log", &twice, Some("0.log.20261120-101532"));
+        check_before("a.log", &["a.log", "a.log.1.gz", "a.log.2.gz"], Some("a.log.1.gz"));
         check_before("a.log", &["a.log", "a.log.1", "a.log-20261120"], None);
         check_before("a.log", &["a.log", "a.log.old"], None);
     }

@@ -9,7 +9,7 @@ use crate::agent::border::{AskId, ReadId};
 use crate::agent::notice::NoticeCode;
 use crate::config::settings::Captures;
 use crate::model::chunk::{Carry, LongLine};
-use crate::model::{FileKey, Guard, Mark, Moment, Offset, Print};
+use crate::model::{Compression, FileKey, Guard, Mark, Moment, Offset, Print};
 
 /// Bytes that a read takes while a file is near its end.
 pub(super) const SMALL_READ: u32 = 64 * 1024;
@@ -236,6 +236,12 @@ impl Stream {
         });
     }
 
+    /// What its file holds now was not written under the eyes of this process. Of a compressed one that is all,
+    /// however much of it is known.
+    pub(super) fn is_old_up_to(&mut self, size: u64) {
+        self.fresh_from = if self.is_compressed() { u64::MAX } else { size };
+    }
+
     pub(super) fn is_inside_foreign_line(&self) -> bool {
         self.foreign.contains(&self.position)
     }
@@ -264,6 +270,11 @@ impl Stream {
     /// Where its reading may go: not beyond what the marks know, until they tell it from its neighbours.
     pub(super) fn readable_until(&self) -> Offset {
         if is_strong(&self.marks) { Offset(u64::MAX) } else { self.common }
+    }
+
+    /// Whether its file is what a compressor made of the one that was written.
+    pub(super) fn is_compressed(&self) -> bool {
+        Compression::of_path(&self.path).is_some()
     }
 
     /// Whether its file has another name than the one it was found by.

@@ -12,6 +12,7 @@ use crate::config::node::{Node, Value};
 use crate::config::presets::Preset;
 use crate::config::reader::{Report, TableReader};
 use crate::config::settings::{Container, FilePattern, FilePatterns, ReadFrom, SourceSettings};
+use crate::model::Compression;
 
 const MAX_SOURCES: usize = 65_535;
 const DEFAULT_MAX_LINE_BYTES: u32 = 1 << 20;
@@ -144,6 +145,12 @@ fn patterns(context: &Context<'_>, node: Option<&Node>, needed: bool) -> Vec<Fil
     for node in report.texts(node) {
         let Some(text) = node.text() else { continue };
         match globs::compile(&text.value, context.folder) {
+            Ok(_) if needed && Compression::of_path(&text.value).is_some() => report.push(
+                Fault::at(&node.place, "a compressed file is not a log that lines are written to").hint(
+                    "name the log: its rotated files are found beside it, compressed or not; \
+                     for others there is `floe backfill`",
+                ),
+            ),
             Ok(pattern) => patterns.push(pattern),
             Err(fault) => {
                 report.push(Fault::at(&node.part(&fault.span), fault.message).maybe_hint(fault.hint));
