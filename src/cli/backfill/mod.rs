@@ -33,6 +33,9 @@ use crate::shell::event::{Command, Event, Reports};
 use crate::shell::logs::{self, LogFormat};
 use crate::shell::{signals, state};
 
+/// What the config allows at most in a minute. A rehearsal bothers nobody.
+const MOST_REQUESTS: u32 = 60_000;
+
 /// Reads files that are over once, and bills what Polar does not have yet
 ///
 /// The ids are those that the daemon gives, so lines that it has sent are not billed again, nor are those of a backfill
@@ -60,7 +63,7 @@ pub struct BackfillArguments {
     pub dry_run: bool,
 
     /// Requests a minute [default: what the config says, or half of it beside a running daemon]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REQUESTS)))]
     pub requests_per_minute: Option<u32>,
 
     /// End when nothing was taken by the endpoint for so long
@@ -108,11 +111,12 @@ pub fn run(arguments: &BackfillArguments, config: Option<PathBuf>, log_format: L
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
+    // A time of day without its offset would be taken for a date.
+    let is_date = text.len() == "2026-11-20".len();
     let midnight =
         |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp());
-    text.parse::<Timestamp>()
-        .or_else(|error| text.parse().and_then(midnight).map_err(|_| error))
-        .map_err(|_| "write it like 2026-11-20 or 2026-11-20T10:15:00Z".to_owned())
+    let parsed = if is_date { text.parse().and_then(midnight) } else { text.parse::<Timestamp>() };
+    parsed.map_err(|_| "write it like 2026-11-20 or 2026-11-20T10:15:00Z".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -247,9 +251,11 @@ impl Errand {
 
     fn set_budget(&mut self, opened: &Opened) {
         let budget = &mut self.settings.delivery.requests_per_minute;
-        if let Some(wanted) = self.requests_per_minute {
+        if self.is_rehearsal {
+            *budget = MOST_REQUESTS;
+        } else if let Some(wanted) = self.requests_per_minute {
             *budget = wanted;
-        } else if opened.daemon_runs && !self.is_rehearsal && self.settings.polar.mode == Mode::Live {
+        } else if opened.daemon_runs && self.settings.polar.mode == Mode::Live {
             *budget = (*budget / 2).max(1);
             anstream::eprintln!(
                 "a daemon is running: half of its budget is used, {budget} requests a minute (--requests-per-minute N for another)"
