@@ -266,6 +266,8 @@ impl Agent {
                     reason,
                     source: &self.tail.source_of(line.chunk.stream),
                     path: &self.tail.path_of(line.chunk.stream),
+                    generation: self.tail.generation_of(line.chunk.stream),
+                    captures: &self.tail.stream_captures(line.chunk.stream),
                     span,
                     rule: &self.books.rule_of(line),
                     detail: &detail,
