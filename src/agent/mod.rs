@@ -7,16 +7,19 @@
 mod books;
 mod border;
 pub mod checkpoint;
+mod errand;
 mod letters;
 mod notice;
 mod saver;
 mod ship;
 mod tail;
+pub mod transfers;
 
 pub use border::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
     ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Whom,
 };
+pub use errand::{Counted, Errand, ErrandLine, ErrandVerdict};
 pub use notice::{Level, Notice, NoticeCode};
 
 use std::collections::BTreeMap;
@@ -347,7 +350,7 @@ impl Agent {
         self.out.say_with_hint(
             NoticeCode::LinesQuarantined,
             format!("lines quarantined: {}", sums.join(", ")),
-            "quarantine/quarantine.jsonl in the state folder holds them with their reasons",
+            "`floe quarantine show` has them with their reasons and cures",
         );
     }
 
