@@ -9,7 +9,10 @@ use crate::config::Faults;
 pub const NO: u8 = 1;
 pub const USAGE: u8 = 64;
 pub const NO_INPUT: u8 = 66;
+pub const UNAVAILABLE: u8 = 69;
 pub const SOFTWARE: u8 = 70;
+pub const NO_OUTPUT: u8 = 73;
+pub const IN_USE: u8 = 75;
 pub const BAD_CONFIG: u8 = 78;
 
 /// Says what went wrong and, where there is one, the cure.

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod daemon;
 pub mod disk;
+mod errand;
 mod durable;
 #[cfg(test)]
 mod fixtures;
@@ -15,8 +16,11 @@ mod lookout_thread;
 pub mod quarantine;
 pub mod readers;
 pub mod reload;
+pub mod retried;
+pub mod retry;
 mod saver;
 pub mod shadow;
+pub mod shelf;
 pub mod signals;
 pub mod state;
 pub mod token;

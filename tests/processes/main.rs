@@ -4,5 +4,6 @@
 
 mod kill;
 mod life;
+mod quarantine;
 mod records;
 mod world;
