@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use floe::config::settings::{Expectation, ExpectedEvent, TestSettings};
 use floe::config::{Environment, Settings, load_from_texts};
 use floe::mapping::{MapContext, ReadWindow, Rules, Scratch, map};
-use floe::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, SourceIndex};
+use floe::model::{Fate, Generation, Ignored, MappedChunk, Offset, Quarantined, SourceIndex};
 use serde_json::Value;
 
 #[test]
@@ -41,6 +41,7 @@ fn map_line(rules: &Rules, test: &TestSettings) -> MappedChunk {
         rules,
         source: SourceIndex(test.source),
         stream_key: &[0; 32],
+        generation: Generation::default(),
         path: "/var/log/test.log",
         captures: &test.captures,
         expected: None,

@@ -5,7 +5,7 @@
 use floe::config::Settings;
 use floe::config::settings::Captures;
 use floe::mapping::{End, MapContext, ReadWindow, Rules, Scratch, map};
-use floe::model::{BilledLine, MappedChunk, Offset, SourceIndex};
+use floe::model::{BilledLine, Generation, MappedChunk, Offset, SourceIndex};
 use floe::polar;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
@@ -67,6 +67,7 @@ external_customer_id = '''{{{} | default('nobody')}}'''
             rules: &self.rules,
             source: SourceIndex(0),
             stream_key: &[7; 32],
+            generation: Generation::default(),
             path: "/var/log/app.log",
             captures: &Captures::new(),
             expected: None,

@@ -13,8 +13,8 @@ use crate::mapping::identity::{HEAD_BYTES, print_of_head};
 use crate::mapping::{End, MapContext, ReadFault, ReadWindow, Rules, Scratch, map};
 use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
-    FileKey, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount, SourceIndex, Stop, StreamId,
-    Tally,
+    FileKey, Generation, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount, SourceIndex, Stop,
+    StreamId, Tally,
 };
 use crate::polar::Answer;
 
@@ -208,6 +208,7 @@ pub struct ReadOrder {
     pub rules: Arc<Rules>,
     pub source: SourceIndex,
     pub stream_key: [u8; 32],
+    pub ordinal: u32,
     pub path: Arc<str>,
     pub captures: Arc<Captures>,
     pub polar_now: Timestamp,
@@ -299,6 +300,7 @@ impl ReadOrder {
             rules: &self.rules,
             source: self.source,
             stream_key: &self.stream_key,
+            generation: Generation { print: self.print, ordinal: self.ordinal },
             path: &self.path,
             captures: &self.captures,
             expected: self.expected,

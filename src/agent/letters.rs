@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::books::ChunkId;
 use super::border::{DiskFault, LettersId, Now};
 use super::notice::{Notice, NoticeCode};
-use crate::model::{Moment, Quarantined, Span};
+use crate::config::settings::Captures;
+use crate::model::{Generation, Letter, Moment, Quarantined, Span};
 
 /// How long to wait after the quarantine was full or the disk said no.
 const RETRY: Duration = Duration::from_secs(5);
@@ -33,6 +33,8 @@ pub(super) struct Condemned<'a> {
     pub reason: Quarantined,
     pub source: &'a str,
     pub path: &'a str,
+    pub generation: Generation,
+    pub captures: &'a Captures,
     pub span: Span,
     pub rule: &'a str,
     pub detail: &'a str,
@@ -44,32 +46,27 @@ impl Condemned<'_> {
     /// The letter as a JSON line. The line's text is not at hand any more; the events that were made of it
     /// are, word for word: a number must not lose its last digit on the way to a retry.
     pub(super) fn letter(&self) -> Bytes {
-        #[derive(Serialize)]
-        struct Letter<'a> {
-            reason: &'static str,
-            source: &'a str,
-            path: &'a str,
-            offset: u64,
-            length: u64,
-            rule: &'a str,
-            detail: &'a str,
-            events: &'a RawValue,
-        }
         let events = format!("[{}]", String::from_utf8_lossy(self.events));
-        let events: &RawValue = serde_json::from_str(&events).expect("mapping writes events as JSON");
         let letter = Letter {
-            reason: self.reason.code(),
-            source: self.source,
-            path: self.path,
-            offset: self.span.start.0,
+            quarantined_at: None,
+            reason: self.reason,
+            source: self.source.into(),
+            path: self.path.into(),
+            offset: self.span.start,
             length: self.span.len(),
-            rule: self.rule,
-            detail: self.detail,
-            events,
+            print: Some(self.generation.print.to_string().into()),
+            ordinal: Some(self.generation.ordinal),
+            captures: self.captures.clone(),
+            header: None,
+            rule: Some(self.rule.into()),
+            detail: self.detail.into(),
+            text_bytes_kept: None,
+            text_print: None,
+            text: None,
+            bytes: None,
+            events: Some(RawValue::from_string(events).expect("mapping writes events as JSON")),
         };
-        let mut line = serde_json::to_vec(&letter).expect("plain records are always JSON");
-        line.push(b'\n');
-        line.into()
+        letter.to_line().into()
     }
 }
 
@@ -145,7 +142,7 @@ fn blocked_notice(fault: &DiskFault) -> Notice {
         DiskFault::Full => (
             "the quarantine is full; lines that need it are held back, and so are those behind them"
                 .to_owned(),
-            "mend the rule or the log, then move the quarantine files away or raise `limits.quarantine_max_bytes`",
+            "mend the rule or the log, then `floe quarantine retry`, or raise `limits.quarantine_max_bytes`",
         ),
         other => (
             format!("cannot write the quarantine: {}; lines that need it are held back", super::words(other)),
@@ -158,7 +155,7 @@ fn blocked_notice(fault: &DiskFault) -> Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Offset, StreamId};
+    use crate::model::{Offset, Print, StreamId};
 
     const CHUNK: ChunkId = ChunkId { stream: StreamId(1), number: 0 };
 
@@ -172,6 +169,8 @@ mod tests {
             reason: Quarantined::RefusedByPolar,
             source: "app",
             path: "/var/log/\"app\".log",
+            generation: Generation { print: Print([7; 16]), ordinal: 1 },
+            captures: &Captures::from([("tenant".to_owned(), "a".to_owned())]),
             span: Span { start: Offset(7), end: Offset(20) },
             rule: "r",
             detail: "why",
@@ -179,6 +178,7 @@ mod tests {
         };
         let expected = concat!(
             r#"{"reason":"refused_by_polar","source":"app","path":"/var/log/\"app\".log","offset":7,"length":13,"#,
+            r#""print":"07070707070707070707070707070707","ordinal":1,"captures":{"tenant":"a"},"#,
             r#""rule":"r","detail":"why","events":[{"z":0.1000000000000000055511,"a":"\ud800"},{"n":1e999}]}"#,
             "\n"
         );

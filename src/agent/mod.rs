@@ -7,17 +7,20 @@
 mod books;
 mod border;
 pub mod checkpoint;
+mod errand;
 pub mod known;
 mod letters;
 mod notice;
 mod saver;
 mod ship;
 mod tail;
+pub mod transfers;
 
 pub use border::{
     Against, Agreement, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
     ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Unread, Whom,
 };
+pub use errand::{Counted, Errand, ErrandLine, ErrandVerdict};
 pub use notice::{Level, Notice, NoticeCode};
 pub use tail::rotated_from;
 
@@ -295,6 +298,8 @@ impl Agent {
                     reason,
                     source: &self.tail.source_of(line.chunk.stream),
                     path: &self.tail.path_of(line.chunk.stream),
+                    generation: self.tail.generation_of(line.chunk.stream),
+                    captures: &self.tail.stream_captures(line.chunk.stream),
                     span,
                     rule: &self.books.rule_of(line),
                     detail: &detail,
@@ -402,7 +407,7 @@ impl Agent {
         self.out.say_with_hint(
             NoticeCode::LinesQuarantined,
             format!("lines quarantined: {}", sums.join(", ")),
-            "the files in quarantine/ of the state folder hold them with their reasons",
+            "`floe quarantine show` has them with their reasons and cures",
         );
     }
 

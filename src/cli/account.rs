@@ -12,7 +12,11 @@ use serde::Serialize;
 use super::numbers::{bytes, grouped};
 use super::{check, outcome};
 use crate::agent::checkpoint::{AccountRecord, Checkpoint};
+use crate::agent::transfers::Transfers;
 use crate::config;
+use crate::shell::disk::words_of;
+use crate::shell::quarantine::folder_path;
+use crate::shell::retried::Retried;
 use crate::shell::state;
 
 /// Says where every byte and line of each source went
@@ -40,7 +44,13 @@ pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
         },
     };
     let account = match state::peek(&state_dir) {
-        Ok(checkpoint) => Account::of(&checkpoint),
+        Ok(checkpoint) => match Retried::load(&folder_path(&state_dir)) {
+            Ok(retried) => Account::with(checkpoint, &retried.transfers),
+            Err(error) => {
+                let what = format!("cannot read what was retried: {}", words_of(&error));
+                return outcome::fail(outcome::NO_INPUT, what, Some("run it as the user that Floe runs as"));
+            }
+        },
         Err(fault) => {
             let hint = "start `floe run` first; with another state folder, name it: `--state-dir FOLDER`";
             return outcome::fail(outcome::NO_INPUT, fault, Some(hint));
@@ -60,6 +70,9 @@ pub struct Account {
     pub events: Events,
     /// When the checkpoint was saved.
     pub saved_at: String,
+    /// Lines that were retried and that this account does not know, by source.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub retried_unknown: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -116,6 +129,7 @@ impl Account {
                 unexpected_duplicates: checkpoint.events_duplicate_unexpected,
             },
             saved_at: checkpoint.saved_at.clone(),
+            retried_unknown: BTreeMap::new(),
         }
     }
 
@@ -127,6 +141,15 @@ impl Account {
             let _ = writeln!(text, "{id}\n{}", source.rows().join("\n"));
         }
         text
+    }
+
+    /// The account with what was retried moved to where it is now.
+    #[must_use]
+    pub fn with(mut checkpoint: Checkpoint, retried: &Transfers) -> Self {
+        let retried_unknown = retried.apply(&mut checkpoint.accounts);
+        checkpoint.events_inserted += retried.inserted;
+        checkpoint.events_duplicate += retried.duplicates;
+        Self { retried_unknown, ..Self::of(&checkpoint) }
     }
 
     #[must_use]
@@ -214,6 +237,14 @@ impl std::fmt::Display for Account {
                 out,
                 "{} of them were never sent from here: does another instance read the same files?",
                 grouped(unexpected_duplicates)
+            )?;
+        }
+        for (source, count) in &self.retried_unknown {
+            writeln!(
+                out,
+                "{} lines of {source} were retried that this account does not know: it began anew after that. They \
+                 are billed all the same; remove quarantine/retried.json from the state folder to forget them",
+                grouped(*count)
             )?;
         }
         let missed = self.missed_bytes();

@@ -13,7 +13,7 @@ use super::pretty::pretty;
 use crate::config::Settings;
 use crate::mapping::identity::{self, HEAD_BYTES};
 use crate::mapping::{Excerpt, ExplainedOutcome, Explanation, MapContext, Rules, Verdict, excerpts, explain};
-use crate::model::{Offset, SourceIndex};
+use crate::model::{Generation, Offset, SourceIndex};
 
 /// Of sysexits.
 const USAGE: u8 = 64;
@@ -105,6 +105,7 @@ fn explain_file(
         rules,
         source,
         stream_key: &key,
+        generation: Generation::default(),
         path: &path,
         captures: &captures,
         expected: None,

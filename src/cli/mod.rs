@@ -10,6 +10,7 @@ mod numbers;
 mod outcome;
 pub mod presets;
 mod pretty;
+pub mod quarantine;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
@@ -62,6 +63,8 @@ enum Command {
     Backfill(backfill::BackfillArguments),
     /// Say where every byte and line of each source went
     Account(account::AccountArguments),
+    /// Show, export or retry lines that could not be billed
+    Quarantine(quarantine::QuarantineArguments),
     /// Run a local stand-in for Polar's event API
     #[command(long_about = None)]
     Sandbox(sandbox::SandboxArguments),
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments, config),
         Command::Backfill(arguments) => backfill::run(&arguments, config, log_format),
         Command::Account(arguments) => account::run(&arguments, config),
+        Command::Quarantine(arguments) => quarantine::run(&arguments, config),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),

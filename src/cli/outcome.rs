@@ -12,6 +12,7 @@ pub const NO_INPUT: u8 = 66;
 pub const UNAVAILABLE: u8 = 69;
 pub const SOFTWARE: u8 = 70;
 pub const NO_STATE: u8 = 73;
+pub const IN_USE: u8 = 75;
 pub const BAD_CONFIG: u8 = 78;
 
 /// Says what went wrong and, where there is one, the cure.

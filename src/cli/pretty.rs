@@ -44,9 +44,31 @@ pub fn pretty(json: &str, margin: usize) -> String {
     out
 }
 
+/// Takes the white space between the tokens of a valid JSON text out.
+#[must_use]
+pub fn compact(json: &str) -> String {
+    let (mut in_text, mut escaped) = (false, false);
+    json.chars()
+        .filter(|c| {
+            if !in_text {
+                in_text = *c == '"';
+                return !c.is_ascii_whitespace();
+            }
+            in_text = escaped || *c != '"';
+            escaped = !escaped && *c == '\\';
+            true
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::pretty;
+    use super::{compact, pretty};
+
+    #[test]
+    fn white_space_is_taken_out_but_not_of_texts() {
+        assert_eq!(compact(" { \"a \\\" b\" :\n [ 1 , \"\\\\\" ] } "), "{\"a \\\" b\":[1,\"\\\\\"]}");
+    }
 
     #[test]
     fn an_event_is_indented_in_its_own_order() {

@@ -36,7 +36,7 @@ pub struct SandboxArguments {
     ///
     /// A status from 300 to 599, `reset`, `lost-answer` (stored, then the connection drops), `half-answer`, `timeout` (no
     /// answer ever), `slow` (5 s more), `html` (a login page with status 200), `not-json`; each with a part from 0 to 1.
-    /// `latency` holds every answer back.
+    /// `latency` holds every answer back. `500@acme` answers so to each request in which `acme` stands.
     #[arg(long, value_name = "PLAN", default_value = "", hide_default_value = true)]
     pub fault: String,
 

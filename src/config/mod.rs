@@ -31,6 +31,7 @@ pub use environment::Environment;
 pub use fault::{Fault, Faults, FileIndex, Place, Severity, SourceText};
 pub(crate) use reading::names;
 pub use settings::Settings;
+pub use units::parse_duration;
 pub use warning::WarningCode;
 
 use files::ReadFiles;

@@ -1,9 +1,10 @@
-//! A quarantined line as one JSON line, for the quarantine's files.
+//! A quarantined line as a letter.
 
 use super::chunk::MapContext;
-use super::event::{Refusal, write_text};
+use super::event::Refusal;
 use super::rules::SourceRules;
-use crate::model::Offset;
+use crate::model::letter::text_print;
+use crate::model::{Letter, Offset};
 
 /// Of a longer line only the start is kept.
 const TEXT_MAX_BYTES: usize = 64 * 1024;
@@ -20,32 +21,39 @@ pub(super) struct Subject<'a> {
     pub whole: bool,
 }
 
+/// `header` is the line that names the columns, where there is one.
 pub(super) fn write(
     out: &mut Vec<u8>,
     context: &MapContext<'_>,
     rules: &SourceRules,
     subject: Subject<'_>,
+    header: &[u8],
     refusal: &Refusal,
     rule: Option<&str>,
 ) {
-    let text = |out: &mut Vec<u8>, key: &str, text: &str| {
-        out.extend_from_slice(key.as_bytes());
-        write_text(out, text);
-    };
-    text(out, "{\"reason\":", refusal.reason.code());
-    text(out, ",\"source\":", &rules.id);
-    text(out, ",\"path\":", context.path);
-    out.extend_from_slice(format!(",\"offset\":{},\"length\":{}", subject.at, subject.length).as_bytes());
-    if let Some(rule) = rule {
-        text(out, ",\"rule\":", rule);
-    }
-    text(out, ",\"detail\":", &refusal.detail);
     let kept = kept_bytes(subject.record);
-    if kept < subject.record.len() || !subject.whole {
-        out.extend_from_slice(format!(",\"text_bytes_kept\":{kept}").as_bytes());
-    }
-    text(out, ",\"text\":", &String::from_utf8_lossy(&subject.record[..kept]));
-    out.extend_from_slice(b"}\n");
+    let is_cut = kept < subject.record.len();
+    let mut letter = Letter {
+        quarantined_at: None,
+        reason: refusal.reason,
+        source: rules.id.as_str().into(),
+        path: context.path.into(),
+        offset: subject.at,
+        length: subject.length,
+        print: Some(context.generation.print.to_string().into()),
+        ordinal: Some(context.generation.ordinal),
+        captures: context.captures.clone(),
+        header: (!header.is_empty()).then(|| String::from_utf8_lossy(header)),
+        rule: rule.map(Into::into),
+        detail: refusal.detail.as_str().into(),
+        text_bytes_kept: (is_cut || !subject.whole).then_some(kept as u64),
+        text_print: (is_cut && subject.whole).then(|| text_print(subject.record).into()),
+        text: None,
+        bytes: None,
+        events: None,
+    };
+    letter.keep(&subject.record[..kept]);
+    out.extend_from_slice(&letter.to_line());
 }
 
 /// At most [`TEXT_MAX_BYTES`], not in the middle of a character.

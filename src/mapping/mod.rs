@@ -2,6 +2,7 @@
 //!
 //! The same arguments give the same result, however the bytes are cut into chunks.
 
+mod again;
 mod chunk;
 mod condition;
 mod escapes;
@@ -21,6 +22,7 @@ mod rules;
 mod scope;
 mod slots;
 
+pub use again::{Again, AgainBilled, are_lines_of, is_named_by, lines_of, map_again};
 pub use chunk::{End, MapContext, ReadFault, ReadWindow, Scratch, map};
 pub use explain::{
     Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, excerpts, explain, text_of,

@@ -121,8 +121,35 @@ impl Guard {
 pub type Mark = (Offset, Guard);
 
 /// The print of a file's first data line (at most its first KiB): part of each event's identity.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Print(pub [u8; 16]);
+
+impl Print {
+    /// Reads what [`fmt::Display`] writes: 32 hex digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        let pair = |at: usize| {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            Some((digit(digits[2 * at])? << 4 | digit(digits[2 * at + 1])?) as u8)
+        };
+        if digits.len() != 32 {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = pair(at)?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+/// Which content of a source: files whose prints are equal are told apart by their ordinals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Generation {
+    pub print: Print,
+    pub ordinal: u32,
+}
 
 impl fmt::Display for Print {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

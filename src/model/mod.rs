@@ -3,11 +3,13 @@
 pub mod account;
 pub mod chunk;
 pub mod file;
+pub mod letter;
 pub mod moment;
 pub mod reason;
 
 pub use account::{Fate, Missed, SourceAccount, Tally};
 pub use chunk::{BilledLine, HeldLine, MappedChunk, Stop};
-pub use file::{Compression, FileKey, Guard, Mark, Offset, Print, SourceIndex, Span, StreamId};
+pub use file::{Compression, FileKey, Generation, Guard, Mark, Offset, Print, SourceIndex, Span, StreamId};
+pub use letter::{Letter, LetterId};
 pub use moment::Moment;
 pub use reason::{Ignored, Quarantined};

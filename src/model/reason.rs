@@ -112,3 +112,63 @@ reasons! {
         TooLarge = "too_large",
     }
 }
+
+impl Quarantined {
+    /// What an operator does about it, in a sentence or two.
+    #[must_use]
+    pub const fn cure(self) -> &'static str {
+        match self {
+            Self::InvalidJson | Self::InvalidFormat => {
+                "Mend the writer, or set `format` and `prefix` of the source to how it writes; then retry."
+            }
+            Self::InvalidContainer => {
+                "Set the source's `container` to the runtime that writes the file; then retry."
+            }
+            Self::LineTooLong => "Raise `max_line_bytes` (or `max_lines`) of the source; then retry.",
+            Self::PartialEof => {
+                "Nothing bills it: the rest was never written. Export it, and bill by hand what it says."
+            }
+            Self::BadName => "Mend `name` of the rule; then retry.",
+            Self::MissingCustomer => {
+                "Point the rule's customer at a field that these lines have, or leave them out with `when`; then retry."
+            }
+            Self::BadCustomer => {
+                "Use `external_customer_id` for ids of your own (`customer_id` is Polar's UUID); then retry."
+            }
+            Self::BadMember => "Mend `external_member_id` of the rule; then retry.",
+            Self::MissingTimestamp => {
+                "Point `timestamp` at a field that these lines have, or give it a `default`; then retry."
+            }
+            Self::BadTimestamp => {
+                "Say how the time is written: by the pipe `timestamp(format, zone)`, or `epoch_s`; then retry."
+            }
+            Self::FutureTimestamp => {
+                "Set the writer's clock right. Once Polar's clock has passed the time, retry."
+            }
+            Self::MissingExternalId | Self::BadExternalId => {
+                "Mend `external_id` of the rule, or leave it out: then Floe makes one; then retry."
+            }
+            Self::BadParent => "Mend `parent_id` of the rule; then retry.",
+            Self::BadMetadata => "Mend the value that the detail names, or give it a `default`; then retry.",
+            Self::MetadataTooLong => "Cut the value that the detail names with `truncate(500)`; then retry.",
+            Self::BadCost => {
+                "Mend `_cost` of the rule: it needs an amount in cents and a currency; then retry."
+            }
+            Self::BadLlm => "Mend `_llm` of the rule: its counts are whole numbers; then retry.",
+            Self::Invariant => {
+                "Find out why the line contradicts itself. If it is to be billed, mend the rule's `must`; then retry."
+            }
+            Self::Nul => {
+                "Leave the value that the detail names out of the rule, or mend the writer; then retry."
+            }
+            Self::UnknownCustomer => {
+                "Make the customer in Polar, or mend the rule's `customer_id`; then retry."
+            }
+            Self::UnknownMember => "Make the member in Polar, or mend the rule's `member_id`; then retry.",
+            Self::RefusedByPolar => {
+                "The detail is Polar's word. Mend the rule by it, or ask Polar; then retry."
+            }
+            Self::TooLarge => "Let the rule send less of the line; then retry.",
+        }
+    }
+}

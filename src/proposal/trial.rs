@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::config::settings::Captures;
 use crate::config::{Faults, Settings};
 use crate::mapping::{Excerpt, ExplainedOutcome, Explanation, MapContext, Rules, excerpts, explain, text_of};
-use crate::model::{Ignored, Quarantined, SourceIndex};
+use crate::model::{Generation, Ignored, Quarantined, SourceIndex};
 
 /// What a rule must say to take every line that can be parsed.
 const EVERY_LINE: &str = "when = { \"@source\" = { exists = true } }\n[rules.event]\nname = \"line\"\nexternal_customer_id = \"anybody\"\n";
@@ -77,6 +77,7 @@ impl Trial {
             rules: &rules,
             source,
             stream_key: &[0; 32],
+            generation: Generation::default(),
             path: "log",
             captures: &Captures::new(),
             expected: None,

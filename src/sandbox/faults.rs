@@ -30,11 +30,14 @@ pub enum FaultKind {
 /// How long [`FaultKind::Slow`] takes.
 pub const SLOW: Duration = Duration::from_secs(5);
 
-/// `500:0.1,reset:0.05,latency:200ms`: kinds with the part of the requests they hit, and what all answers take.
+/// `500:0.1,reset:0.05,latency:200ms,500@acme`: kinds with the part of the requests they hit, what all answers take,
+/// and what each request gets in which a text stands.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FaultPlan {
     /// The parts add up to at most 1.
     kinds: Vec<(FaultKind, f64)>,
+    /// What a request gets that has this text in it: the fault of an event, not of a moment.
+    marked: Vec<(String, u16)>,
     /// Every answer takes this long.
     pub latency: Duration,
 }
@@ -43,6 +46,12 @@ impl FaultPlan {
     /// Nothing goes wrong.
     pub fn none() -> FaultPlan {
         FaultPlan::default()
+    }
+
+    /// The status of a request with this body, where a mark stands in it.
+    pub fn of_body(&self, body: &[u8]) -> Option<u16> {
+        let stands = |mark: &str| body.windows(mark.len()).any(|window| window == mark.as_bytes());
+        self.marked.iter().find(|(mark, _)| stands(mark)).map(|(_, status)| *status)
     }
 
     /// What happens to a request for which `dice` fell, a number from 0 up to 1.
@@ -102,6 +111,10 @@ impl FromStr for FaultPlan {
     fn from_str(text: &str) -> Result<FaultPlan, String> {
         let mut plan = FaultPlan::none();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            if let Some((status, mark)) = item.split_once('@') {
+                plan.marked.push(marked(status, mark)?);
+                continue;
+            }
             let Some((name, value)) = item.split_once(':') else {
                 return Err(format!("{item:?} has no colon; write it like 500:0.1 or latency:200ms"));
             };
@@ -121,6 +134,16 @@ impl FromStr for FaultPlan {
             return Err(format!("the parts add up to {sum:.3}, more than all requests"));
         }
         Ok(plan)
+    }
+}
+
+fn marked(status: &str, mark: &str) -> Result<(String, u16), String> {
+    match status.parse() {
+        Ok(status @ 300..=599) if !mark.is_empty() => Ok((mark.to_owned(), status)),
+        _ => Err(format!(
+            "{status:?}@{mark:?} is no fault of an event; write a status from 300 to 599 and a text of the event, like \
+             500@acme"
+        )),
     }
 }
 
@@ -172,8 +195,19 @@ mod tests {
     }
 
     #[test]
+    fn an_event_may_have_a_fault_of_its_own() {
+        let plan: FaultPlan = "500@acme,413@globex".parse().expect("the plan is right");
+        let of_body = |body: &str| plan.of_body(body.as_bytes());
+        assert_eq!(of_body("{\"who\":\"globex\"}"), Some(413));
+        assert_eq!(of_body("{\"who\":\"globex\"},{\"who\":\"acme\"}"), Some(500));
+        assert_eq!((of_body("acm"), plan.draw(0.0)), (None, None));
+    }
+
+    #[test]
     fn a_wrong_plan_says_what_is_wrong() {
         check_error("500", "no colon");
+        check_error("200@acme", "no fault of an event");
+        check_error("500@", "no fault of an event");
         check_error("500:2", "from 0 to 1");
         check_error("explode:0.1", "no fault is called \"explode\"");
         check_error("200:0.1", "no fault is called \"200\"");

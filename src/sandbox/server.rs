@@ -144,6 +144,9 @@ async fn read_and_answer(service: &Service, request: Request<Incoming>) -> Resul
             None
         }
     };
+    if let Some(status) = bytes.as_deref().and_then(|body| service.fault_of(body)) {
+        return Ok(fault_reply(status));
+    }
     let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let call = Call {
         method: head.method.as_str(),

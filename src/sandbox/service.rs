@@ -124,6 +124,11 @@ impl Service {
         (fault, state.faults.latency)
     }
 
+    /// The status that a body has by a mark in it.
+    pub fn fault_of(&self, body: &[u8]) -> Option<u16> {
+        self.state().faults.of_body(body)
+    }
+
     /// A request to a path of the API came.
     pub fn count_request(&self) {
         self.state().stats.requests += 1;

@@ -207,7 +207,7 @@ impl Daemon {
         let reports = Reports::new(sender);
         let hands = Hands::new(&settings, &place, &reports).map_err(StartFault::Thread)?;
         let Place { folder, restored, rules, .. } = place;
-        let clock = Clock { start: Instant::now() };
+        let clock = Clock::start();
         let agent = Agent::new(Arc::clone(&settings), rules, restored, clock.now(), random_seed());
         let observer = observer.map(|sender| Observer { sender, told_at: Instant::now(), behind: true });
         Ok(Self { agent, settings, clock, events, reports, hands, reload, observer, stopped: false, folder })
@@ -470,19 +470,23 @@ impl Polar {
 
 /// Both clocks of the process.
 #[derive(Debug, Clone, Copy)]
-struct Clock {
+pub(super) struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    fn now(self) -> Now {
+    pub(super) fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    pub(super) fn now(self) -> Now {
         let nanos =
             u64::try_from(self.start.elapsed().as_nanos()).expect("a process runs less than 500 years");
         Now { moment: Moment::from_nanos(nanos), wall: Timestamp::now() }
     }
 
     /// `None`: never.
-    fn instant(self, moment: Moment) -> Option<Instant> {
+    pub(super) fn instant(self, moment: Moment) -> Option<Instant> {
         self.start.checked_add(Duration::from_nanos(moment.as_nanos())).filter(|_| moment != Moment::NEVER)
     }
 }
@@ -515,6 +519,6 @@ fn homes(restored: &Restored) -> BTreeSet<PathBuf> {
 }
 
 /// For jitter alone: two daemons must not try again in step.
-fn random_seed() -> u64 {
+pub(super) fn random_seed() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }

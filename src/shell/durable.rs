@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 
 /// Puts `bytes` in place of the file `name` in `folder`.
@@ -40,6 +40,19 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Gives a file to the owner of its folder: what root makes in the folder of the daemon's user, the daemon must be
+/// able to open.
+///
+/// # Errors
+/// What the operating system says.
+pub fn give_to_owner_of(folder: &Path, file: &Path) -> io::Result<()> {
+    let (owner, own) = (fs::metadata(folder)?, fs::metadata(file)?);
+    if (owner.uid(), owner.gid()) == (own.uid(), own.gid()) {
+        return Ok(());
+    }
+    chown(file, Some(owner.uid()), Some(owner.gid()))
+}
+
 fn write_beside(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<std::path::PathBuf> {
     let path = folder.join(format!("{name}.new"));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
@@ -48,7 +61,11 @@ fn write_beside(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<std::path
     Ok(path)
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+/// Removes a file; that there is none is no fault.
+///
+/// # Errors
+/// What the operating system says.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

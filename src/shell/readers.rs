@@ -214,6 +214,7 @@ mod tests {
             rules,
             source: SourceIndex(0),
             stream_key: [0; 32],
+            ordinal: 0,
             path: "/logs/app.log".into(),
             captures: Arc::default(),
             polar_now: Timestamp::UNIX_EPOCH,

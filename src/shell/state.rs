@@ -178,6 +178,25 @@ pub fn peek(path: &Path) -> Result<Checkpoint, StateFault> {
     read_checkpoint(path, identity.mode, |_, _| Ok(()))?.ok_or_else(|| no_state("there is no checkpoint yet"))
 }
 
+/// Whether the folder is of these settings, and its newest checkpoint, without taking the folder: for a command
+/// beside the daemon that bills.
+///
+/// # Errors
+/// [`StateFault`], when the folder is of another instance, server or mode, or there is none that can be read.
+pub fn peek_as(settings: &Settings) -> Result<Checkpoint, StateFault> {
+    let path = settings.state_dir.as_path();
+    if let Some(identity) = read_identity(path)? {
+        let fits = identity.fits(settings);
+        let fits = fits.map_err(|misfit| StateFault::Misfit { path: path.to_owned(), misfit })?;
+        if fits != Match::Same {
+            let why =
+                "it is of shadow mode still: nothing of it is billed before the daemon goes live".to_owned();
+            return Err(StateFault::Unusable { path: path.to_owned(), why });
+        }
+    }
+    peek(path)
+}
+
 pub(super) fn write_identity(folder: &Path, identity: &Identity) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(identity).expect("plain records are always JSON");
     bytes.push(b'\n');

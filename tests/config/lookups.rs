@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use floe::config::settings::Captures;
 use floe::config::{Environment, Faults, LoadOptions, Loaded, load, load_with_tables};
 use floe::mapping::{MapContext, ReadWindow, Rules, Scratch, map};
-use floe::model::{Offset, SourceIndex};
+use floe::model::{Generation, Offset, SourceIndex};
 
 const CONFIG: &str = r#"
 [lookups.Plans]
@@ -55,6 +55,7 @@ fn metadata(loaded: &Loaded, org: &str) -> String {
         rules: &rules,
         source: SourceIndex(0),
         stream_key: &[7; 32],
+        generation: Generation::default(),
         path: "p",
         captures: &Captures::new(),
         expected: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use floe::config::settings::Captures;
 use floe::config::{Environment, Settings, WarningCode, load_from_texts};
 use floe::mapping::{Excerpt, MapContext, Rules, Verdict, explain};
-use floe::model::{Offset, SourceIndex};
+use floe::model::{Generation, Offset, SourceIndex};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -76,6 +76,7 @@ fn reaches_second(settings: &Settings, lines: &[Vec<u8>]) -> Option<String> {
         rules: &rules,
         source: SourceIndex(0),
         stream_key: &[0; 32],
+        generation: Generation::default(),
         path: "p",
         captures: &Captures::new(),
         expected: None,

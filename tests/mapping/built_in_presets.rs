@@ -7,7 +7,7 @@ use floe::config::Settings;
 use floe::config::presets::{self, Grade, Preset};
 use floe::config::settings::Captures;
 use floe::mapping::{End, MapContext, ReadWindow, Recogniser, Rules, Scratch, map};
-use floe::model::{Fate, Ignored, MappedChunk, Offset, Quarantined, SourceIndex};
+use floe::model::{Fate, Generation, Ignored, MappedChunk, Offset, Quarantined, SourceIndex};
 use serde_json::Value;
 
 use crate::support::{NOW, assert_polar_takes, events};
@@ -29,6 +29,7 @@ fn map_file(rules: &Rules, file: &[u8]) -> MappedChunk {
         rules,
         source: SourceIndex(0),
         stream_key: &[7; 32],
+        generation: Generation::default(),
         path: "/var/log/a.log",
         captures: &Captures::new(),
         expected: None,

@@ -9,7 +9,7 @@ use floe::config::Settings;
 use floe::config::settings::Captures;
 use floe::mapping::{End, MapContext, ReadWindow, Rules, Scratch, map};
 use floe::model::chunk::Carry;
-use floe::model::{Fate, Offset, SourceIndex};
+use floe::model::{Fate, Generation, Offset, SourceIndex};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -141,6 +141,7 @@ proptest! {
             rules: &case.rules,
             source: SourceIndex(source.index(case.sources.into()) as u16),
             stream_key: &[7; 32],
+            generation: Generation::default(),
             path: "/var/log/app/a.log",
             captures: &Captures::new(),
             expected: None,

@@ -4,7 +4,9 @@ use floe::config::Settings;
 use floe::config::settings::Captures;
 use floe::mapping::{End, MapContext, ReadWindow, Rules, Scratch, map};
 use floe::model::chunk::{Carry, Outputs};
-use floe::model::{Fate, Guard, Ignored, MappedChunk, Offset, Quarantined, SourceIndex, Stop, Tally};
+use floe::model::{
+    Fate, Generation, Guard, Ignored, MappedChunk, Offset, Quarantined, SourceIndex, Stop, Tally,
+};
 
 use crate::support::{NOW, events, letters};
 
@@ -32,6 +34,7 @@ fn map_window(rules: &Rules, window: ReadWindow<'_>, room: usize) -> MappedChunk
         rules,
         source: SourceIndex(0),
         stream_key: &[7; 32],
+        generation: Generation::default(),
         path: "/var/log/a.log",
         captures: &Captures::new(),
         expected: None,

@@ -13,7 +13,7 @@ use floe::config::Settings;
 use floe::config::settings::{Captures, SourceSettings};
 use floe::mapping::identity::{external_id, print_of_head, stream_key};
 use floe::mapping::{End, MapContext, ReadWindow, Recogniser, Rules, Scratch, map};
-use floe::model::{Fate, MappedChunk, Offset, SourceIndex};
+use floe::model::{Fate, Generation, MappedChunk, Offset, SourceIndex};
 
 use crate::support::{NOW, assert_polar_takes};
 
@@ -166,6 +166,7 @@ fn map_golden(settings: &Settings, source: SourceIndex, log: &[u8]) -> (MappedCh
         rules: &rules,
         source,
         stream_key: &key,
+        generation: Generation::default(),
         path: "/var/log/golden.log",
         captures: &Captures::new(),
         expected: None,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod again;
 mod built_in_presets;
 mod chunking;
 mod contract;

@@ -2,7 +2,7 @@
 
 use floe::config::settings::Captures;
 use floe::mapping::{End, MapContext, ReadWindow, Scratch, map};
-use floe::model::{Fate, Ignored, Offset, Quarantined, SourceIndex};
+use floe::model::{Fate, Generation, Ignored, Offset, Quarantined, SourceIndex};
 
 use crate::support::{NOW, assert_polar_takes, events, letters, map_all, rules};
 
@@ -304,8 +304,11 @@ fn a_quarantined_line_says_where_it_stands_and_what_it_is() {
         *letter,
         serde_json::json!({
             "reason": "missing_customer", "source": "app", "path": "/var/log/app/a.log", "offset": 3,
-            "length": 37, "rule": "usage", "detail": "external_customer_id is missing or empty",
+            "length": 37, "print": "00000000000000000000000000000000", "ordinal": 0,
+            "captures": { "tenant": "acme" }, "rule": "usage",
+            "detail": "external_customer_id is missing or empty",
             "text": "{\"event\":\"usage\",\"units\":1,\"x\":\"\u{fffd}\"}",
+            "bytes": "eyJldmVudCI6InVzYWdlIiwidW5pdHMiOjEsIngiOiL/In0=",
         })
     );
 }
@@ -319,6 +322,7 @@ fn the_last_line_of_a_file_that_is_gone_is_billed_only_when_it_is_whole() {
             rules: &rules,
             source: SourceIndex(0),
             stream_key: &[7; 32],
+            generation: Generation::default(),
             path: "p",
             captures: &Captures::new(),
             expected: None,

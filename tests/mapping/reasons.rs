@@ -14,11 +14,12 @@ fn document() -> String {
         writeln!(text, "| `{reason}` | {} |", reason.meaning()).unwrap();
     }
     text.push_str(
-        "\n## Quarantined\n\nA rule wants the line, but it cannot be billed. It is kept with its place and its text: `floe quarantine list`.\n\n\
-         | code | meaning |\n|---|---|\n",
+        "\n## Quarantined\n\nA rule wants the line, but it cannot be billed. It is kept with its place and its text: `floe quarantine list` says how many,\n\
+         `floe quarantine show` which, and `floe quarantine retry` bills what can be billed by now ([quarantine.md](quarantine.md)).\n\n\
+         | code | meaning | what to do |\n|---|---|---|\n",
     );
     for reason in Quarantined::ALL {
-        writeln!(text, "| `{reason}` | {} |", reason.meaning()).unwrap();
+        writeln!(text, "| `{reason}` | {} | {} |", reason.meaning(), reason.cure()).unwrap();
     }
     text
 }

@@ -4,7 +4,7 @@ use floe::config::Settings;
 use floe::config::settings::Captures;
 use floe::mapping::{MapContext, ReadWindow, Rules, Scratch, map};
 use floe::model::chunk::LongLine;
-use floe::model::{Guard, MappedChunk, Offset, SourceIndex};
+use floe::model::{Generation, Guard, MappedChunk, Offset, SourceIndex};
 use floe::polar;
 
 pub const NOW: &str = "2026-11-20T12:00:00Z";
@@ -43,6 +43,7 @@ pub fn map_part(rules: &Rules, file: &[u8], from: From, until: usize, room: usiz
         rules,
         source: SourceIndex(0),
         stream_key: &[7; 32],
+        generation: Generation::default(),
         path: "/var/log/app/a.log",
         captures: &Captures::from([("tenant".to_owned(), "acme".to_owned())]),
         expected: from.expected,

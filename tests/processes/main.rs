@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod backfill;
+mod blame;
 mod compressed;
 mod descriptors;
 mod endpoint;
@@ -14,6 +15,7 @@ mod kill;
 mod life;
 mod limits;
 mod lines;
+mod quarantine;
 mod records;
 mod rotation;
 mod state;

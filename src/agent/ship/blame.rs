@@ -35,6 +35,10 @@ const MOST_SPLIT_IN_DOUBT: u32 = 16;
 /// send: for a 500, and for a 413 or 422.
 const FAILURES_TO_SPLIT_BLINDLY: (u32, u32) = (6, 2);
 
+/// A line that fails while nothing else is sent: nobody can tell its fault from Polar's.
+const ALONE: &str = "one line waits. If Polar is well, it is the line's own fault: it is quarantined once other lines \
+                     are billed while it fails";
+
 /// What a parcel is suspected of.
 struct Charge {
     reason: Quarantined,
@@ -176,7 +180,8 @@ impl Ship {
             let failures = self.slow_down(now, request, charge.why);
             // What came out of a split was told of then.
             if !parcel.is_part {
-                self.say_unreachable(failures, charge.why, verdicts);
+                let is_alone = parcel.lines.len() == 1;
+                self.say_unreachable(failures, charge.why, is_alone.then_some(ALONE), verdicts);
             }
         }
         self.try_again(now, parcel);

@@ -506,7 +506,7 @@ impl Ship {
             Outcome::NoAnswer { what } => {
                 self.greeting = true;
                 let failures = self.slow_down(now, request, what);
-                self.say_unreachable(failures, what, verdicts);
+                self.say_unreachable(failures, what, None, verdicts);
                 return;
             }
             Outcome::Answer(Answer::Refused(refusal)) => {
@@ -519,7 +519,7 @@ impl Ship {
             Outcome::Answer(Answer::Failed { status, .. }) => {
                 let why = format!("Polar answers {status}");
                 let failures = self.slow_down(now, request, &why);
-                self.say_unreachable(failures, &why, verdicts);
+                self.say_unreachable(failures, &why, None, verdicts);
             }
             Outcome::Answer(Answer::Accepted { .. } | Answer::TooLarge | Answer::Invalid { .. }) => {
                 self.passed(request, verdicts);
@@ -572,7 +572,7 @@ impl Ship {
         parcel.maybe_sent = true;
         parcel.failures += 1;
         let failures = self.slow_down(now, request, why);
-        self.say_unreachable(failures, why, verdicts);
+        self.say_unreachable(failures, why, None, verdicts);
         self.try_again(now, parcel);
     }
 
@@ -590,13 +590,14 @@ impl Ship {
         closed.failures()
     }
 
-    fn say_unreachable(&mut self, failures: u32, why: &str, verdicts: &mut Vec<Verdict>) {
+    fn say_unreachable(&mut self, failures: u32, why: &str, hint: Option<&str>, verdicts: &mut Vec<Verdict>) {
         let closed = self.gate.close(self.next_request, why);
         let is_told = closed.told().is_some_and(|(code, _)| code != NoticeCode::RateLimited);
         if !is_told && failures >= FAILURES_TO_SAY {
             closed.tell(NoticeCode::PolarUnreachable);
             let message = format!("{why}; events are held and tried again");
-            verdicts.push(say(NoticeCode::PolarUnreachable, message));
+            let hint = hint.map(str::to_owned);
+            verdicts.push(Verdict::Say(Notice { code: NoticeCode::PolarUnreachable, message, hint }));
         }
     }
 

@@ -35,7 +35,7 @@ use super::notice::{Notice, NoticeCode};
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::{Rules, identity};
-use crate::model::{FileKey, Mark, Moment, Offset, Print, Span, StreamId};
+use crate::model::{FileKey, Generation, Mark, Moment, Offset, Print, Span, StreamId};
 
 use candidate::{Candidate, Step};
 use drain::Draining;
@@ -268,7 +268,7 @@ impl Tail {
 
     fn restore(&mut self, checkpoint: Checkpoint, books: &mut Books, now: Now) {
         for record in checkpoint.files {
-            let Some(print) = parse_print(&record.print) else { continue };
+            let Some(print) = Print::from_hex(&record.print) else { continue };
             let source: Arc<str> = Arc::from(record.source.as_str());
             let id = self.new_stream_id();
             let key = identity::stream_key(&self.settings.instance, &source, print, record.ordinal);
@@ -305,7 +305,7 @@ impl Tail {
             self.remember(id, stream);
         }
         for OrdinalRecord { source, print, next } in checkpoint.ordinals {
-            if let Some(print) = parse_print(&print) {
+            if let Some(print) = Print::from_hex(&print) {
                 self.ordinals.insert((Arc::from(source.as_str()), print), next);
             }
         }
@@ -361,6 +361,15 @@ impl Tail {
 
     pub(super) fn source_of(&self, stream: StreamId) -> Arc<str> {
         self.streams.get(&stream).map_or_else(|| Arc::from(""), |stream| Arc::clone(&stream.source))
+    }
+
+    pub(super) fn generation_of(&self, stream: StreamId) -> Generation {
+        let of = |stream: &Stream| Generation { print: stream.print, ordinal: stream.ordinal };
+        self.streams.get(&stream).map_or_else(Generation::default, of)
+    }
+
+    pub(super) fn stream_captures(&self, stream: StreamId) -> Arc<Captures> {
+        self.streams.get(&stream).map_or_else(Arc::default, |stream| Arc::clone(&stream.captures))
     }
 
     pub(super) fn has_reads(&self) -> bool {
@@ -652,15 +661,4 @@ fn say_unreadable(out: &mut Outbox, path: &str, why: &str) {
         format!("cannot read {path:?}: {why}"),
         "it is tried again each second; give Floe's user read access, or raise its limit of open files",
     );
-}
-
-fn parse_print(text: &str) -> Option<Print> {
-    let mut bytes = [0; 16];
-    if text.len() != 32 {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(Print(bytes))
 }

@@ -333,6 +333,7 @@ impl Tail {
             rules: Arc::clone(&self.rules),
             source,
             stream_key: stream.key,
+            ordinal: stream.ordinal,
             path: Arc::clone(&stream.path),
             captures: Arc::clone(&stream.captures),
             polar_now,

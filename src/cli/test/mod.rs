@@ -17,7 +17,7 @@ use super::explain::{SHOWN_CHARS, stream_key};
 use crate::config::Settings;
 use crate::config::settings::TestSettings;
 use crate::mapping::{Excerpt, ExplainedOutcome, Explanation, MapContext, Rules, excerpts, explain};
-use crate::model::{Offset, SourceIndex};
+use crate::model::{Generation, Offset, SourceIndex};
 
 /// Of a test's line, so many lines of the file are shown.
 const SHOWN_LINES: usize = 8;
@@ -109,6 +109,7 @@ fn explain_test(settings: &Settings, rules: &Rules, test: &TestSettings) -> Expl
         rules,
         source,
         stream_key: &stream_key(settings, source, &[line, b"\n"].concat()),
+        generation: Generation::default(),
         path: test.path.as_ref().unwrap_or(&test.place),
         captures: &test.captures,
         expected: None,

@@ -89,7 +89,10 @@ impl<'a> Mapper<'a> {
         let mut assembler = Assembler::new(&rules.framing, self.window.carry);
         let named = self.window.header.split_inclusive(|byte| *byte == b'\n').map(record_of);
         let mut header = match named.map(without_mark).find(|line| rules.framing.header.names_columns(line)) {
-            Some(line) => rules.reader.parse_header(&String::from_utf8_lossy(line)),
+            Some(line) => {
+                self.header_line = line.to_vec();
+                rules.reader.parse_header(&String::from_utf8_lossy(line))
+            }
             None => Header::default(),
         };
         let mut cut = Cut::of(self, assembler.carry);
@@ -124,6 +127,7 @@ impl<'a> Mapper<'a> {
             if rules.framing.header.takes(bare, is_known) && !assembler.is_quoted(&line) {
                 if rules.framing.header.names_columns(bare) {
                     header = rules.reader.parse_header(&String::from_utf8_lossy(bare));
+                    self.header_line = bare.to_vec();
                     assembler.carry.header = Some(offset);
                 }
                 self.chunk.settled.add(Fate::Ignored(Ignored::Header), 1, line_bytes.len() as u64);
@@ -187,7 +191,9 @@ impl<'a> Mapper<'a> {
         let text = record.bare_text();
         if record.end == RecordEnd::TooLong {
             let wanted = self.rules.filter.wants_long(text);
-            return self.settle_long(at, record.length, wanted, &record.pieces.concat());
+            // What follows of it was not looked at, so this is a part of a record.
+            let (length, pieces) = (record.length, record.pieces.concat());
+            return self.settle_long(Subject { at, length, record: &pieces, whole: false }, wanted);
         }
         if is_blank(text) {
             return self.chunk.settled.add(Fate::Ignored(Ignored::Empty), 1, record.length);

@@ -16,7 +16,8 @@ use super::rules::{Rules, SourceRules};
 use crate::config::settings::Captures;
 use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
-    BilledLine, Fate, Guard, HeldLine, Ignored, MappedChunk, Offset, Quarantined, SourceIndex, Span, Stop,
+    BilledLine, Fate, Generation, Guard, HeldLine, Ignored, MappedChunk, Offset, Quarantined, SourceIndex,
+    Span, Stop,
 };
 
 /// What mapping needs to know beside the bytes.
@@ -26,7 +27,9 @@ pub struct MapContext<'a> {
     pub source: SourceIndex,
     /// `identity::stream_key` of the stream.
     pub stream_key: &'a [u8; 32],
-    /// For quarantine records only.
+    /// What the key was made of. For letters only.
+    pub generation: Generation,
+    /// For letters only.
     pub path: &'a str,
     /// `@path.name` values.
     pub captures: &'a Captures,
@@ -139,6 +142,8 @@ struct Mapper<'a> {
     held_bytes: usize,
     /// A record is open at the end that quiet may end.
     rests: bool,
+    /// The line that names the columns, where the format has one. For letters only.
+    header_line: Vec<u8>,
     chunk: MappedChunk,
 }
 
@@ -169,6 +174,7 @@ impl<'a> Mapper<'a> {
             body_full: false,
             held_bytes: 0,
             rests: false,
+            header_line: Vec::new(),
             chunk,
         })
     }
@@ -191,7 +197,7 @@ impl<'a> Mapper<'a> {
             self.chunk.settled.add(Fate::Ignored(Ignored::RestOfLine), 1, length);
         } else {
             let wanted = self.long_line_is_wanted(&long, &bytes[..end]);
-            self.settle_long(long.start, length, wanted, &[]);
+            self.settle_long(Subject { at: long.start, length, record: &[], whole: false }, wanted);
         }
         // Places in a chunk are 32 bits wide.
         self.body_full = length > u64::from(u32::MAX / 4);
@@ -294,7 +300,8 @@ impl<'a> Mapper<'a> {
         let length = line.len() as u64;
         if line.strip_suffix(b"\n").unwrap_or(line).len() > self.rules.max_line_bytes {
             let wanted = self.rules.filter.wants_long(line);
-            return self.settle_long(at, length, wanted, record_of(line));
+            let subject = Subject { at, length, record: self.bare(start, line), whole: true };
+            return self.settle_long(subject, wanted);
         }
         let mut record = self.bare(start, line);
         if let Ending::EndOfFile = ending {
@@ -380,17 +387,17 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn settle_long(&mut self, at: Offset, length: u64, wanted: bool, record: &[u8]) {
+    fn settle_long(&mut self, subject: Subject<'_>, wanted: bool) {
         if !wanted {
-            return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length);
+            return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, subject.length);
         }
         let detail = format!("the line is longer than {} bytes", self.rules.max_line_bytes);
-        let subject = Subject { at, length, record, whole: !record.is_empty() };
         self.quarantine(subject, &Refusal { reason: Quarantined::LineTooLong, detail }, None);
     }
 
     fn quarantine(&mut self, subject: Subject<'_>, refusal: &Refusal, rule: Option<&str>) {
-        letter::write(&mut self.chunk.letters, self.context, self.rules, subject, refusal, rule);
+        let (out, header) = (&mut self.chunk.letters, &self.header_line);
+        letter::write(out, self.context, self.rules, subject, header, refusal, rule);
         self.chunk.in_letters.add(Fate::Quarantined(refusal.reason), 1, subject.length);
     }
 
