@@ -20,6 +20,7 @@ mod recognise;
 mod rules;
 mod scope;
 mod slots;
+pub mod spool;
 
 pub use chunk::{End, MapContext, ReadFault, ReadWindow, Scratch, map};
 pub use explain::{

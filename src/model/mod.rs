@@ -6,8 +6,8 @@ pub mod file;
 pub mod moment;
 pub mod reason;
 
-pub use account::{Fate, Missed, SourceAccount, Tally};
+pub use account::{Count, Fate, Missed, SourceAccount, Tally};
 pub use chunk::{BilledLine, HeldLine, MappedChunk, Stop};
 pub use file::{FileKey, Guard, Mark, Offset, Print, SourceIndex, Span, StreamId};
 pub use moment::Moment;
-pub use reason::{Ignored, Quarantined};
+pub use reason::{Dropped, Ignored, Quarantined};

@@ -5,4 +5,5 @@
 mod kill;
 mod life;
 mod records;
+mod sockets;
 mod world;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,14 @@ metadata.n = "{{n | int}}"
         )
     }
 
+    /// As [`World::config`], with other lines that say where the source's lines come from.
+    pub fn config_of(&self, input: &str) -> String {
+        let include = format!("include = [\"{}\"]", self.log().display());
+        let config = self.config();
+        assert!(config.contains(&include), "the config names its log");
+        config.replacen(&include, &input.replace("{folder}", self.folder.path().to_str().unwrap()), 1)
+    }
+
     /// `floe` with the config of this world.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
@@ -115,16 +123,15 @@ metadata.n = "{{n | int}}"
     }
 
     pub fn start_unready(&self) -> Floe<'_> {
+        self.spawn(self.command(&["run", "--log-format", "json"]))
+    }
+
+    /// Starts `floe run` as this command has it.
+    pub fn spawn(&self, mut command: Command) -> Floe<'_> {
         let said = self.path("said.log");
         let file = OpenOptions::new().append(true).create(true).open(&said).unwrap();
         let from = file.metadata().unwrap().len();
-        let child = self
-            .command(&["run", "--log-format", "json"])
-            .env("FLOE_LOG", "debug")
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .unwrap();
+        let child = command.env("FLOE_LOG", "debug").stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Floe { world: self, child, said, from }
     }
 
@@ -241,6 +248,11 @@ impl Floe<'_> {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its standard input, where it was given one.
+    pub fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
     }
 
     pub fn said(&self) -> String {
