@@ -1,5 +1,7 @@
 //! The config as operators meet it: what is wrong with one, where, and what several places set together.
 
+#[path = "config/inputs.rs"]
+mod inputs;
 #[path = "config/lookups.rs"]
 mod lookups;
 #[path = "config/shadowed.rs"]
@@ -169,11 +171,6 @@ fn s29_mistakes_in_sources_are_told() {
         "format = \"json\"",
         "format = \"logfmtt\"",
         &["floe.toml:5:10: fault: unknown format \"logfmtt\""],
-    );
-    check(
-        "include = [\"/var/log/app/*.log\"]",
-        "socket = \"/run/floe.sock\"",
-        &["floe.toml:4:10: fault: sockets are not in this release yet"],
     );
     check(
         "format = \"json\"",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::config::Settings;
 use crate::model::chunk::Carry;
 use crate::model::{
-    BilledLine, Fate, Guard, Missed, Offset, Quarantined, SourceAccount, Span, StreamId, Tally,
+    BilledLine, Dropped, Fate, Guard, Missed, Offset, Quarantined, SourceAccount, Span, StreamId, Tally,
 };
 
 /// Names one chunk in the ledger: its stream and its place among the stream's chunks.
@@ -245,6 +245,13 @@ impl Books {
             Some(other) => other.span.end = span.end,
             None => missed.push(Missed { path: path.to_owned(), span }),
         }
+    }
+
+    /// What came in and could not wait.
+    pub(super) fn count_dropped(&mut self, source: &Arc<str>, why: Dropped, lines: u64, bytes: u64) {
+        let count = self.account(source).dropped.entry(why).or_default();
+        count.lines += lines;
+        count.bytes += bytes;
     }
 
     /// What was said to be missed from this offset on is there after all.

@@ -13,8 +13,8 @@ use crate::mapping::identity::{HEAD_BYTES, print_of_head};
 use crate::mapping::{End, MapContext, ReadFault, ReadWindow, Rules, Scratch, map};
 use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
-    FileKey, Generation, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount, SourceIndex, Stop,
-    StreamId, Tally,
+    Dropped, FileKey, Generation, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount,
+    SourceIndex, Stop, StreamId, Tally,
 };
 use crate::polar::Answer;
 
@@ -68,6 +68,12 @@ pub enum Input {
     Quarantined { letters: LettersId, result: Result<(), DiskFault> },
     /// The checkpoint or the floors are durable, or they are not.
     Saved { save: SaveId, result: Result<(), DiskFault> },
+    /// The answer to [`Effect::Discard`]: it is gone, or [`DiskFault::Gone`] where the file is not that one.
+    Discarded { stream: StreamId, result: Result<(), DiskFault> },
+    /// Datagrams came in and could not be spooled.
+    Dropped { source: String, why: Dropped, lines: u64, bytes: u64 },
+    /// Nothing more will come in for the source. What was spooled for it last: the file, and its size.
+    SourceEnded { source: String, last: Option<(String, u64)> },
     /// New checked settings; instance, server, mode and state folder are the old ones.
     Reload { settings: Arc<Settings>, rules: Arc<Rules> },
     /// End: read to the end of what is there, flush, settle, save, stop, at the latest at `by`.
@@ -138,6 +144,9 @@ pub enum Effect {
     Save { save: SaveId, checkpoint: Bytes },
     /// Replace the floors file, durably. Answer: [`Input::Saved`].
     SaveFloors { save: SaveId, floors: Bytes },
+    /// Remove the file at `path` if it is `file` and has this size: all of it is settled in every checkpoint that is
+    /// kept. Answer: [`Input::Discarded`].
+    Discard { stream: StreamId, path: String, file: FileKey, size: u64 },
     /// Say it to the operator.
     Tell(Notice),
     /// The end: all is saved that can be.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::chunk::{Carry, Output, Outputs};
-use crate::model::{Fate, FileKey, Guard, Mark, Missed, Offset, SourceAccount, Span, Tally};
+use crate::model::{Count, Dropped, Fate, FileKey, Guard, Mark, Missed, Offset, SourceAccount, Span, Tally};
 
 /// The version that this release writes. It reads this one alone.
 pub const VERSION: u32 = 1;
@@ -115,6 +115,9 @@ pub struct AccountRecord {
     pub settled: BTreeMap<String, (u64, u64)>,
     pub billed_by_rule: BTreeMap<String, u64>,
     pub missed: Vec<(String, Span)>,
+    /// Lines and bytes of datagrams that were dropped, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, (u64, u64)>,
 }
 
 /// Where `read_from = "end"` began, kept apart from the checkpoint because its loss would bill old lines.
@@ -259,6 +262,11 @@ fn record_of(account: &SourceAccount) -> AccountRecord {
             .collect(),
         billed_by_rule: account.billed_by_rule.clone(),
         missed: account.missed.iter().map(|missed| (missed.path.clone(), missed.span)).collect(),
+        dropped: account
+            .dropped
+            .iter()
+            .map(|(why, count)| (why.code().to_owned(), (count.lines, count.bytes)))
+            .collect(),
     }
 }
 
@@ -277,6 +285,13 @@ fn account_of(record: &AccountRecord) -> SourceAccount {
         values_not_utf8: record.values_not_utf8,
         duplicate_keys: record.duplicate_keys,
         missed: record.missed.iter().map(|(path, span)| Missed { path: path.clone(), span: *span }).collect(),
+        dropped: record
+            .dropped
+            .iter()
+            .filter_map(|(code, (lines, bytes))| {
+                Some((Dropped::from_code(code)?, Count { lines: *lines, bytes: *bytes }))
+            })
+            .collect(),
         billed_by_rule: record.billed_by_rule.clone(),
     }
 }
@@ -295,6 +310,7 @@ mod tests {
         account
             .missed
             .push(Missed { path: "/a".to_owned(), span: Span { start: Offset(1), end: Offset(5) } });
+        account.dropped.insert(Dropped::SpoolFull, Count { lines: 2, bytes: 7 });
         let mut checkpoint = Checkpoint { version: VERSION, sequence: 9, ..Checkpoint::default() };
         checkpoint.set_accounts(&BTreeMap::from([(Arc::from("app"), account)]));
         checkpoint

@@ -13,6 +13,7 @@ mod letters;
 mod notice;
 mod saver;
 mod ship;
+mod sums;
 mod tail;
 pub mod transfers;
 
@@ -26,17 +27,18 @@ pub use tail::rotated_from;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::Settings;
+use crate::config::settings::SourceSettings;
 use crate::mapping::Rules;
-use crate::model::{BilledLine, Fate, Moment, Quarantined};
+use crate::model::{BilledLine, Dropped, Fate, Moment, Quarantined};
 
 use books::{Books, Entry};
 use checkpoint::{Checkpoint, Floors, seal};
 use letters::{Condemned, Letters};
 use saver::Saver;
 use ship::{Delivered, Ship, Verdict};
+use sums::Sums;
 use tail::{Arrived, Known, Outbox, Tail};
 
 /// What the state folder held when the process began.
@@ -77,9 +79,10 @@ pub struct Agent {
     phase: Phase,
     out: Outbox,
     now: Now,
-    /// Lines quarantined since the operator was told, by reason.
-    quarantined: BTreeMap<Quarantined, u64>,
-    quarantined_said: Moment,
+    quarantined: Sums<Quarantined>,
+    dropped: Sums<Dropped>,
+    /// Sources for which nothing more will come in, with what was spooled last.
+    ended: BTreeMap<String, Option<(String, u64)>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +98,6 @@ enum Phase {
     },
     Stopped,
 }
-
-/// Quarantined lines are told in sums, no oftener than this.
-const QUARANTINE_NOTICE: Duration = Duration::from_secs(60);
 
 impl Agent {
     /// An agent at its first step. `seed` is for jitter alone.
@@ -136,8 +136,9 @@ impl Agent {
             },
             out,
             now,
-            quarantined: BTreeMap::new(),
-            quarantined_said: Moment::START,
+            quarantined: Sums::default(),
+            dropped: Sums::default(),
+            ended: BTreeMap::new(),
         };
         agent.pump();
         agent
@@ -173,8 +174,18 @@ impl Agent {
                 self.out.effects.extend(notice.map(Effect::Tell));
             }
             Input::Saved { save, result } => {
-                self.tail.saved(save, &result, now);
+                self.tail.saved(save, &result, now, &mut self.out);
                 self.out.effects.extend(self.saver.ended(save, &result, now).map(Effect::Tell));
+            }
+            Input::Discarded { stream, result } => {
+                self.tail.discarded(stream, &result, now, &mut self.books, &mut self.out);
+            }
+            Input::Dropped { source, why, lines, bytes } => {
+                self.books.count_dropped(&Arc::from(source), why, lines, bytes);
+                self.dropped.add(why, lines);
+            }
+            Input::SourceEnded { source, last } => {
+                self.ended.insert(source, last);
             }
             Input::Reload { settings, rules } => self.reload(settings, rules),
             Input::Drain { by } => self.drain(by),
@@ -199,13 +210,13 @@ impl Agent {
             Phase::Halting { by } => Some(by),
             Phase::Stopped => return None,
         };
-        let said = (!self.quarantined.is_empty()).then(|| self.quarantined_said + QUARANTINE_NOTICE);
         [
             self.tail.deadline(),
             self.ship.deadline(self.now).filter(|_| !self.is_halting()),
             self.letters.deadline(),
             self.saver.deadline(changes, urgent),
-            said,
+            self.quarantined.deadline(),
+            self.dropped.deadline(),
             end,
         ]
         .into_iter()
@@ -255,7 +266,7 @@ impl Agent {
         tally.merge(&chunk.in_letters);
         for (fate, count) in chunk.in_letters.iter() {
             if let Fate::Quarantined(reason) = fate {
-                *self.quarantined.entry(reason).or_default() += count.lines;
+                self.quarantined.add(reason, count.lines);
             }
         }
         let lines: Vec<BilledLine> =
@@ -308,7 +319,7 @@ impl Agent {
                 .letter();
                 self.books.condemn(line, reason);
                 self.letters.push(line.chunk, letter);
-                *self.quarantined.entry(reason).or_default() += 1;
+                self.quarantined.add(reason, 1);
             }
             Verdict::Say(notice) => self.out.push(Effect::Tell(notice)),
         }
@@ -388,33 +399,47 @@ impl Agent {
             self.out.push(Effect::Post { request, body });
         }
         self.out.effects.extend(self.ship.held_notice(now).map(Effect::Tell));
-        self.say_quarantined();
+        self.say_sums();
+        self.drain_if_all_ended();
         self.save_if_due();
         self.stop_if_home();
     }
 
-    fn say_quarantined(&mut self) {
-        let due = self.quarantined_said == Moment::START
-            || self.now.moment >= self.quarantined_said + QUARANTINE_NOTICE
-            || self.is_told_to_end();
-        if self.quarantined.is_empty() || !due {
-            return;
+    fn say_sums(&mut self) {
+        let (now, is_ending) = (self.now.moment, self.is_told_to_end());
+        if let Some(sums) = self.quarantined.take(now, is_ending) {
+            self.out.say_with_hint(
+                NoticeCode::LinesQuarantined,
+                format!("lines quarantined: {sums}"),
+                "`floe quarantine show` has them with their reasons and cures",
+            );
         }
-        self.quarantined_said = self.now.moment.max(Moment::from_nanos(1));
-        let sums: Vec<String> =
-            self.quarantined.iter().map(|(reason, lines)| format!("{lines} {reason}")).collect();
-        self.quarantined.clear();
-        self.out.say_with_hint(
-            NoticeCode::LinesQuarantined,
-            format!("lines quarantined: {}", sums.join(", ")),
-            "`floe quarantine show` has them with their reasons and cures",
-        );
+        if let Some(sums) = self.dropped.take(now, is_ending) {
+            self.out.say_with_hint(
+                NoticeCode::LinesDropped,
+                format!("lines of datagrams dropped: {sums}"),
+                "`floe account` counts them; with socket_type = \"stream\" writers wait instead",
+            );
+        }
+    }
+
+    /// Where nothing more can come in, the process ends when all of it is settled.
+    fn drain_if_all_ended(&mut self) {
+        let settled = |source: &SourceSettings| {
+            let last = self.ended.get(&source.id);
+            last.is_some_and(|last| self.tail.is_settled(&source.id, last.as_ref(), &self.books))
+        };
+        let has_ended = !self.ended.is_empty() && self.phase == Phase::Running;
+        if has_ended && self.settings.sources.iter().all(settled) {
+            self.drain(self.now.moment + self.settings.limits.drain_timeout);
+        }
     }
 
     fn save_if_due(&mut self) {
         let (changes, urgent) = (self.changes(), self.save_is_urgent());
         let Some((save, sequence)) = self.saver.begin(changes, urgent, self.now) else { return };
         self.tail.save_begins(save.0);
+        self.tail.mark_spent(save.0, &self.books);
         let checkpoint = seal(&self.checkpoint(sequence)).into();
         self.out.push(Effect::Save { save, checkpoint });
     }

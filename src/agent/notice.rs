@@ -61,6 +61,8 @@ notices! {
     FileReadable = "file_readable" Info,
     /// A compressed file is damaged or cut off; what is behind that place is not billed.
     FileDamaged = "file_damaged" Error,
+    /// Datagrams were dropped: the spool was full, or one was too large.
+    LinesDropped = "lines_dropped" Error,
     /// Bytes that were known to be there vanished before they were read.
     BytesMissed = "bytes_missed" Error,
     /// A file may be a copy of another one; it is held until they differ or the other one goes.
@@ -101,6 +103,28 @@ notices! {
     DescriptorsShort = "descriptors_short" Warning,
     /// No file waits for a descriptor any more.
     DescriptorsEnough = "descriptors_enough" Info,
+    /// A spool holds as much as it may: writers wait, datagrams are dropped.
+    SpoolFull = "spool_full" Warning,
+    /// A spool has room again.
+    SpoolHasRoom = "spool_has_room" Info,
+    /// A spool cannot be written: nothing is acknowledged, and writers wait.
+    SpoolUnwritable = "spool_unwritable" Error,
+    /// A spool can be written again.
+    SpoolWritable = "spool_writable" Info,
+    /// The end of a spool was cut off: a crash had left it half written, and nobody had been told that it was durable.
+    SpoolCut = "spool_cut" Info,
+    /// The spool holds lines of a source that the config does not name.
+    SpoolOrphaned = "spool_orphaned" Warning,
+    /// A part of a spool is billed and cannot be removed.
+    SegmentKept = "segment_kept" Warning,
+    /// Floe listens on a socket.
+    SocketOpen = "socket_open" Info,
+    /// A socket takes no more writers for a while.
+    SocketFailing = "socket_failing" Error,
+    /// The service manager passed a socket that no source names.
+    SocketUnknown = "socket_unknown" Warning,
+    /// A user who is not among `allowed_uids` tried to write.
+    WriterRefused = "writer_refused" Warning,
     /// The config was read again and has a fault; nothing changes.
     ReloadRefused = "reload_refused" Error,
     /// New settings are in force.

@@ -21,7 +21,7 @@ use crate::shell::state;
 
 /// Says where every byte and line of each source went
 ///
-/// Exits with 1 when the numbers do not add up or when bytes were missed.
+/// Exits with 1 when the numbers do not add up, when bytes were missed or datagrams were dropped.
 #[derive(Debug, clap::Args)]
 pub struct AccountArguments {
     /// The state folder [default: the one that the config names]
@@ -33,7 +33,7 @@ pub struct AccountArguments {
     pub json: bool,
 }
 
-/// 0 when all adds up and nothing was missed, else 1; 66 when there is no account, 78 for a bad config.
+/// 0 when all adds up and nothing was missed or dropped, else 1; 66 when there is no account, 78 for a bad config.
 #[must_use]
 pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
     let state_dir = match &arguments.state_dir {
@@ -106,6 +106,8 @@ pub struct SourceLines {
     pub values_not_utf8: u64,
     pub duplicate_keys: u64,
     pub missed: Vec<Missed>,
+    /// Datagrams that could not be kept, by reason.
+    pub dropped: BTreeMap<String, Count>,
     pub adds_up: bool,
 }
 
@@ -162,10 +164,15 @@ impl Account {
         self.sources.values().flat_map(|source| &source.missed).map(|missed| missed.to - missed.from).sum()
     }
 
-    /// All adds up, and nothing was missed.
+    #[must_use]
+    pub fn dropped_lines(&self) -> u64 {
+        self.sources.values().flat_map(|source| source.dropped.values()).map(|count| count.lines).sum()
+    }
+
+    /// All adds up, and nothing was missed or dropped.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.adds_up() && self.missed_bytes() == 0
+        self.adds_up() && self.missed_bytes() == 0 && self.dropped_lines() == 0
     }
 
     #[must_use]
@@ -174,10 +181,16 @@ impl Account {
         struct Whole<'a> {
             adds_up: bool,
             missed_bytes: u64,
+            dropped_lines: u64,
             #[serde(flatten)]
             account: &'a Account,
         }
-        let whole = Whole { adds_up: self.adds_up(), missed_bytes: self.missed_bytes(), account: self };
+        let whole = Whole {
+            adds_up: self.adds_up(),
+            missed_bytes: self.missed_bytes(),
+            dropped_lines: self.dropped_lines(),
+            account: self,
+        };
         let mut text = serde_json::to_string_pretty(&whole).expect("plain records are always JSON");
         text.push('\n');
         text
@@ -214,6 +227,11 @@ impl SourceLines {
                 .iter()
                 .map(|(path, span)| Missed { path: path.clone(), from: span.start.0, to: span.end.0 })
                 .collect(),
+            dropped: record
+                .dropped
+                .iter()
+                .map(|(why, (lines, bytes))| (why.clone(), Count { lines: *lines, bytes: *bytes }))
+                .collect(),
             adds_up: settled.bytes == record.read_bytes,
         }
     }
@@ -247,11 +265,13 @@ impl std::fmt::Display for Account {
                 grouped(*count)
             )?;
         }
-        let missed = self.missed_bytes();
+        let (missed, dropped) = (self.missed_bytes(), self.dropped_lines());
         if !self.adds_up() {
             writeln!(out, "does not add up: this is a fault of Floe, please report it")?;
         } else if missed > 0 {
             writeln!(out, "adds up, but {} were missed", bytes(missed))?;
+        } else if dropped > 0 {
+            writeln!(out, "adds up, but {} lines of datagrams were dropped", grouped(dropped))?;
         } else {
             writeln!(out, "adds up: read = billed + ignored + quarantined, nothing missed")?;
         }
@@ -287,6 +307,10 @@ impl SourceLines {
         }
         rows.extend(self.missed.iter().map(|Missed { path, from, to }| {
             format!("  missed: bytes {from} to {to} of {path:?}, gone before they were read")
+        }));
+        rows.extend(self.dropped.iter().map(|(why, count)| {
+            let (lines, bytes) = (grouped(count.lines), bytes(count.bytes));
+            format!("  dropped: {lines} lines ({bytes}) of datagrams: {why}")
         }));
         rows
     }
@@ -358,6 +382,18 @@ adds up: read = billed + ignored + quarantined, nothing missed
         let account = Account::of(&checkpoint);
         assert!(!account.is_right());
         assert!(account.to_string().contains("does not add up"));
+    }
+
+    #[test]
+    fn s27_dropped_datagrams_are_told_with_their_reason() {
+        let mut checkpoint = checkpoint();
+        let dropped = &mut checkpoint.accounts.get_mut("app").unwrap().dropped;
+        dropped.insert("spool_full".into(), (1_200, 250_000));
+        let account = Account::of(&checkpoint);
+        assert!(account.adds_up() && !account.is_right());
+        let text = account.to_string();
+        assert!(text.contains("  dropped: 1,200 lines (250 kB) of datagrams: spool_full\n"), "{text}");
+        assert!(text.ends_with("adds up, but 1,200 lines of datagrams were dropped\n"), "{text}");
     }
 
     #[test]

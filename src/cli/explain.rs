@@ -38,7 +38,8 @@ pub struct ExplainArguments {
 #[must_use]
 pub fn run(arguments: &ExplainArguments, config: Option<PathBuf>) -> ExitCode {
     let Ok(settings) = check::load(config) else { return ExitCode::from(BAD_CONFIG) };
-    let rules = Rules::compile(&settings);
+    let spooled = Rules::compile(&settings);
+    let plain = Rules::compile(&settings.without_spool());
     let mut out = anstream::AutoStream::auto(io::stdout().lock());
     for file in &arguments.files {
         let Some(source) = source_of(&settings, arguments.source.as_deref(), file) else {
@@ -51,8 +52,8 @@ pub fn run(arguments: &ExplainArguments, config: Option<PathBuf>) -> ExitCode {
             let _ = writeln!(io::stderr(), "hint: say --source with one of {}", known.join(", "));
             return ExitCode::from(USAGE);
         };
-        let told =
-            open(file).and_then(|input| explain_file(&settings, &rules, source, file, input, &mut out));
+        let rules = if is_segment(&settings, source, file) { &spooled } else { &plain };
+        let told = open(file).and_then(|input| explain_file(&settings, rules, source, file, input, &mut out));
         match told {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
@@ -85,6 +86,14 @@ fn source_of(settings: &Settings, named: Option<&str>, file: &Path) -> Option<So
         }
     };
     found.map(|(index, _)| SourceIndex(index))
+}
+
+/// Whether the file is of the spool, where lines are wrapped; else it is taken to be as an application writes it.
+fn is_segment(settings: &Settings, source: SourceIndex, file: &Path) -> bool {
+    let source = &settings.sources[usize::from(source.0)];
+    let path = std::path::absolute(file).ok();
+    let path = path.as_deref().and_then(Path::to_str);
+    source.input.spool().is_some() && path.is_some_and(|path| source.files.captures(path).is_some())
 }
 
 fn explain_file(

@@ -148,8 +148,8 @@ fn lookup() -> Value {
 
 fn source() -> Value {
     table(
-        "Which log files to read, and how they are written.",
-        &["id", "format", "include"],
+        "Where lines come from (include, socket or stdin), and how they are written.",
+        &["id", "format"],
         &json!({
             "id": text("Part of every event's identity: never rename it."),
             "include": described("texts", "Globs; {name} captures a part of a path segment as @path.name."),
@@ -165,10 +165,21 @@ fn source() -> Value {
             "read_from": choice(&["beginning", "end"], "Where to begin with the files present at the first start."),
             "max_line_bytes": described("size", "Longer lines are quarantined. Default: 1MiB."),
             "accept_estimates": { "type": "boolean", "description": "true: bill live by a log that its preset calls an estimate." },
-            "socket": { "not": {}, "description": "Not in this release yet." },
-            "socket_type": { "not": {}, "description": "Not in this release yet." },
+            "socket": text("Instead of include: a Unix socket to listen on. Each line that comes in is spooled and synced, then billed."),
+            "socket_type": choice(&["stream", "datagram"], "With socket. Default: stream."),
+            "socket_mode": { "type": ["string", "integer"], "description": "With socket: who may write to it, in octal digits. Default: 0660.", "examples": ["0660"] },
+            "socket_owner": unix_id("With socket: the user it belongs to. Default: the one that Floe runs as."),
+            "socket_group": unix_id("With socket: its group."),
+            "allowed_uids": { "type": "array", "items": unix_id("A user's name or number."), "minItems": 1, "description": "With socket: who may write; others are refused. Default: whoever can connect." },
+            "ack": { "type": "boolean", "description": "With socket, stream: true answers \"ok\" to each line once it is durable." },
+            "stdin": { "type": "boolean", "description": "Instead of include: true reads the standard input. One source at most." },
+            "spool_max_bytes": described("size", "With socket or stdin: how much waits on the disk before writers wait, and datagrams are dropped. Default: 256MiB."),
         }),
     )
+}
+
+fn unix_id(description: &str) -> Value {
+    json!({ "type": ["string", "integer"], "description": description })
 }
 
 /// Any text, because it may be the path of a preset's file.

@@ -112,6 +112,9 @@ pub struct Lines {
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
     pub id: String,
+    /// Where the lines come from.
+    pub input: Input,
+    /// The files that are followed. What comes in otherwise stands in files of the spool.
     pub files: FilePatterns,
     /// How a container runtime wraps the lines.
     pub container: Container,
@@ -127,6 +130,18 @@ pub struct SourceSettings {
     pub max_line_bytes: u32,
 }
 
+impl Settings {
+    /// The same for lines as applications write them: not yet in the spool.
+    #[must_use]
+    pub fn without_spool(&self) -> Self {
+        let mut settings = self.clone();
+        for source in settings.sources.iter_mut().filter(|source| source.container == Container::Spool) {
+            source.container = Container::None;
+        }
+        settings
+    }
+}
+
 impl SourceSettings {
     /// Bytes of a file in which a record ends, or it is too long: its text, and what is wrapped around that.
     #[must_use]
@@ -138,6 +153,69 @@ impl SourceSettings {
             self.max_line_bytes.saturating_mul(2).saturating_add(128 << 10)
         }
     }
+}
+
+/// Where the lines of a source come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    Files,
+    Socket(SocketSettings),
+    Stdin(SpoolSettings),
+}
+
+impl Input {
+    /// Set where lines are spooled before they are read.
+    #[must_use]
+    pub fn spool(&self) -> Option<&SpoolSettings> {
+        match self {
+            Self::Files => None,
+            Self::Socket(socket) => Some(&socket.spool),
+            Self::Stdin(spool) => Some(spool),
+        }
+    }
+}
+
+/// Where what has come in stands until it is billed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolSettings {
+    /// Of this source alone.
+    pub folder: PathBuf,
+    /// At least four times the longest line.
+    pub max_bytes: u64,
+}
+
+/// A Unix socket that Floe listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketSettings {
+    /// At most [`SOCKET_PATH_MAX_BYTES`].
+    pub path: PathBuf,
+    pub kind: SocketKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// `None`: the user that Floe runs as.
+    pub owner: Option<UnixId>,
+    pub group: Option<UnixId>,
+    /// Who may write, beside what `mode` says. `None`: everybody who can connect.
+    pub allowed: Option<Vec<UnixId>>,
+    /// A writer hears `ok` for each line that is durable.
+    pub acknowledges: bool,
+    pub spool: SpoolSettings,
+}
+
+/// The operating system takes 107; the rest is for the name under which a socket is made.
+pub const SOCKET_PATH_MAX_BYTES: usize = 95;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketKind {
+    Stream,
+    Datagram,
+}
+
+/// A user or a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnixId {
+    Number(u32),
+    Name(String),
 }
 
 /// How a record is written. `docs/formats.md` says what its fields are called.
@@ -192,6 +270,16 @@ pub enum Container {
     Cri,
     /// `{"log":"TEXT","stream":"…","time":"…"}`, as Docker's json-file driver writes it.
     Docker,
+    /// `CRC32 TAG TEXT`, as Floe itself spools what comes in by a socket. No config names it.
+    Spool,
+}
+
+impl Container {
+    /// Whether a runtime has wrapped the lines: it may cut them, and says when it took them.
+    #[must_use]
+    pub fn is_runtime(self) -> bool {
+        matches!(self, Self::Cri | Self::Docker)
+    }
 }
 
 /// A record is a line that `start` matches and those after it that it does not match.

@@ -105,7 +105,7 @@ fn the_schema_sees_what_does_not_fit() {
         ),
         (json!({ "sources": [], "rules": [rule] }), "/rules/0/event/metadata/_llm: model is missing"),
         (json!({ "sources": [], "rules": [{ "id": "r", "event": { "name": 1 } }] }), "/rules/0/event/name"),
-        (json!({ "sources": [{ "socket": "s" }], "rules": [] }), "/sources/0/socket"),
+        (json!({ "sources": [{ "socket": 1 }], "rules": [] }), "/sources/0/socket"),
     ];
     for (config, misfit) in table {
         let found = misfits(&schema, &schema, config, "");

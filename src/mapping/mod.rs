@@ -21,6 +21,7 @@ mod recognise;
 mod rules;
 mod scope;
 mod slots;
+pub mod spool;
 
 pub use again::{Again, AgainBilled, are_lines_of, is_named_by, lines_of, map_again};
 pub use chunk::{End, MapContext, ReadFault, ReadWindow, Scratch, map};

@@ -11,7 +11,7 @@ use super::scope::{Field, Record, Scope};
 use super::slots::Slots;
 use crate::config::language::Condition;
 use crate::config::presets::Preset;
-use crate::config::settings::{Captures, FilePatterns, ReadFrom, SourceSettings};
+use crate::config::settings::{Captures, FilePatterns, Input, ReadFrom, SourceSettings};
 
 /// Tells lines of one preset's software from others.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ impl Recogniser {
         let lines = preset.lines.clone();
         let source = SourceSettings {
             id: preset.name.clone(),
+            input: Input::Files,
             files: FilePatterns::new(Vec::new(), Vec::new()),
             container: lines.container,
             multiline: lines.multiline,

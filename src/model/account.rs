@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::file::Span;
-use super::reason::{Ignored, Quarantined};
+use super::reason::{Dropped, Ignored, Quarantined};
 
 /// Where a line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +123,8 @@ pub struct SourceAccount {
     pub duplicate_keys: u64,
     /// Totals by path, merged where they touch.
     pub missed: Vec<Missed>,
+    /// What came as datagrams and was never spooled, so never part of `read_bytes`. Lines as far as they were seen.
+    pub dropped: BTreeMap<Dropped, Count>,
     /// Billed lines by rule id.
     pub billed_by_rule: BTreeMap<String, u64>,
 }

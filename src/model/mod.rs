@@ -7,9 +7,9 @@ pub mod letter;
 pub mod moment;
 pub mod reason;
 
-pub use account::{Fate, Missed, SourceAccount, Tally};
+pub use account::{Count, Fate, Missed, SourceAccount, Tally};
 pub use chunk::{BilledLine, HeldLine, MappedChunk, Stop};
 pub use file::{Compression, FileKey, Generation, Guard, Mark, Offset, Print, SourceIndex, Span, StreamId};
 pub use letter::{Letter, LetterId};
 pub use moment::Moment;
-pub use reason::{Ignored, Quarantined};
+pub use reason::{Dropped, Ignored, Quarantined};

@@ -58,6 +58,16 @@ reasons! {
 }
 
 reasons! {
+    /// Why a datagram was dropped: it could not wait where it was.
+    Dropped {
+        /// The spool of its source held `spool_max_bytes`.
+        SpoolFull = "spool_full",
+        /// It was larger than the room for one datagram.
+        DatagramTooLarge = "datagram_too_large",
+    }
+}
+
+reasons! {
     /// Why a line that a rule wants could not be billed.
     Quarantined {
         /// A rule wants the line, but it is not valid JSON.
@@ -68,8 +78,10 @@ reasons! {
         InvalidContainer = "invalid_container",
         /// The line is longer than `max_line_bytes`, or the record has more lines than `max_lines`.
         LineTooLong = "line_too_long",
-        /// The last line of a file that is gone has no newline and is not a closed JSON object.
+        /// The last line of a file that is gone, or of a writer that left, has no newline and is not a closed JSON object.
         PartialEof = "partial_eof",
+        /// The line came in by a socket or the standard input, and the disk gave back other bytes than were written.
+        Damaged = "damaged",
         /// The event's name is missing, empty, or longer than 128 characters.
         BadName = "bad_name",
         /// The customer is missing or empty.
@@ -127,6 +139,10 @@ impl Quarantined {
             Self::LineTooLong => "Raise `max_line_bytes` (or `max_lines`) of the source; then retry.",
             Self::PartialEof => {
                 "Nothing bills it: the rest was never written. Export it, and bill by hand what it says."
+            }
+            Self::Damaged => {
+                "Check the disk that holds `state_dir`. Export the line, and bill by hand what it says; its writer \
+                 may have it still."
             }
             Self::BadName => "Mend `name` of the rule; then retry.",
             Self::MissingCustomer => {

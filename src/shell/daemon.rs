@@ -22,6 +22,7 @@ use super::content::Extents;
 use super::disk::{Comparison, OddPaths, OpenFiles, Question, Subject, answer};
 use super::event::{Command, Event, Reports};
 use super::given::{GivenFile, GivenFiles};
+use super::intake::{Intake, IntakeFault, Ready};
 use super::look::Lookout;
 use super::lookout_thread::{Eyes, LookoutThread};
 use super::quarantine::{Bounds, QuarantineThread, letters_path};
@@ -29,7 +30,7 @@ use super::readers::{Buffers, Job, Pool};
 use super::saver::SaverThread;
 use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
-use super::{backfill, descriptors, logs, reload, shadow};
+use super::{backfill, descriptors, logs, reload, shadow, spool};
 use crate::agent::{
     Against, Agent, AskId, Effect, Input, Notice, NoticeCode, Now, ReadOrder, RequestId, Restored, Status,
     Whom,
@@ -37,7 +38,7 @@ use crate::agent::{
 use crate::config::Settings;
 use crate::config::settings::{LimitSettings, Mode};
 use crate::mapping::{Rules, TimeRange};
-use crate::model::{Moment, Offset};
+use crate::model::{FileKey, Moment, Offset, StreamId};
 
 /// How often an observer hears of the status, at most.
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
@@ -82,6 +83,8 @@ struct Place {
 #[derive(Debug)]
 pub enum StartFault {
     State(StateFault),
+    /// A socket of a source cannot be opened.
+    Intake(IntakeFault),
     /// `polar.ca_file` or `polar.proxy` cannot be used.
     Client(NoClient),
     /// The operating system gives no thread.
@@ -100,6 +103,9 @@ pub struct Daemon {
     events: UnboundedReceiver<Event>,
     reports: Reports,
     hands: Hands,
+    intake: Intake,
+    /// Nothing more is taken in: asked once.
+    is_ending: bool,
     reload: Option<Reload>,
     observer: Option<Observer>,
     /// Set by [`Effect::Stop`].
@@ -137,6 +143,7 @@ impl StartFault {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::State(fault) => fault.exit_code(),
+            Self::Intake(fault) => fault.exit_code(),
             Self::Client(_) => 78,
             Self::Thread(_) => 1,
         }
@@ -147,6 +154,7 @@ impl StartFault {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::State(fault) => Some(fault.hint()),
+            Self::Intake(fault) => Some(fault.hint()),
             Self::Client(_) | Self::Thread(_) => None,
         }
     }
@@ -156,6 +164,7 @@ impl fmt::Display for StartFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::State(fault) => fault.fmt(out),
+            Self::Intake(fault) => fault.fmt(out),
             Self::Client(NoClient(why)) => out.write_str(why),
             Self::Thread(error) => write!(out, "cannot start a thread: {error}"),
         }
@@ -163,7 +172,8 @@ impl fmt::Display for StartFault {
 }
 
 impl Daemon {
-    /// Takes the state folder and gets everything ready. Nothing is read or sent yet.
+    /// Takes the state folder and gets everything ready. Nothing is read or sent yet; sockets are open. Call it in a
+    /// runtime.
     ///
     /// # Errors
     /// [`StartFault`].
@@ -205,12 +215,29 @@ impl Daemon {
     ) -> Result<Self, StartFault> {
         let (sender, events) = unbounded_channel();
         let reports = Reports::new(sender);
+        let intake = match place.files {
+            None => Intake::open(&settings, reports.clone()).map_err(StartFault::Intake)?,
+            Some(_) => Intake::closed(reports.clone()),
+        };
         let hands = Hands::new(&settings, &place, &reports).map_err(StartFault::Thread)?;
         let Place { folder, restored, rules, .. } = place;
         let clock = Clock::start();
         let agent = Agent::new(Arc::clone(&settings), rules, restored, clock.now(), random_seed());
         let observer = observer.map(|sender| Observer { sender, told_at: Instant::now(), behind: true });
-        Ok(Self { agent, settings, clock, events, reports, hands, reload, observer, stopped: false, folder })
+        Ok(Self {
+            agent,
+            settings,
+            clock,
+            events,
+            reports,
+            hands,
+            intake,
+            is_ending: false,
+            reload,
+            observer,
+            stopped: false,
+            folder,
+        })
     }
 
     /// Where commands are sent.
@@ -265,13 +292,33 @@ impl Daemon {
                 }
             }
             Event::Rung => self.ring(),
-            Event::Command(Command::Drain) => {
-                let by = self.clock.now().moment + self.settings.limits.drain_timeout;
+            Event::Command(Command::Drain) => self.end(),
+            Event::IntakeClosed { by } => {
+                self.intake.say_lost();
                 self.take(Input::Drain { by });
             }
             Event::Command(Command::Reload) => self.reload(),
             Event::Broken(_) => unreachable!("the loop ends with it"),
         }
+    }
+
+    /// First nothing more is taken in; when what has come in is durable, or it takes too long, the agent drains.
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.is_ending, true) {
+            return;
+        }
+        let limit = self.settings.limits.drain_timeout;
+        let by = self.clock.now().moment + limit;
+        if !self.intake.is_open() {
+            self.take(Input::Drain { by });
+            return;
+        }
+        let closed = self.intake.close();
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(limit / 3, closed).await;
+            reports.send(Event::IntakeClosed { by });
+        });
     }
 
     fn take(&mut self, input: Input) {
@@ -285,8 +332,24 @@ impl Daemon {
     fn act(&mut self) {
         while let Some(effect) = self.agent.poll() {
             self.stopped |= matches!(effect, Effect::Stop);
-            self.hands.perform(effect, &self.reports);
+            match effect {
+                Effect::Discard { stream, path, file, size } => self.discard(stream, path, file, size),
+                effect => self.hands.perform(effect, &self.reports),
+            }
         }
+    }
+
+    fn discard(&self, stream: StreamId, path: String, file: FileKey, size: u64) {
+        let path = self.hands.names.path(&path);
+        let gauge = self.intake.gauge_of(&path);
+        let reports = self.reports.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = spool::discard(&path, file, size);
+            if let (Ok(()), Some(gauge)) = (&result, gauge) {
+                gauge.shrink(size);
+            }
+            reports.input(Input::Discarded { stream, result });
+        });
     }
 
     fn tick_if_due(&mut self) {
@@ -307,7 +370,8 @@ impl Daemon {
 
     fn reload(&mut self) {
         match self.new_settings() {
-            Ok((settings, polar)) => {
+            Ok((settings, polar, ready)) => {
+                self.intake.change(ready);
                 let settings = Arc::new(descriptors::within_limit(settings));
                 let rules = Arc::new(Rules::compile(&settings));
                 self.hands.use_settings(&settings, polar);
@@ -322,14 +386,19 @@ impl Daemon {
         }
     }
 
-    fn new_settings(&mut self) -> Result<(Settings, Polar), String> {
+    fn new_settings(&mut self) -> Result<(Settings, Polar, Ready), String> {
         let reload = self.reload.as_mut().ok_or("this daemon was started without a config file")?;
         let settings = reload()?;
         if let Some(key) = reload::bound_difference(&self.settings, &settings) {
             return Err(format!("{key} is another one, and that needs a restart"));
         }
         let polar = Polar::new(&settings).map_err(|NoClient(why)| why)?;
-        Ok((settings, polar))
+        if self.is_ending {
+            return Err("the daemon is ending".to_owned());
+        }
+        // Last, for it changes what stands on the disk.
+        let ready = self.intake.prepare(&settings).map_err(|fault| format!("{fault}; {}", fault.hint()))?;
+        Ok((settings, polar, ready))
     }
 
     fn tell_observer(&mut self) {
@@ -390,7 +459,8 @@ impl Hands {
             Effect::Save { save, checkpoint } => self.saver.checkpoint(save, checkpoint),
             Effect::SaveFloors { save, floors } => self.saver.floors(save, floors),
             Effect::Tell(notice) => logs::say(&notice),
-            Effect::Stop => {}
+            // The daemon performs them itself.
+            Effect::Discard { .. } | Effect::Stop => {}
         }
     }
 

@@ -5,6 +5,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::look::Found;
 use crate::agent::Input;
+use crate::model::Moment;
 
 /// One report.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub enum Event {
     Rung,
     /// The operator wants something.
     Command(Command),
+    /// Nothing more comes in by sockets or the standard input: the agent may drain, until `by`.
+    IntakeClosed { by: Moment },
     /// A thread of ours panicked: our own mistake, and the end of the process.
     Broken(String),
 }

@@ -215,7 +215,11 @@ struct LetterHead {
 
 fn holds_malformed_text(letter: &[u8]) -> bool {
     serde_json::from_slice::<LetterHead>(letter).is_ok_and(|head| {
-        head.text.is_some() && matches!(head.reason, Quarantined::InvalidJson | Quarantined::LineTooLong)
+        head.text.is_some()
+            && matches!(
+                head.reason,
+                Quarantined::InvalidJson | Quarantined::LineTooLong | Quarantined::Damaged
+            )
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use floe::model::{Ignored, Quarantined};
+use floe::model::{Dropped, Ignored, Quarantined};
 
 fn document() -> String {
     let mut text = String::from(
@@ -20,6 +20,13 @@ fn document() -> String {
     );
     for reason in Quarantined::ALL {
         writeln!(text, "| `{reason}` | {} | {} |", reason.meaning(), reason.cure()).unwrap();
+    }
+    text.push_str(
+        "\n## Dropped\n\nWhat came as a datagram and could not be kept. It never was in the account's lines; `floe account` counts it apart, and exits with 1.\n\n\
+         | code | meaning |\n|---|---|\n",
+    );
+    for reason in Dropped::ALL {
+        writeln!(text, "| `{reason}` | {} |", reason.meaning()).unwrap();
     }
     text
 }

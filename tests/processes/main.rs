@@ -18,5 +18,6 @@ mod lines;
 mod quarantine;
 mod records;
 mod rotation;
+mod sockets;
 mod state;
 mod world;

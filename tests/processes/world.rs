@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,14 @@ metadata.n = "{{n | int}}"
             folder = self.folder.path().display(),
             server = self.sandbox.url(),
         )
+    }
+
+    /// As [`World::config`], with other lines that say where the source's lines come from.
+    pub fn config_of(&self, input: &str) -> String {
+        let include = format!("include = [\"{}\"]", self.log().display());
+        let config = self.config();
+        assert!(config.contains(&include), "the config names its log");
+        config.replacen(&include, &input.replace("{folder}", self.folder.path().to_str().unwrap()), 1)
     }
 
     /// `floe` with the config of this world.
@@ -303,6 +311,11 @@ impl Floe<'_> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Its standard input, where it was given one.
+    pub fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
     }
 
     pub fn said(&self) -> String {

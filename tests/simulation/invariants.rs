@@ -37,6 +37,8 @@ pub enum Invariant {
     ConcurrencyIsKept,
     /// No minute sees more requests than the budget.
     RateIsKept,
+    /// No file is removed but those of a spool, which the history of `spool.rs` is about.
+    LogsStay,
     /// The agent's own assertions.
     AgentAgrees,
 }

@@ -21,6 +21,7 @@ mod runner;
 mod scene;
 mod shell;
 mod simulation;
+mod spool;
 mod storm;
 mod writers;
 

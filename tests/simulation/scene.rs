@@ -10,8 +10,8 @@ use floe::config::Settings;
 use floe::config::language::{Condition, Customer, EventTemplate, Literal, Operand, Test, Value};
 use floe::config::language::{parse_path, parse_template};
 use floe::config::settings::{
-    Container, DeliverySettings, FilePattern, FilePatterns, Format, LimitSettings, Mode, PolarSettings,
-    ReadFrom, RuleSettings, SourceSettings, TokenSource,
+    Container, DeliverySettings, FilePattern, FilePatterns, Format, Input, LimitSettings, Mode,
+    PolarSettings, ReadFrom, RuleSettings, SourceSettings, TokenSource,
 };
 
 use crate::lines::{Kind, MAX_LINE_BYTES};
@@ -156,6 +156,7 @@ fn source(id: &str, folder: &str, include: &str, read_from: ReadFrom) -> SourceS
     };
     SourceSettings {
         id: id.to_owned(),
+        input: Input::Files,
         files: FilePatterns::new(vec![pattern], Vec::new()),
         container: Container::None,
         multiline: None,

@@ -82,6 +82,10 @@ impl Simulation {
             Effect::Quarantine { letters, text } => return self.begin_quarantine(letters, text),
             Effect::Save { save, checkpoint } => return self.begin_save(save, checkpoint),
             Effect::SaveFloors { save, floors } => self.begin_in_order(Job::SaveFloors { save, floors }),
+            Effect::Discard { path, .. } => {
+                let details = format!("{path} is a log, and Floe wants to remove it");
+                return violated(Invariant::LogsStay, details);
+            }
             Effect::Tell(notice) => self.told(&notice),
             Effect::Stop => {
                 self.note("stop");

@@ -343,7 +343,7 @@ impl Tail {
     }
 
     /// Takes a stream out of the queues. What is read of it, or asked about it, will be ignored.
-    fn stop_reading(&mut self, id: StreamId) {
+    pub(super) fn stop_reading(&mut self, id: StreamId) {
         self.drop_read(id);
         self.ready.retain(|ready| *ready != id);
         self.stalled.retain(|stalled| *stalled != id);
@@ -407,12 +407,14 @@ impl Tail {
             return;
         }
         if absent_since.is_some() && books.is_settled(id) {
-            let path = Arc::clone(&stream.path);
+            let (source, path) = (Arc::clone(&stream.source), Arc::clone(&stream.path));
             self.leave(id, None, now, out);
             if let Place::Nowhere { given_up, .. } = &mut self.streams.get_mut(&id).expect("known").place {
                 *given_up = true;
             }
-            out.say(NoticeCode::FileEnded, format!("{path:?} is gone, read to its end"));
+            if !self.is_spooled(&source) {
+                out.say(NoticeCode::FileEnded, format!("{path:?} is gone, read to its end"));
+            }
         }
     }
 }

@@ -312,6 +312,9 @@ impl Tail {
                 remembered.entry(Arc::clone(&stream.source)).or_default().push(*id);
             }
         }
+        self.forget_spent(books);
+        given_up_now.retain(|id| self.streams.contains_key(id));
+        remembered.values_mut().for_each(|ids| ids.retain(|id| self.streams.contains_key(id)));
         // Who was held because of it alone is another file.
         given_up_now.into_iter().for_each(|id| self.wake_held(id));
         for ids in remembered.into_values() {

@@ -18,6 +18,7 @@ mod read;
 mod resolve;
 mod rewind;
 mod rotation;
+mod spool;
 mod strangers;
 mod stream;
 mod succession;
@@ -477,7 +478,7 @@ impl Tail {
     }
 
     /// A save ended. Returns whether it was one of this part's own (floors).
-    pub(super) fn saved(&mut self, save: SaveId, result: &Result<(), DiskFault>, now: Now) {
+    pub(super) fn saved(&mut self, save: SaveId, result: &Result<(), DiskFault>, now: Now, out: &mut Outbox) {
         for source in &mut self.sources {
             if source.floors == FloorState::Saving(save) {
                 source.floors = match result {
@@ -504,6 +505,7 @@ impl Tail {
             }
         }
         registered.into_iter().for_each(|id| self.make_ready(id));
+        self.spent_saved(save.0, result.is_ok(), out);
     }
 
     /// When something is due here, if nothing comes before.

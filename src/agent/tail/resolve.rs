@@ -606,8 +606,11 @@ impl Tail {
         let stream_key = identity::stream_key(&self.settings.instance, &source, facts.print, ordinal);
         books.open(id, &source, Standing { frontier: position, guard, carry: Carry::default() });
         self.vanished_is_found(&source, &candidate.path);
-        let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
-        out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
+        // Segments of a spool come and go as lines do.
+        if candidate.said || !self.is_spooled(&source) {
+            let verb = if candidate.said { NoticeCode::IdentityResolved } else { NoticeCode::FileFound };
+            out.say(verb, format!("{:?} is followed from byte {position}", candidate.path));
+        }
         let identity = Identity {
             source,
             path: candidate.path,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Outbox;
 use super::evidence::is_strong;
+use super::spool::Spent;
 use super::succession::Heir;
 use crate::agent::border::{AskId, ReadId};
 use crate::agent::notice::NoticeCode;
@@ -88,6 +89,8 @@ pub(super) struct Stream {
     pub read_until: Option<u64>,
     /// Its unterminated last line was mapped; what is appended to it belongs to no line.
     pub last_line_done: bool,
+    /// Of a segment of a spool: whether it may go.
+    pub spent: Spent,
 }
 
 /// What a stream is known by.
@@ -187,6 +190,7 @@ impl Stream {
             was_read: false,
             read_until: None,
             last_line_done: false,
+            spent: Spent::No,
         }
     }
 

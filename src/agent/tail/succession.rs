@@ -12,7 +12,7 @@ use super::candidate::Step;
 use super::stream::{Place, Stream};
 use super::{Outbox, Tail, rotation};
 use crate::agent::border::Now;
-use crate::config::settings::{Container, SourceSettings};
+use crate::config::settings::SourceSettings;
 use crate::model::chunk::Outputs;
 use crate::model::{Offset, StreamId};
 
@@ -53,14 +53,13 @@ impl Tail {
     }
 
     pub(super) fn is_wrapped(&self, stream: &Stream) -> bool {
-        self.source_settings(stream).is_some_and(|settings| settings.container != Container::None)
+        self.source_settings(stream).is_some_and(|settings| settings.container.is_runtime())
     }
 
     /// The file that goes on where this one ended; with how much of its head to read.
     pub(super) fn successor(&self, id: StreamId) -> Option<(StreamId, u32)> {
         let stream = &self.streams[&id];
-        let settings =
-            self.source_settings(stream).filter(|settings| settings.container != Container::None)?;
+        let settings = self.source_settings(stream).filter(|settings| settings.container.is_runtime())?;
         let next = match stream.heir {
             Heir::Is(heir) => heir,
             Heir::Open | Heir::Read => self.named_after(id)?,

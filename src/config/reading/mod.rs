@@ -3,6 +3,7 @@
 mod condition;
 mod estimates;
 mod event;
+mod input;
 mod lines;
 mod literal;
 mod lookups;
@@ -85,7 +86,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
     let hint = "say which files to read: [[sources]] with id, include and format";
     let source_nodes = table.required("sources", hint).map_or(&[][..], |node| report.list(node));
     let presets = preset::Presets::read(report, context.presets);
-    let sources = sources::read_all(context, source_nodes, &presets);
+    let sources = sources::read_all(context, &state_dir, source_nodes, &presets);
     let hint = "say what to bill: [[rules]] with id, when and event";
     let rule_nodes = table.required("rules", hint).map_or(&[][..], |node| report.list(node));
     let rules = rules::read_all(context, rule_nodes, &sources);

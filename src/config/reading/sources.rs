@@ -1,8 +1,10 @@
-//! `[[sources]]`: which files, and how they are written.
+//! `[[sources]]`: where lines come from, and how they are written.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::input::{self, InputKeys};
 use super::preset::{FINAL, Presets};
 use super::scope::PresetScope;
 use super::{Context, id, lines, unique_ids};
@@ -10,8 +12,7 @@ use crate::config::fault::{Fault, Place};
 use crate::config::globs;
 use crate::config::node::{Node, Value};
 use crate::config::presets::Preset;
-use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{Container, FilePattern, FilePatterns, ReadFrom, SourceSettings};
+use crate::config::settings::{Container, FilePattern, FilePatterns, Input, ReadFrom, SourceSettings};
 use crate::model::Compression;
 
 const MAX_SOURCES: usize = 65_535;
@@ -33,6 +34,8 @@ pub(super) struct ReadSource {
     pub unknown_format: bool,
     pub accepts_estimates: bool,
     pub settings: Option<SourceSettings>,
+    /// Where `include`, `socket` or `stdin` stands, or the source.
+    input_place: Place,
 }
 
 impl ReadSource {
@@ -50,40 +53,42 @@ impl ReadSource {
     }
 }
 
-pub(super) fn read_all(context: &Context<'_>, nodes: &[Node], presets: &Presets<'_>) -> Vec<ReadSource> {
-    let sources: Vec<_> = nodes.iter().filter_map(|node| read(context, node, presets)).collect();
+pub(super) fn read_all(
+    context: &Context<'_>,
+    state_dir: &Path,
+    nodes: &[Node],
+    presets: &Presets<'_>,
+) -> Vec<ReadSource> {
+    let sources: Vec<_> = nodes.iter().filter_map(|node| read(context, state_dir, node, presets)).collect();
     unique_ids(context.report, "source", sources.iter().map(|source| &source.id));
+    let settings = sources.iter().filter_map(|source| Some((source.settings.as_ref()?, &source.input_place)));
+    input::check_alone(context.report, settings.map(|(settings, place)| (&settings.input, place)));
     if let Some(node) = nodes.get(MAX_SOURCES) {
         context.report.push(Fault::at(&node.place, format!("more than {MAX_SOURCES} sources")));
     }
     sources
 }
 
-fn read(context: &Context<'_>, node: &Node, presets: &Presets<'_>) -> Option<ReadSource> {
+fn read(context: &Context<'_>, state_dir: &Path, node: &Node, presets: &Presets<'_>) -> Option<ReadSource> {
     let report = context.report;
     let table = report.open("source", node)?;
     let hint = "give the source a name that stays: it is part of every event's identity";
     let id_node = table.required("id", hint);
     let id = id_node.and_then(|node| id(report, node));
-    let socket = not_yet(report, &table);
-    let include = if socket {
-        table.optional("include");
-        Vec::new()
-    } else {
-        patterns(
-            context,
-            table.required("include", "say which files: include = [\"/var/log/app/*.log\"]"),
-            true,
-        )
-    };
-    let exclude = patterns(context, table.optional("exclude"), false);
+    let keys = InputKeys::of(report, &table);
+    keys.check(report, &table);
+    let include = patterns(context, keys.include, true);
+    let exclude = patterns(context, keys.exclude, false);
     let lines::SourceLines { lines, preset, unknown } = lines::read(report, &table, presets);
     let accepts_estimates = table.or("accept_estimates", false, |node| report.truth(node));
     let read_from = table.or("read_from", ReadFrom::Beginning, |node| {
         report.choice(node, &[("beginning", ReadFrom::Beginning), ("end", ReadFrom::End)])
     });
-    if let Some(lines) = &lines {
-        lines::check_header(report, &table, lines, read_from);
+    let spooled = keys.spooled();
+    match (&lines, spooled) {
+        (Some(lines), Some((key, _))) => input::check_lines(report, &table, key, lines),
+        (Some(lines), None) => lines::check_header(report, &table, lines, read_from),
+        (None, _) => {}
     }
     let max_line_bytes = table.or("max_line_bytes", DEFAULT_MAX_LINE_BYTES, |node| {
         report.size(node, &(1 << 10..=64 << 20)).and_then(|bytes| bytes.try_into().ok())
@@ -98,10 +103,19 @@ fn read(context: &Context<'_>, node: &Node, presets: &Presets<'_>) -> Option<Rea
     let id_place = id_node.map_or(&node.place, |node| &node.place).clone();
     // A source without an id of its own still counts, so that nobody is told that it is unknown.
     let id = id.map_or_else(|| String::from("?"), str::to_owned);
-    let settings = lines.map(|lines| SourceSettings {
+    let input_place = spooled.map(|(_, node)| node).or(keys.include).map_or(&node.place, |node| &node.place);
+    let (input, files) = match spooled {
+        Some(_) => match keys.spool(context, state_dir, &id, max_line_bytes) {
+            Some((input, files)) => (Some(input), files),
+            None => (None, FilePatterns::new(Vec::new(), Vec::new())),
+        },
+        None => (Some(Input::Files), FilePatterns::new(include, exclude)),
+    };
+    let settings = lines.zip(input).map(|(lines, input)| SourceSettings {
         id: id.clone(),
-        files: FilePatterns::new(include, exclude),
-        container: lines.container,
+        container: if input == Input::Files { lines.container } else { Container::Spool },
+        input,
+        files,
         multiline: lines.multiline,
         prefix: lines.prefix,
         format: lines.format,
@@ -119,20 +133,8 @@ fn read(context: &Context<'_>, node: &Node, presets: &Presets<'_>) -> Option<Rea
         unknown_format: unknown,
         accepts_estimates,
         settings,
+        input_place: input_place.clone(),
     })
-}
-
-/// What the config of a later release may say. True for a socket.
-fn not_yet(report: &Report, table: &TableReader<'_>) -> bool {
-    let socket = table.optional("socket");
-    let socket_type = table.optional("socket_type");
-    if let Some(node) = socket.or(socket_type) {
-        report.push(
-            Fault::at(&node.place, "sockets are not in this release yet")
-                .hint("let the application write a file, and name it with include"),
-        );
-    }
-    socket.is_some()
 }
 
 fn patterns(context: &Context<'_>, node: Option<&Node>, needed: bool) -> Vec<FilePattern> {

@@ -8,9 +8,7 @@ use super::sources::ReadSource;
 use crate::config::fault::{self, Fault, Place};
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Report, TableReader};
-use crate::config::settings::{
-    Captures, Container, Expectation, ExpectedEvent, SourceSettings, TestSettings,
-};
+use crate::config::settings::{Captures, Expectation, ExpectedEvent, SourceSettings, TestSettings};
 use crate::model::{Ignored, Quarantined};
 
 const EVENT_KEYS: &[&str] = &[
@@ -78,7 +76,7 @@ fn text_of(report: &Report, node: &Node, source: Option<&SourceSettings>) -> Opt
     let text = &report.text(node)?.value;
     let line = text.strip_suffix('\n').unwrap_or(text);
     let takes_one = |source: &SourceSettings| {
-        source.multiline.is_none() && source.container == Container::None && !source.format.has_header()
+        source.multiline.is_none() && !source.container.is_runtime() && !source.format.has_header()
     };
     if line.contains('\n') && source.is_some_and(takes_one) {
         let hint = "write a test for each; where lines belong together, the source needs multiline";

@@ -140,6 +140,7 @@ impl<'a> Mapper<'a> {
                     self.chunk.settled.add(Fate::Ignored(reason), 1, line_bytes.len() as u64);
                 }
                 Taken::NotWrapped => self.not_wrapped(offset, line_bytes, bare),
+                Taken::Damaged => self.damaged(offset, line_bytes, bare),
             }
         }
         if !self.body_full {
@@ -205,11 +206,21 @@ impl<'a> Mapper<'a> {
         let subject = Subject { at, length: record.length, record: record_of(&raw), whole: true };
         // Nobody can say whether a line without its end is whole, but of a closed object.
         let is_cut = record.pieces.last().is_some_and(|piece| !piece.ends_with(b"\n"));
+        if record.end == RecordEnd::Torn && !is_closed_object(text) {
+            return self.partial(subject, "its writer left in the middle of this line");
+        }
         if record.end == RecordEnd::Missing || (is_cut && !is_closed_object(text)) {
             return self.partial_eof(subject);
         }
         let line = Line { at, first: record.first, record: text, container: record.container() };
         self.map(line, subject, record.at, header);
+    }
+
+    /// A line of the spool whose checksum differs. What it was nobody knows, so whether a rule would want it neither.
+    fn damaged(&mut self, at: Offset, line: &[u8], bare: &[u8]) {
+        let subject = Subject { at, length: line.len() as u64, record: bare, whole: true };
+        let detail = "its checksum in the spool differs".to_owned();
+        self.quarantine(subject, &Refusal { reason: Quarantined::Damaged, detail }, None);
     }
 
     /// A line that is in no container.

@@ -353,8 +353,12 @@ impl<'a> Mapper<'a> {
     }
 
     fn partial_eof(&mut self, subject: Subject<'_>) {
-        let detail = "the file ends in the middle of this line".to_owned();
-        self.quarantine(subject, &Refusal { reason: Quarantined::PartialEof, detail }, None);
+        self.partial(subject, "the file ends in the middle of this line");
+    }
+
+    fn partial(&mut self, subject: Subject<'_>, why: &str) {
+        let refusal = Refusal { reason: Quarantined::PartialEof, detail: why.to_owned() };
+        self.quarantine(subject, &refusal, None);
     }
 
     fn events(&mut self, subject: Subject<'_>, start: usize, body_start: usize, events: &Events) {

@@ -7,11 +7,12 @@ use super::delimited::Header;
 use super::json::Trie;
 use super::*;
 use crate::config::language::parse_path;
-use crate::config::settings::{self, Container, FilePatterns, ReadFrom};
+use crate::config::settings::{self, Container, FilePatterns, Input, ReadFrom};
 
 fn source(format: &Format, prefix: Option<&str>) -> SourceSettings {
     SourceSettings {
         id: "app".to_owned(),
+        input: Input::Files,
         files: FilePatterns::new(Vec::new(), Vec::new()),
         container: Container::None,
         multiline: None,

@@ -1,11 +1,34 @@
-//! A line as a container runtime wraps it → what the application wrote.
+//! A line as a container runtime, or the spool, wraps it → what the application wrote.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::RecordEnd;
 use crate::config::settings::Container;
+use crate::mapping::spool::{self, SpoolLine, Tag};
 use crate::model::chunk::Output;
+
+/// What a line of the file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unwrapped<'a> {
+    Piece(Piece<'a>),
+    /// A line of the wrapping itself.
+    Header,
+    /// The checksum of its wrapping differs.
+    Damaged,
+    /// No runtime has wrapped it.
+    Not,
+}
+
+impl<'a> Unwrapped<'a> {
+    pub fn piece(&self) -> Option<&Piece<'a>> {
+        match self {
+            Self::Piece(piece) => Some(piece),
+            Self::Header | Self::Damaged | Self::Not => None,
+        }
+    }
+}
 
 /// What one line of the file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +39,35 @@ pub(super) struct Piece<'a> {
     pub time: Option<Cow<'a, str>>,
     /// The application's line goes on in the next piece of the same output.
     pub goes_on: bool,
+    /// What the wrapping says of its end.
+    pub end: RecordEnd,
 }
 
-/// Unwraps a line, which has no line end. `None`: no runtime has wrapped it.
-pub(super) fn unwrap(line: &[u8], container: Container) -> Option<Piece<'_>> {
-    match container {
-        Container::None => {
-            Some(Piece { text: Cow::Borrowed(line), output: Output::Stdout, time: None, goes_on: false })
-        }
-        Container::Cri => cri(line),
-        Container::Docker => docker(line),
+/// Unwraps a line: `bytes` with its line end, `bare` without.
+pub(super) fn unwrap<'a>(bytes: &'a [u8], bare: &'a [u8], container: Container) -> Unwrapped<'a> {
+    let piece = match container {
+        Container::None => Some(plain(bare, RecordEnd::Whole)),
+        Container::Cri => cri(bare),
+        Container::Docker => docker(bare),
+        // Its checksum covers a carriage return, too.
+        Container::Spool => return spooled(bytes.strip_suffix(b"\n").unwrap_or(bytes)),
+    };
+    piece.map_or(Unwrapped::Not, Unwrapped::Piece)
+}
+
+fn plain(text: &[u8], end: RecordEnd) -> Piece<'_> {
+    Piece { text: Cow::Borrowed(text), output: Output::Stdout, time: None, goes_on: false, end }
+}
+
+fn spooled(line: &[u8]) -> Unwrapped<'_> {
+    match spool::read_line(line) {
+        SpoolLine::Header => Unwrapped::Header,
+        SpoolLine::Damaged => Unwrapped::Damaged,
+        SpoolLine::Record { tag, text } => Unwrapped::Piece(match tag {
+            Tag::Whole => plain(text, RecordEnd::Whole),
+            Tag::Torn => plain(text, RecordEnd::Torn),
+            Tag::TooLong => plain(text, RecordEnd::TooLong),
+        }),
     }
 }
 
@@ -48,7 +90,7 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
     };
     // An empty line may end behind its tag.
     let text = Cow::Borrowed(parts.next().unwrap_or_default());
-    Some(Piece { text, output, time: Some(Cow::Borrowed(time)), goes_on })
+    Some(Piece { text, output, time: Some(Cow::Borrowed(time)), goes_on, end: RecordEnd::Whole })
 }
 
 #[derive(Deserialize)]
@@ -73,7 +115,7 @@ fn docker(line: &[u8]) -> Option<Piece<'_>> {
             (Cow::Owned(text.into_bytes()), !ends)
         }
     };
-    Some(Piece { text, output, time: Some(time), goes_on })
+    Some(Piece { text, output, time: Some(time), goes_on, end: RecordEnd::Whole })
 }
 
 #[cfg(test)]
@@ -83,8 +125,8 @@ mod tests {
     /// Output, whether it goes on, time, text.
     #[track_caller]
     fn check(container: Container, line: &str, wanted: Option<(&str, bool, &str, &str)>) {
-        let piece = unwrap(line.as_bytes(), container);
-        let found = piece.as_ref().map(|piece| {
+        let unwrapped = unwrap(line.as_bytes(), line.as_bytes(), container);
+        let found = unwrapped.piece().map(|piece| {
             let text = std::str::from_utf8(&piece.text).unwrap();
             (piece.output.name(), piece.goes_on, piece.time.as_deref().unwrap(), text)
         });
@@ -111,6 +153,24 @@ mod tests {
     fn what_no_runtime_wrapped_is_told() {
         check(Container::Cri, "hello stdout F a", None);
         check(Container::Cri, "", None);
+    }
+
+    #[test]
+    fn a_record_of_the_spool_is_unwrapped_as_its_tag_says() {
+        let mut bytes = Vec::new();
+        for (tag, end) in
+            [(Tag::Whole, RecordEnd::Whole), (Tag::Torn, RecordEnd::Torn), (Tag::TooLong, RecordEnd::TooLong)]
+        {
+            bytes.clear();
+            spool::write_record(&mut bytes, tag, b"a b\r");
+            let bare = bytes.strip_suffix(b"\r\n").unwrap();
+            let wanted = Unwrapped::Piece(plain(b"a b\r", end));
+            assert_eq!(unwrap(&bytes, bare, Container::Spool), wanted, "{tag:?}");
+        }
+        bytes[0] ^= 1;
+        assert_eq!(unwrap(&bytes, &bytes, Container::Spool), Unwrapped::Damaged);
+        let header = spool::header("app", 1, 2);
+        assert_eq!(unwrap(&header, &header, Container::Spool), Unwrapped::Header);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod quotes;
 
 use std::borrow::Cow;
 
-use self::container::Piece;
+use self::container::{Piece, Unwrapped};
 pub(super) use self::header::HeaderRule;
 use self::quotes::{Place, Quoting};
 use crate::config::settings::{Container, Format, Multiline, SourceSettings};
@@ -60,6 +60,8 @@ pub(super) struct Record<'w> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecordEnd {
     Whole,
+    /// Its writer left before it ended it.
+    Torn,
     /// It is over a limit, and what follows of it is not looked at.
     TooLong,
     /// Its file ended before it did.
@@ -76,6 +78,8 @@ pub(super) enum Taken<'w> {
     Ignored(Ignored),
     /// No container runtime has wrapped it.
     NotWrapped,
+    /// It is not as the spool has written it.
+    Damaged,
 }
 
 /// Joins lines to records.
@@ -111,7 +115,7 @@ pub(super) struct Line<'w> {
     /// With its line end.
     bytes: &'w [u8],
     bare: &'w [u8],
-    piece: Option<Piece<'w>>,
+    unwrapped: Unwrapped<'w>,
     /// It begins a record.
     starts: bool,
     /// It looks as if it did.
@@ -157,7 +161,7 @@ impl<'w> Record<'w> {
             output: piece.output,
             time: piece.time,
             pieces: vec![bytes],
-            end: RecordEnd::Whole,
+            end: piece.end,
         }
     }
 
@@ -180,9 +184,9 @@ impl<'w> Assembler<'w> {
 
     /// Looks at a line: `bytes` with its line end, `bare` without.
     pub fn look(&self, at: usize, bytes: &'w [u8], bare: &'w [u8]) -> Line<'w> {
-        let piece = container::unwrap(bare, self.framing.container);
-        let mut line =
-            Line { at, bytes, bare, piece, starts: true, seems: true, place: Place::Plain, is_beyond: false };
+        let unwrapped = container::unwrap(bytes, bare, self.framing.container);
+        let (starts, place) = (true, Place::Plain);
+        let mut line = Line { at, bytes, bare, unwrapped, starts, seems: true, place, is_beyond: false };
         if let Some(starts) = &self.framing.multiline {
             self.look_for_start(starts, &mut line);
         }
@@ -191,7 +195,7 @@ impl<'w> Assembler<'w> {
 
     /// Says of a line whether it begins a record.
     fn look_for_start(&self, starts: &Starts, line: &mut Line<'w>) {
-        let Some(piece) = &line.piece else {
+        let Some(piece) = line.unwrapped.piece() else {
             line.starts = false;
             return;
         };
@@ -230,7 +234,7 @@ impl<'w> Assembler<'w> {
         if !line.starts || self.open.is_empty() || self.framing.multiline.is_none() {
             return Vec::new();
         }
-        let output = line.piece.as_ref().map(|piece| piece.output);
+        let output = line.unwrapped.piece().map(|piece| piece.output);
         let ends = |open: &OpenRecord<'_>| !open.must_go_on() || Some(open.record.output) == output;
         let (ended, open) = std::mem::take(&mut self.open).into_iter().partition(ends);
         self.open = open;
@@ -260,7 +264,7 @@ impl<'w> Assembler<'w> {
 
     /// Whether [`Assembler::take`] would leave a record open.
     pub fn would_open(&self, line: &Line<'w>) -> bool {
-        let Some(piece) = &line.piece else { return false };
+        let Some(piece) = line.unwrapped.piece() else { return false };
         match self.framing.multiline {
             Some(_) => line.starts,
             None => !self.carry.unfinished.contains(piece.output) && piece.goes_on,
@@ -268,7 +272,12 @@ impl<'w> Assembler<'w> {
     }
 
     pub fn take(&mut self, line: Line<'w>) -> Taken<'w> {
-        let Some(piece) = line.piece else { return Taken::NotWrapped };
+        let piece = match line.unwrapped {
+            Unwrapped::Piece(piece) => piece,
+            Unwrapped::Header => return Taken::Ignored(Ignored::Header),
+            Unwrapped::Damaged => return Taken::Damaged,
+            Unwrapped::Not => return Taken::NotWrapped,
+        };
         let output = piece.output;
         let is_new = self.framing.multiline.is_some() && line.starts;
         if self.carry.unfinished.contains(output) {
@@ -288,7 +297,7 @@ impl<'w> Assembler<'w> {
         }
         // A line that was torn off goes on nowhere: what comes next is another line.
         let goes_on = piece.goes_on && line.bytes.ends_with(b"\n");
-        let end = if piece.goes_on && !goes_on { RecordEnd::Missing } else { RecordEnd::Whole };
+        let end = if piece.goes_on && !goes_on { RecordEnd::Missing } else { piece.end };
         let length = if line.is_beyond { 0 } else { line.bytes.len() as u64 };
         if let Some(place) = self.open.iter().position(|open| open.record.output == output) {
             let open = &mut self.open[place];
@@ -370,7 +379,7 @@ impl<'w> Assembler<'w> {
                 break;
             }
             let mut line = self.look(0, bytes, record_of(bytes));
-            let wanted = line.piece.as_ref().is_some_and(|piece| self.is_inside(piece.output));
+            let wanted = line.unwrapped.piece().is_some_and(|piece| self.is_inside(piece.output));
             line.is_beyond = true;
             if wanted && let Taken::Record(record) = self.take(line) {
                 records.push(record);
@@ -425,7 +434,9 @@ fn parts<'w>(framing: &'w Framing, bytes: &'w [u8], first: fn(&[u8]) -> &[u8]) -
         match assembler.take(looked) {
             Taken::Open => {}
             Taken::Record(record) => parts.push(Part::Record(record)),
-            Taken::Ignored(_) | Taken::NotWrapped => parts.push(Part::Line { at, bytes: line }),
+            Taken::Ignored(_) | Taken::NotWrapped | Taken::Damaged => {
+                parts.push(Part::Line { at, bytes: line });
+            }
         }
         at += line.len();
     }

@@ -6,7 +6,7 @@ use crate::config::fault::Fault;
 use crate::config::language::{Expression, Literal, Pipe, Root, Start, Value};
 use crate::config::reading::rules::ReadRule;
 use crate::config::reading::tests::ReadTest;
-use crate::config::settings::{Container, Expectation, Format, RuleSettings, SourceSettings};
+use crate::config::settings::{Expectation, Format, RuleSettings, SourceSettings};
 use crate::config::warning::WarningCode;
 
 pub(super) fn warnings(
@@ -109,8 +109,7 @@ fn quoted_in_a_test<'a>(
     let Start::Path(path) = &expression.start else { return None };
     let changes = |pipe: &Pipe| !matches!(pipe, Pipe::Default(_));
     let readable = |source: &&&SourceSettings| {
-        matches!((&source.format, &source.container), (Format::Json, Container::None))
-            && source.prefix.is_none()
+        matches!(source.format, Format::Json) && !source.container.is_runtime() && source.prefix.is_none()
     };
     if path.root != Root::Line
         || expression.pipes.iter().any(changes)
