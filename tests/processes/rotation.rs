@@ -41,7 +41,7 @@ fn s07_fifty_files_are_turned_over_in_a_burst() {
         world.rename(&name, &format!("{name}.1"));
         world.append_to(&name, line(100 + file));
     }
-    world.finish_somehow(floe, 0..150);
+    world.finish(floe, 0..150);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn s07_one_log_is_turned_over_fifty_times_in_a_burst() {
         world.rename("logs/app.log", "logs/app.log.1");
         world.append(&lines(10 * rotation..10 * rotation + 10));
     }
-    world.finish_somehow(floe, std::iter::once(0).chain(10..510).collect::<Vec<_>>());
+    world.finish(floe, std::iter::once(0).chain(10..510).collect::<Vec<_>>());
 }
 
 #[test]
