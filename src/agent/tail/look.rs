@@ -240,8 +240,8 @@ impl Tail {
         }
         for key in vanished {
             let candidate = self.candidates.remove(&key).expect("it was just listed");
-            let is_copy =
-                matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. }) || candidate.is_of_a_stream();
+            let is_copy = matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. })
+                || candidate.is_of_a_stream();
             let unread = candidate.size.saturating_sub(candidate.floor.map_or(0, |floor| floor.floor.0));
             if unread > 0 && !candidate.adopt_only && !is_copy {
                 let start = Offset(candidate.size - unread);
