@@ -212,3 +212,25 @@ fn s12_a_log_that_was_written_anew_while_nobody_looked_is_read_from_its_start() 
     assert_eq!(account["read"]["lines"], 100, "no fragment: {account:#}");
     assert_eq!(world.quarantined(), [""; 0]);
 }
+
+#[test]
+fn s24_an_outage_says_when_rotation_will_delete_what_nobody_has_read() {
+    let world = World::new();
+    world.write_config(&world.config().replace(&world.sandbox.url(), "http://127.0.0.1:9"));
+    let floe = world.start();
+    for rotation in 0..6 {
+        world.append(&lines(10 * rotation..10 * rotation + 10));
+        let followed = format!("{:?} is followed", world.log());
+        let times = usize::try_from(rotation).unwrap() + 1;
+        world.wait("the new log", || floe.said().matches(&followed.replace('"', "\\\"")).count() >= times);
+        for (from, to) in [("app.log.1", "app.log.2"), ("app.log", "app.log.1")] {
+            if world.path("logs").join(from).exists() {
+                world.rename(&format!("logs/{from}"), &format!("logs/{to}"));
+            }
+        }
+        let renamed = "app.log.1\\\" now";
+        world.wait("the rotation", || floe.said().matches(renamed).count() >= times);
+    }
+    floe.wait_for_notice("rotation_threatens");
+    assert!(floe.said().contains("if the log is rotated as before, it is deleted in about"));
+}

@@ -56,6 +56,8 @@ impl Tail {
             self.first_look_at(index, &seen, books, out, now);
         }
         self.follow_known(now, &seen, books, out);
+        self.learn_rotations(now, &seen);
+        self.say_threats(now, &seen, out);
         self.notice_unknown(&seen);
         self.forget_vanished(now, &seen);
         self.forget_unseen_floors(&seen);
