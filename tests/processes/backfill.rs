@@ -258,3 +258,13 @@ fn what_is_unclear_is_refused_before_anything_is_sent() {
     world.write_config(&captured.replace("/logs/app.log\"", "/logs/{who}.log\""));
     check(&world, &["logs/app.log"], 78, "belongs to instance \"another\"");
 }
+
+#[test]
+fn without_a_token_nothing_is_waited_for() {
+    let world = World::new();
+    write(&world, "logs/app.log", &line(0));
+    fs::remove_file(world.path("token")).unwrap();
+    check(&world, &["logs/app.log"], 78, "no token");
+    world.write_token(world.sandbox.token());
+    check(&world, &["logs/app.log"], 0, "1 inserted");
+}

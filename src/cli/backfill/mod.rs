@@ -31,6 +31,7 @@ use crate::shell::census::{Census, Counted};
 use crate::shell::daemon::{BackfillOptions, Daemon, StartFault};
 use crate::shell::event::{Command, Event, Reports};
 use crate::shell::logs::{self, LogFormat};
+use crate::shell::token::Token;
 use crate::shell::{signals, state};
 
 /// What the config allows at most in a minute. A rehearsal bothers nobody.
@@ -145,6 +146,11 @@ fn prepare(settings: Settings, arguments: &BackfillArguments) -> Result<Errand, 
         return Err(Refused::new(outcome::USAGE, what, "`--since` is the earlier one"));
     }
     check_rules(&settings, &plan, range)?;
+    if settings.polar.mode == Mode::Live && !arguments.dry_run {
+        let token = Token::new(&settings.polar.token).current(Instant::now());
+        let hint = "a daemon waits for its token, and a command that ends does not";
+        token.map_err(|why| Refused::new(outcome::BAD_CONFIG, why.to_string(), hint))?;
+    }
     Ok(Errand {
         name: name_of(&settings, &plan, range),
         plan,
