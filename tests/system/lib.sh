@@ -210,7 +210,7 @@ metadata.n = \"{n | int}\"
 wanted() {
     local name
     for name in "$@"; do
-        seq "${FIRST[$name]}" $((FIRST[$name] + $(<"$WORK/wrote.$name") - 1))
+        seq "${FIRST[$name]}" $((FIRST["$name"] + $(<"$WORK/wrote.$name") - 1))
     done | sort -n >"$WORK/wanted"
 }
 
