@@ -67,21 +67,23 @@ older() {
 
 backfill() { exec "$FLOE" backfill --config "$WORK/floe.toml" "$@" >>"$WORK/backfill.log" 2>&1; }
 
-# Backfills, by turns of the older files and of what the daemon reads as well; each second one is killed.
+# Backfills, by turns of the older files and of what the daemon reads as well; most of them are killed.
 backfills() {
-    local turn=0 process status
+    local turn=0 process status within
     until [[ -e "$WORK/enough" ]]; do
         turn=$((turn + 1))
         if ((turn % 2 == 1)); then
             # Slow, so that it is killed in the middle.
+            within="$((RANDOM % 3)).$((RANDOM % 10))"
             backfill --source app --requests-per-minute 60 "$WORK/older/*" &
         else
             # What logrotate has just begun to write is not over yet.
+            within="0.$((RANDOM % 5))$((RANDOM % 10))"
             backfill --requests-per-minute 6000 "$WORK/logs/*.log.[2-9]" "$WORK/logs/*.log.[2-9].gz" &
         fi
         process=$!
-        if ((RANDOM % 2 == 0)); then
-            sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+        if ((RANDOM % 4 > 0)); then
+            sleep "$within"
             kill -KILL "$process" 2>/dev/null || true
         fi
         status=0
