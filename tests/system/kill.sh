@@ -92,6 +92,8 @@ backfills() {
         # 66: there is none of these files yet, or it was renamed before it was opened.
         case "$((turn % 2)) $status" in
             *" 0" | *" 137" | "0 66") ;;
+            # It was renamed when it was open.
+            "0 1") tail -n 1 "$WORK/backfill.log" | grep -q "it went away, or was written anew, while it was read" || return 1 ;;
             *) return 1 ;;
         esac
     done

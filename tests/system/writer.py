@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A writer of numbered lines to a socket that acknowledges: it holds each line until it hears `ok`, and sends it again to
-whoever listens next. So nothing that was acknowledged is ever sent again.
+whoever listens next. So nothing that was acknowledged is ever sent again. While FOLDER/cut is there, it hears nothing.
 
 Usage: writer.py SOCKET FIRST PAUSE_MS FOLDER. It goes on until FOLDER/enough is there and every line is acknowledged, and leaves
 in FOLDER/wrote.worker how many lines that were, in FOLDER/sent-again.worker how many of them it had to send more than once.
@@ -40,7 +40,8 @@ def serve(connection):
         connection.sendall(b"".join(map(line, waiting)))
         while waiting:
             answer = answers.readline()
-            if answer != b"ok\n":
+            # An answer of a machine whose power is going is none.
+            if answer != b"ok\n" or os.path.exists(os.path.join(folder, "cut")):
                 raise ConnectionError(answer)
             waiting.popleft()
         time.sleep(pause)
