@@ -27,6 +27,7 @@ pub use tail::rotated_from;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Settings;
 use crate::config::settings::SourceSettings;
@@ -77,6 +78,8 @@ pub struct Agent {
     letters: Letters,
     saver: Saver,
     phase: Phase,
+    /// Since when a window or the memory forbids every read.
+    starved_since: Option<Moment>,
     out: Outbox,
     now: Now,
     quarantined: Sums<Quarantined>,
@@ -98,6 +101,9 @@ enum Phase {
     },
     Stopped,
 }
+
+/// After so long the operator is told what becomes of the files that wait.
+const LONG_STARVED: Duration = Duration::from_secs(60);
 
 impl Agent {
     /// An agent at its first step. `seed` is for jitter alone.
@@ -134,6 +140,7 @@ impl Agent {
                 Purpose::Follow => Phase::Running,
                 Purpose::ReadOnce { .. } => Phase::Draining { by: None },
             },
+            starved_since: None,
             out,
             now,
             quarantined: Sums::default(),
@@ -151,7 +158,10 @@ impl Agent {
         }
         self.now = now;
         match input {
-            Input::Looked(sightings) => self.tail.looked(now, &sightings, &mut self.books, &mut self.out),
+            Input::Looked(sightings) => {
+                self.tail.set_held_back(self.held_back());
+                self.tail.looked(now, &sightings, &mut self.books, &mut self.out);
+            }
             Input::Nudged(path) => self.tail.nudged(path.as_deref(), now, &mut self.out),
             Input::Told { ask, result } => {
                 self.tail.told(ask, result, now, &mut self.books, &mut self.out);
@@ -361,6 +371,16 @@ impl Agent {
         self.tail.wants_save() || self.is_told_to_end() || (self.phase != Phase::Running && self.is_home())
     }
 
+    /// Why lines wait in their files, where they do.
+    fn held_back(&self) -> Option<String> {
+        if self.letters.is_blocked() {
+            return Some("the quarantine cannot be written".to_owned());
+        }
+        let is_long = |since: Moment| self.now.moment.since(since) >= LONG_STARVED;
+        let is_starved = || self.starved_since.is_some_and(is_long);
+        self.ship.blocked().or_else(|| is_starved().then(|| "what was read before is not settled".to_owned()))
+    }
+
     /// Whether somebody waits for its end.
     fn is_told_to_end(&self) -> bool {
         !matches!(self.phase, Phase::Running | Phase::Draining { by: None })
@@ -390,7 +410,9 @@ impl Agent {
         if let Some((letters, text)) = self.letters.next_write(now) {
             self.out.push(Effect::Quarantine { letters, text });
         }
-        self.ship.set_awaited(self.tail.is_starved());
+        let is_starved = self.tail.is_starved();
+        self.ship.set_awaited(is_starved);
+        self.starved_since = is_starved.then(|| self.starved_since.unwrap_or(now.moment));
         // While a read is under way, a batch may still fill.
         self.ship.set_flushing(self.phase != Phase::Running && !self.tail.has_reads());
         while !self.is_halting()

@@ -65,6 +65,8 @@ notices! {
     LinesDropped = "lines_dropped" Error,
     /// Bytes that were known to be there vanished before they were read.
     BytesMissed = "bytes_missed" Error,
+    /// Lines are held back, and rotation will delete a file that nobody has read.
+    RotationThreatens = "rotation_threatens" Error,
     /// A file may be a copy of another one; it is held until they differ or the other one goes.
     IdentityAmbiguous = "identity_ambiguous" Warning,
     /// A file that was held is followed now.

@@ -37,6 +37,7 @@ pub(super) const OVERRIDABLE: &[&str] = &[
     "limits.window",
     "limits.quarantine_max_bytes",
     "limits.quarantine_malformed_max_bytes",
+    "limits.shadow_max_bytes",
     "limits.mapping_threads",
     "limits.drain_timeout",
     "limits.open_files",

@@ -127,6 +127,7 @@ fn limits() -> Value {
             "window": described("size", "How far a file is read ahead of what is settled. Default: 64MiB."),
             "quarantine_max_bytes": described("size", "Room for lines that could not be billed. Default: 256MiB."),
             "quarantine_malformed_max_bytes": described("size", "The part of it for malformed and over-long lines. Default: 16MiB."),
+            "shadow_max_bytes": described("size", "What the file of shadow mode may take. Default: 1GiB."),
             "mapping_threads": described("count", "Threads that map lines, 1 to 64. Default: 1."),
             "drain_timeout": described("duration", "How long an ending may take. Default: 25s."),
             "open_files": described("count", "Files that are open at once; the others are opened when something happens to them. The operating system's limit holds as well. Default: 8192."),

@@ -91,6 +91,8 @@ pub struct LimitSettings {
     pub quarantine_max_bytes: u64,
     /// Of `quarantine_max_bytes`, what malformed and over-long lines may take with their text.
     pub quarantine_malformed_max_bytes: u64,
+    /// What the file of shadow mode may take.
+    pub shadow_max_bytes: u64,
     /// Mapping threads: 1..=64.
     pub mapping_threads: u16,
     /// Files that may be open at once, at least 1. The operating system may allow fewer.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::disk::words_of;
 use super::durable;
 use super::identity::{Identity, RecordedMode};
+use super::quarantine::letters_path;
 use super::state::{self, StateFault, StateFolder};
 use crate::agent::checkpoint::{Checkpoint, seal};
 use crate::agent::{Purpose, Restored, known};
@@ -81,7 +82,7 @@ pub fn rehearse(settings: &Settings, folder: &Path, sources: &[&str]) -> Result<
     let identity = Identity::new(settings);
     state::write_identity(folder, &identity).map_err(|error| state::unusable(folder, &error))?;
     Ok(Opened {
-        letters: folder.join("quarantine.jsonl"),
+        letters: letters_path(folder),
         shadow: folder.join("shadow.jsonl"),
         folder: StateFolder { path: folder.to_owned(), identity, _lock: lock },
         // Nothing is sent under the ordinals that it gives.

@@ -28,6 +28,7 @@ use super::lookout_thread::{Eyes, LookoutThread};
 use super::quarantine::{Bounds, QuarantineThread, letters_path};
 use super::readers::{Buffers, Job, Pool};
 use super::saver::SaverThread;
+use super::shadow::Shadow;
 use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
 use super::{backfill, descriptors, logs, reload, shadow, spool};
@@ -133,7 +134,7 @@ struct Hands {
 #[derive(Clone)]
 enum Polar {
     Live(Arc<Client>),
-    Shadow(Arc<Path>),
+    Shadow(Arc<Shadow>),
     Census(Arc<Census>),
 }
 
@@ -517,7 +518,7 @@ impl Polar {
     fn writing_to(settings: &Settings, shadow: PathBuf) -> Result<Self, NoClient> {
         Ok(match settings.polar.mode {
             Mode::Live => Self::Live(Arc::new(Client::new(&settings.polar)?)),
-            Mode::Shadow => Self::Shadow(shadow.into()),
+            Mode::Shadow => Self::Shadow(Arc::new(Shadow::new(shadow, settings.limits.shadow_max_bytes))),
         })
     }
 
@@ -530,8 +531,8 @@ impl Polar {
             Self::Live(client) => {
                 tokio::spawn(async move { report(client.post(body).await) });
             }
-            Self::Shadow(path) => {
-                tokio::task::spawn_blocking(move || report(shadow::accept(&path, &body)));
+            Self::Shadow(shadow) => {
+                tokio::task::spawn_blocking(move || report(shadow.accept(&body)));
             }
             Self::Census(census) => report(census.accept(&body)),
         }

@@ -29,6 +29,7 @@ pub fn settings(state_dir: &Path) -> Settings {
             quarantine_malformed_max_bytes: 1 << 19,
             mapping_threads: 1,
             drain_timeout: Duration::from_secs(10),
+            shadow_max_bytes: 1 << 30,
             open_files: 1000,
             sweep_interval: Duration::from_secs(1),
         },

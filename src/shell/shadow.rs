@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,19 +20,41 @@ pub fn events_path(state_dir: &Path) -> PathBuf {
     state_dir.join("shadow").join("events.jsonl")
 }
 
-/// Appends the events of a request's body durably, and answers as Polar would have.
-#[must_use]
-pub fn accept(path: &Path, body: &[u8]) -> Reply {
-    match append(path, body) {
-        Ok(inserted) => Reply {
-            outcome: Outcome::Answer(Answer::Accepted { inserted, duplicates: 0 }),
-            polar_clock: None,
-        },
-        Err(error) => Reply::none(format!("shadow mode cannot write {path:?}: {}", words_of(&error))),
+/// The file that takes what Polar would have got.
+#[derive(Debug)]
+pub struct Shadow {
+    path: PathBuf,
+    max_bytes: u64,
+    /// One request at a time: what one takes back must not be another's.
+    turn: Mutex<()>,
+}
+
+impl Shadow {
+    /// `max_bytes`: how large the file may grow.
+    #[must_use]
+    pub fn new(path: PathBuf, max_bytes: u64) -> Self {
+        Self { path, max_bytes, turn: Mutex::new(()) }
+    }
+
+    /// Appends the events of a request's body durably, and answers as Polar would have.
+    #[must_use]
+    pub fn accept(&self, body: &[u8]) -> Reply {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = &self.path;
+        match append(path, self.max_bytes, body) {
+            Ok(inserted) => Reply {
+                outcome: Outcome::Answer(Answer::Accepted { inserted, duplicates: 0 }),
+                polar_clock: None,
+            },
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Reply::none(format!(
+                "{path:?} holds as much as limits.shadow_max_bytes allows: move it away, or raise the limit"
+            )),
+            Err(error) => Reply::none(format!("shadow mode cannot write {path:?}: {}", words_of(&error))),
+        }
     }
 }
 
-fn append(path: &Path, body: &[u8]) -> io::Result<u64> {
+fn append(path: &Path, max_bytes: u64, body: &[u8]) -> io::Result<u64> {
     #[derive(Deserialize)]
     struct Request<'a> {
         #[serde(borrow)]
@@ -48,6 +71,9 @@ fn append(path: &Path, body: &[u8]) -> io::Result<u64> {
     }
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     let before = file.metadata()?.len();
+    if before + lines.len() as u64 > max_bytes && !lines.is_empty() {
+        return Err(io::ErrorKind::QuotaExceeded.into());
+    }
     if let Err(error) = file.write_all(&lines).and_then(|()| file.sync_data()) {
         // What was half written must not stand before the next event.
         let _ = file.set_len(before);
@@ -64,10 +90,25 @@ mod tests {
     fn each_event_stands_on_a_line_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = events_path(folder.path());
-        let reply = accept(&path, br#"{"events":[{"name":"a","n":1.50},{"name":"b"}]}"#);
+        let shadow = Shadow::new(path.clone(), 1000);
+        let reply = shadow.accept(br#"{"events":[{"name":"a","n":1.50},{"name":"b"}]}"#);
         assert_eq!(reply.outcome, Outcome::Answer(Answer::Accepted { inserted: 2, duplicates: 0 }));
-        let _ = accept(&path, br#"{"events":[{"name":"c"}]}"#);
+        let _ = shadow.accept(br#"{"events":[{"name":"c"}]}"#);
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text, "{\"name\":\"a\",\"n\":1.50}\n{\"name\":\"b\"}\n{\"name\":\"c\"}\n");
+    }
+
+    #[test]
+    fn a_full_file_takes_nothing_more_until_it_is_moved_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = events_path(folder.path());
+        let shadow = Shadow::new(path.clone(), 20);
+        let one = br#"{"events":[{"name":"a"}]}"#;
+        let is_taken = || matches!(shadow.accept(one).outcome, Outcome::Answer(_));
+        assert!(is_taken() && !is_taken() && !is_taken());
+        let empty = shadow.accept(br#"{"events":[]}"#).outcome;
+        assert!(matches!(empty, Outcome::Answer(_)), "a request without events needs no room");
+        std::fs::rename(&path, folder.path().join("away")).unwrap();
+        assert!(is_taken());
     }
 }

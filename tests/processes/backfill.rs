@@ -204,7 +204,8 @@ fn a_line_that_cannot_be_billed_is_kept_and_told() {
     );
     let said = check(&world, &["logs/app.log"], 1, "bad_timestamp");
     let folder = fs::read_dir(world.path("state/quarantine")).unwrap();
-    let files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    let paths = folder.map(|entry| entry.unwrap().path());
+    let files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).collect();
     assert_eq!(files.len(), 1, "{said}");
     let letters = fs::read_to_string(&files[0]).unwrap();
     assert_eq!(letters.lines().count(), 1, "{letters}");

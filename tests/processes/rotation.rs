@@ -41,7 +41,7 @@ fn s07_fifty_files_are_turned_over_in_a_burst() {
         world.rename(&name, &format!("{name}.1"));
         world.append_to(&name, line(100 + file));
     }
-    world.finish_somehow(floe, 0..150);
+    world.finish(floe, 0..150);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn s07_one_log_is_turned_over_fifty_times_in_a_burst() {
         world.rename("logs/app.log", "logs/app.log.1");
         world.append(&lines(10 * rotation..10 * rotation + 10));
     }
-    world.finish_somehow(floe, std::iter::once(0).chain(10..510).collect::<Vec<_>>());
+    world.finish(floe, std::iter::once(0).chain(10..510).collect::<Vec<_>>());
 }
 
 #[test]
@@ -211,4 +211,26 @@ fn s12_a_log_that_was_written_anew_while_nobody_looked_is_read_from_its_start() 
     let account = world.finish(floe, (0..10).chain(11..100).collect::<Vec<_>>());
     assert_eq!(account["read"]["lines"], 100, "no fragment: {account:#}");
     assert_eq!(world.quarantined(), [""; 0]);
+}
+
+#[test]
+fn s24_an_outage_says_when_rotation_will_delete_what_nobody_has_read() {
+    let world = World::new();
+    world.write_config(&world.config().replace(&world.sandbox.url(), "http://127.0.0.1:9"));
+    let floe = world.start();
+    for rotation in 0..6 {
+        world.append(&lines(10 * rotation..10 * rotation + 10));
+        let followed = format!("{:?} is followed", world.log());
+        let times = usize::try_from(rotation).unwrap() + 1;
+        world.wait("the new log", || floe.said().matches(&followed.replace('"', "\\\"")).count() >= times);
+        for (from, to) in [("app.log.1", "app.log.2"), ("app.log", "app.log.1")] {
+            if world.path("logs").join(from).exists() {
+                world.rename(&format!("logs/{from}"), &format!("logs/{to}"));
+            }
+        }
+        let renamed = "app.log.1\\\" now";
+        world.wait("the rotation", || floe.said().matches(renamed).count() >= times);
+    }
+    floe.wait_for_notice("rotation_threatens");
+    assert!(floe.said().contains("if the log is rotated as before, it is deleted in about"));
 }

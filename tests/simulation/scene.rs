@@ -132,6 +132,7 @@ fn settings(wraps: bool, random: &mut Random) -> Settings {
             window: *random.pick(&[2 * 1024, 64 * 1024, 1024 * 1024]),
             quarantine_max_bytes: 1 << 30,
             quarantine_malformed_max_bytes: 1 << 30,
+            shadow_max_bytes: 1 << 30,
             mapping_threads: 2,
             open_files: *random.pick(&[2, 5, 1_000]),
             drain_timeout: Duration::from_secs(20),

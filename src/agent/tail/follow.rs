@@ -132,12 +132,14 @@ impl Tail {
         if stream.path == path {
             return;
         }
+        let source = Arc::clone(&stream.source);
         let before = std::mem::replace(&mut stream.path, Arc::clone(&path));
         stream.was_moved = true;
         if self.by_path.remove(&(Arc::clone(&before), id)) {
             self.by_path.insert((Arc::clone(&path), id));
         }
         self.changes += 1;
+        self.was_rotated(&source, &before, &path);
         out.say(NoticeCode::FileRenamed, format!("{before:?} is {path:?} now"));
     }
 

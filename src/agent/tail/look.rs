@@ -56,11 +56,13 @@ impl Tail {
             self.first_look_at(index, &seen, books, out, now);
         }
         self.follow_known(now, &seen, books, out);
+        self.learn_rotations(now, &seen);
+        self.say_threats(now, &seen, out);
         self.notice_unknown(&seen);
         self.forget_vanished(now, &seen);
         self.forget_unseen_floors(&seen);
         if !self.reads_once() {
-            self.age_lost(now, books, out);
+            self.age_lost(now, &seen, books, out);
         }
         let awaiting = self.candidates.iter().filter(|(_, candidate)| candidate.awaits_others);
         let sources: BTreeSet<Arc<str>> = awaiting.map(|((source, _), _)| Arc::clone(source)).collect();
@@ -240,12 +242,13 @@ impl Tail {
         }
         for key in vanished {
             let candidate = self.candidates.remove(&key).expect("it was just listed");
-            let is_copy = matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. });
+            let is_copy = matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. })
+                || candidate.is_of_a_stream();
             let unread = candidate.size.saturating_sub(candidate.floor.map_or(0, |floor| floor.floor.0));
             if unread > 0 && !candidate.adopt_only && !is_copy {
                 let start = Offset(candidate.size - unread);
                 let span = Span { start, end: Offset(candidate.size) };
-                self.vanished.push(Vanished::new(&key.0, &candidate.path, span, now));
+                self.vanished.push(Vanished::new(&key, &candidate.path, span, now));
             }
         }
         for (key, candidate) in &mut self.candidates {
@@ -281,14 +284,20 @@ impl Tail {
     }
 
     /// Lost streams: what they lack is said to be missed once they were looked for in vain.
-    fn age_lost(&mut self, now: Now, books: &mut Books, out: &mut Outbox) {
+    fn age_lost(
+        &mut self,
+        now: Now,
+        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) {
         let undecided: BTreeSet<Arc<str>> = self
             .candidates
             .iter()
             .filter(|(_, candidate)| candidate.is_unseen())
             .map(|((source, _), _)| Arc::clone(source))
             .collect();
-        self.age_vanished(now, &undecided, books, out);
+        self.age_vanished(now, seen, &undecided, books, out);
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {

@@ -22,6 +22,7 @@ mod spool;
 mod strangers;
 mod stream;
 mod succession;
+mod threats;
 mod vanished;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +47,7 @@ use read::{KnownAt, ReadUnderWay};
 pub use rotation::rotated_from;
 use stream::{Identity, Place, Registered, Stream};
 use succession::Heir;
+use threats::Rotation;
 use vanished::Vanished;
 
 /// Looks are no closer than this, whatever rings.
@@ -164,6 +166,12 @@ pub(super) struct Tail {
     reads: BTreeMap<ReadId, ReadUnderWay>,
     ready: VecDeque<StreamId>,
     handles: Handles,
+    /// Logs that were rotated since the last look.
+    rotated: BTreeSet<(Arc<str>, Arc<str>)>,
+    rotations: BTreeMap<(Arc<str>, Arc<str>), Rotation>,
+    /// Why nothing is read, and whose files the operator knows to be in danger because of that.
+    held_back: Option<String>,
+    threatened: BTreeSet<StreamId>,
     /// Streams whose window is full; they are ready again when a frontier moves.
     stalled: Vec<StreamId>,
     stalled_at: u64,
@@ -231,6 +239,10 @@ impl Tail {
             reads: BTreeMap::new(),
             ready: VecDeque::new(),
             handles: Handles::default(),
+            rotated: BTreeSet::new(),
+            rotations: BTreeMap::new(),
+            held_back: None,
+            threatened: BTreeSet::new(),
             stalled: Vec::new(),
             stalled_at: 0,
             retries: BTreeSet::new(),

@@ -11,6 +11,7 @@
 //! | is there | is wholly its beginning | waits: it is a copy |
 //! | is there | one of the two is compressed, and a place that is remembered differs | is another |
 //! | is there | one of the two is compressed, and they agree | waits: it is a copy |
+//! | is there, compressed, and read to its end | begins wholly with it, and is longer | is the file; the stream's own is the copy |
 //! | is there | begins wholly with it, and is longer than all such | is the file; the stream's own is the copy |
 //! | is lost | is the very file that has other content now | is another |
 //! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
@@ -434,13 +435,24 @@ impl Tail {
                     let tales = rival.tell_tales();
                     if has_other_lines(&rival.marks, &facts.head) {
                         distinct.push(id);
-                    } else if !tales.iter().all(|(offset, _)| facts.told.contains_key(offset)) {
-                        questions.extend(tales.iter().map(|(offset, _)| *offset));
-                    } else if judge(&tales, &facts.told, Offset::ZERO) == Judgement::Other {
-                        distinct.push(id);
-                    } else {
-                        live = live.max(Some((rival.size, id)));
+                        continue;
                     }
+                    if !tales.iter().all(|(offset, _)| facts.told.contains_key(offset)) {
+                        questions.extend(tales.iter().map(|(offset, _)| *offset));
+                        continue;
+                    }
+                    let judgement = judge(&tales, &facts.told, Offset::ZERO);
+                    if judgement == Judgement::Other {
+                        distinct.push(id);
+                        continue;
+                    }
+                    // A plain file may have grown since it was seen; a compressed one that was read is as it is.
+                    let is_read = rival.is_compressed() && rival.position.0 >= rival.size;
+                    let is_all_there = matches!(judgement, Judgement::Same { .. });
+                    if is_read && is_all_there && facts.asked.size > rival.size {
+                        outgrown = outgrown.max(Some((rival.size, id)));
+                    }
+                    live = live.max(Some((rival.size, id)));
                 }
                 Place::At { handle, .. } => {
                     let agreed = candidate.agreed_with(id);

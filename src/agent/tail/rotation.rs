@@ -56,6 +56,17 @@ pub(super) fn log_of(path: &str) -> &str {
     age(path).0
 }
 
+/// How many rotations ago a file was the log: 0 for the log itself, 1 for the youngest of the rotated ones.
+pub(super) fn turns_since<'p>(path: &str, rotated: impl Iterator<Item = &'p str>) -> usize {
+    let (log, own) = age(path);
+    let is_not_older = |name: &&str| match (age(name), &own) {
+        ((of, Age::Number(number)), Age::Number(own)) => of == log && number <= *own,
+        ((of, Age::Stamp(stamp)), Age::Stamp(own)) => of == log && stamp >= *own,
+        _ => false,
+    };
+    rotated.filter(is_not_older).count()
+}
+
 /// Of the names of a log's files, that of the one which was the log just before `path` was.
 pub(super) fn before<'p>(path: &str, names: impl Iterator<Item = &'p str>) -> Option<&'p str> {
     let (_, own) = age(path);
@@ -146,6 +157,15 @@ mod tests {
     #[track_caller]
     fn check_before(path: &str, names: &[&str], wanted: Option<&str>) {
         assert_eq!(before(path, names.iter().copied()), wanted, "{path} in {names:?}");
+    }
+
+    #[test]
+    fn names_say_how_many_rotations_ago_a_file_was_the_log() {
+        let turns = |path: &str, names: &[&str]| turns_since(path, names.iter().copied());
+        let numbered = ["a.log.1", "a.log.2", "a.log.3.gz", "b.log.1"];
+        assert_eq!(["a.log", "a.log.1", "a.log.3.gz"].map(|path| turns(path, &numbered)), [0, 1, 3]);
+        let stamped = ["a.log-20261119", "a.log-20261120", "a.log-20261121"];
+        assert_eq!(["a.log-20261121", "a.log-20261119"].map(|path| turns(path, &stamped)), [1, 3]);
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! Files that were gone before anybody had read them. One that was compressed is found again as another file, of which
 //! nothing but its name tells; so it is waited for, as long as for a stream that is lost, before its bytes are missed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::rotation::rotated_from;
-use super::{Outbox, SEARCH_LOOKS, SEARCH_TIME, Tail, miss};
+use super::{CandidateKey, Outbox, SEARCH_LOOKS, SEARCH_TIME, Tail, miss};
 use crate::agent::books::Books;
-use crate::agent::border::Now;
+use crate::agent::border::{Now, Sighting};
 use crate::model::{Compression, Moment, Span};
 
 #[derive(Debug)]
 pub(super) struct Vanished {
-    source: Arc<str>,
+    key: CandidateKey,
     path: Arc<str>,
     /// What stood in it, as far as that was ours.
     span: Span,
@@ -21,28 +21,33 @@ pub(super) struct Vanished {
 }
 
 impl Vanished {
-    pub(super) fn new(source: &Arc<str>, path: &Arc<str>, span: Span, now: Now) -> Self {
-        Self { source: Arc::clone(source), path: Arc::clone(path), span, since: now.moment, looks: 0 }
+    pub(super) fn new(key: &CandidateKey, path: &Arc<str>, span: Span, now: Now) -> Self {
+        Self { key: key.clone(), path: Arc::clone(path), span, since: now.moment, looks: 0 }
     }
 
     fn tell_missed(&self, books: &mut Books, out: &mut Outbox) {
-        miss(books, out, &self.source, &self.path, self.span, "vanished before it could be read");
+        miss(books, out, &self.key.0, &self.path, self.span, "vanished before it could be read");
     }
 }
 
 impl Tail {
+    /// `seen`: where each file stands. One look may miss a file that is being renamed.
     /// `undecided`: sources with files of which nobody knows yet what they say.
     pub(super) fn age_vanished(
         &mut self,
         now: Now,
+        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
         undecided: &BTreeSet<Arc<str>>,
         books: &mut Books,
         out: &mut Outbox,
     ) {
         self.vanished.retain_mut(|vanished| {
+            if seen.contains_key(&vanished.key) {
+                return false;
+            }
             vanished.looks += 1;
             let waited = vanished.looks > SEARCH_LOOKS && now.moment.since(vanished.since) >= SEARCH_TIME;
-            let is_hopeless = waited && !undecided.contains(&vanished.source);
+            let is_hopeless = waited && !undecided.contains(&vanished.key.0);
             if is_hopeless {
                 vanished.tell_missed(books, out);
             }
@@ -56,7 +61,7 @@ impl Tail {
             return;
         }
         let is_it = |vanished: &Vanished| {
-            vanished.source == *source
+            vanished.key.0 == *source
                 && std::iter::once(path).chain(rotated_from(path)).any(|from| *from == *vanished.path)
         };
         if let Some(at) = self.vanished.iter().position(is_it) {

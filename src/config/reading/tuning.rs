@@ -48,6 +48,7 @@ pub(super) fn limits(report: &Report, node: Option<&Node>) -> LimitSettings {
         window: 64 * MIB,
         quarantine_max_bytes: 256 * MIB,
         quarantine_malformed_max_bytes: 16 * MIB,
+        shadow_max_bytes: GIB,
         mapping_threads: 1,
         open_files: 8192,
         drain_timeout: Duration::from_secs(25),
@@ -63,6 +64,7 @@ pub(super) fn limits(report: &Report, node: Option<&Node>) -> LimitSettings {
     // Whoever makes the whole quota small need not think of its part.
     let part = settings.quarantine_malformed_max_bytes.min(settings.quarantine_max_bytes);
     settings.quarantine_malformed_max_bytes = size("quarantine_malformed_max_bytes", part, 0, 1024 * GIB);
+    settings.shadow_max_bytes = size("shadow_max_bytes", settings.shadow_max_bytes, 64 * KIB, 1024 * GIB);
     settings.mapping_threads = integer(&table, report, "mapping_threads", settings.mapping_threads, 1, 64);
     settings.open_files = integer(&table, report, "open_files", settings.open_files, 1, 1_000_000);
     let drain = Duration::from_secs(1)..=60 * MINUTE;
