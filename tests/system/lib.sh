@@ -183,3 +183,38 @@ write_lines() {
         printf '{"ts":"2025-01-15T10:15:32.%03dZ","event":"usage","customer":"acme","n":%d}\n' $((n % 1000)) "$n"
     done
 }
+
+# A source with a socket that acknowledges, for writer.py. Its lines may come twice, so they carry their own id.
+# shellcheck disable=SC2034
+JOBS="
+[[sources]]
+id = \"worker\"
+socket = \"$WORK/worker.sock\"
+ack = true
+format = \"json\"
+
+[[rules]]
+id = \"job\"
+source = \"worker\"
+when = { event = \"job\" }
+
+[rules.event]
+name = \"job\"
+external_customer_id = \"{customer}\"
+external_id = \"job:{n}\"
+timestamp = \"{ts}\"
+metadata.n = \"{n | int}\"
+"
+
+# wanted WRITER…: $WORK/wanted has all numbers that these wrote: each from FIRST[NAME], as many as wrote.NAME says.
+wanted() {
+    local name
+    for name in "$@"; do
+        seq "${FIRST[$name]}" $((FIRST["$name"] + $(<"$WORK/wrote.$name") - 1))
+    done | sort -n >"$WORK/wanted"
+}
+
+# The events carry the wanted numbers, each once.
+expect_wanted() {
+    diff "$WORK/wanted" <(billed_numbers) >"$WORK/difference" || { head -n 20 "$WORK/difference"; fail "not each line once"; }
+}
