@@ -53,7 +53,9 @@ fn why_held(step: Step) -> Option<&'static str> {
         Step::New | Step::Asking(_) => Some("it was not looked at yet"),
         // Nothing in it can be billed.
         Step::Young => None,
-        Step::Held { .. } => Some("it begins like another file that was given, or may be a copy of it"),
+        Step::Held { .. } => Some(
+            "it is a copy of another file that was given, or the beginning of one; if it is neither, give it alone",
+        ),
         Step::Denied { .. } => Some("it cannot be read"),
         Step::Stuck { .. } => Some("it begins like another file, and what tells them apart is not known"),
     }

@@ -135,7 +135,7 @@ fn send(
     report.map_err(fault)
 }
 
-fn fault(fault: RetryFault) -> ExitCode {
+pub(super) fn fault(fault: RetryFault) -> ExitCode {
     match fault {
         RetryFault::Unreadable(why) => {
             outcome::fail(outcome::NO_INPUT, format!("cannot read the quarantine: {why}"), None)
@@ -149,7 +149,7 @@ fn fault(fault: RetryFault) -> ExitCode {
         ),
         RetryFault::InUse => outcome::fail(
             outcome::IN_USE,
-            "another `floe quarantine retry` is running",
+            "another `floe quarantine retry` or `discard` is running",
             Some("wait for it to end"),
         ),
     }
@@ -168,7 +168,7 @@ fn told(report: &Report, arguments: &RetryArguments) -> ExitCode {
     }
 }
 
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     // A closed pipe is nobody's fault: the exit code says the same.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
