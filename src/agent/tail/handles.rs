@@ -208,7 +208,7 @@ impl Tail {
         assert_eq!(self.handles.taken, handles.filter(|handle| handle.is_taken()).count());
         let parked = self.streams.values().filter(|stream| stream.is_parked());
         for stream in parked {
-            assert!(stream.inside.is_none() && stream.reading.is_none(), "what is parked was read");
+            assert!(stream.has_no_line_begun() && stream.reading.is_none(), "what is parked was read");
         }
     }
 }
@@ -223,9 +223,14 @@ impl Stream {
             && !self.queued
             && self.behind() == 0
             && (self.partial == 0 || is_quiet)
-            && self.inside.is_none()
+            && self.has_no_line_begun()
             && !self.rests
             && !self.is_unsure()
             && matches!(self.place, Place::At { absent_since: None, .. })
+    }
+
+    /// Whether it is not in the middle of a line, but for one that is not ours: behind a last line without an end all is.
+    fn has_no_line_begun(&self) -> bool {
+        self.inside.is_none_or(|line| line.is_foreign)
     }
 }
