@@ -535,7 +535,9 @@ impl Tail {
             !(is_other || is_compared || candidate.in_vain.contains(&id))
         };
         let alike = self.with_print(&key.0, print).filter(|(id, stream)| is_uncompared(*id, stream));
-        let alike: Vec<StreamId> = alike.map(|(id, _)| id).collect();
+        // While it waits for one that is nowhere it is compared with none.
+        let is_at_file = matches!(self.streams[&rival].place, Place::At { .. });
+        let alike: Vec<StreamId> = alike.filter(|_| is_at_file).map(|(id, _)| id).collect();
         alike.into_iter().for_each(|id| self.unpark(id, out));
         let rival_size = self.rival_size(key);
         if let Some(Step::Held { rival_size: held, .. }) =
