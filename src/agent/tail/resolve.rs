@@ -10,6 +10,7 @@
 //! | is there | differs from it somewhere, and the stream is still what it was | is another |
 //! | is there | is wholly its beginning | waits: it is a copy |
 //! | is there | one of the two is compressed, and a place that is remembered differs | is another |
+//! | is there | one of the two is compressed, they agree up to the end of the stream's own, which was read, and it is longer than all such | is the file; the stream's own is the copy |
 //! | is there | one of the two is compressed, and they agree | waits: it is a copy |
 //! | is there | begins wholly with it, and is longer than all such | is the file; the stream's own is the copy |
 //! | is lost | is the very file that has other content now | is another |
@@ -437,12 +438,21 @@ impl Tail {
                     let tales = rival.tell_tales();
                     if has_other_lines(&rival.marks, &facts.head) {
                         distinct.push(id);
-                    } else if !tales.iter().all(|(offset, _)| facts.told.contains_key(offset)) {
+                        continue;
+                    }
+                    if !tales.iter().all(|(offset, _)| facts.told.contains_key(offset)) {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
-                    } else if judge(&tales, &facts.told, Offset::ZERO) == Judgement::Other {
-                        distinct.push(id);
-                    } else {
-                        live = live.max(Some((rival.size, id)));
+                        continue;
+                    }
+                    let common = rival.said_by_many().max(facts.head.common);
+                    match judge(&tales, &facts.told, common) {
+                        Judgement::Other => distinct.push(id),
+                        judgement => {
+                            if rival.ends_before(facts.asked.size, judgement) {
+                                outgrown = outgrown.max(Some((rival.size, id)));
+                            }
+                            live = live.max(Some((rival.size, id)));
+                        }
                     }
                 }
                 Place::At { handle, .. } => {
