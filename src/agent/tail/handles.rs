@@ -139,7 +139,8 @@ impl Tail {
             if self.handles.is_refused {
                 return self.say_short(now, out);
             }
-            if self.handles.taken >= self.most_open() && !self.park_one(now, books, out) {
+            let is_full = self.handles.taken >= self.most_open();
+            if is_full && !self.park_one(now, books, out) && !self.tries_one_more() {
                 return self.say_short(now, out);
             }
             self.handles.queue.pop_front();
@@ -150,6 +151,14 @@ impl Tail {
             self.handles.most_learned = None;
             out.say(NoticeCode::DescriptorsEnough, "all files that are followed can be open".to_owned());
         }
+    }
+
+    /// Whether the operating system may allow more than it did.
+    fn tries_one_more(&mut self) -> bool {
+        let most = usize::try_from(self.settings.limits.open_files).unwrap_or(usize::MAX);
+        let learned = self.handles.most_learned.filter(|learned| *learned < most);
+        self.handles.most_learned = learned.map(|learned| learned + 1);
+        learned.is_some()
     }
 
     fn say_short(&mut self, now: Now, out: &mut Outbox) {
