@@ -71,7 +71,8 @@ fn why_unread(stream: &Stream) -> Option<&'static str> {
         Place::Nowhere { .. } if stream.position > Offset::ZERO && stream.position.0 < stream.size => {
             Some("it went away, or was written anew, while it was read")
         }
-        Place::Expected { .. } | Place::Nowhere { .. } => None,
+        Place::Expected { .. } => stream.unreadable.then_some("it cannot be read"),
+        Place::Nowhere { .. } => None,
     }
 }
 
