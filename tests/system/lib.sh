@@ -30,7 +30,12 @@ finish() {
     for folder in "${MOUNTED[@]}"; do
         umount "$folder" 2>/dev/null || umount --lazy "$folder" 2>/dev/null || true
     done
-    rm -rf --one-file-system "$WORK"
+    # FLOE_KEEP=1 leaves what a failed run had, to look into.
+    if ((status == 0 || status == 77)) || [[ -z "${FLOE_KEEP:-}" ]]; then
+        rm -rf --one-file-system "$WORK"
+    else
+        echo "kept: $WORK"
+    fi
 }
 trap finish EXIT
 
