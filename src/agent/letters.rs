@@ -142,7 +142,7 @@ fn blocked_notice(fault: &DiskFault) -> Notice {
         DiskFault::Full => (
             "the quarantine is full; lines that need it are held back, and so are those behind them"
                 .to_owned(),
-            "mend the rule or the log, then `floe quarantine retry`, or raise `limits.quarantine_max_bytes`",
+            "mend the rule or the log, then `floe quarantine retry`; or `floe quarantine discard`; or raise `limits.quarantine_max_bytes`",
         ),
         other => (
             format!("cannot write the quarantine: {}; lines that need it are held back", super::words(other)),

@@ -15,6 +15,7 @@ pub mod run;
 pub mod sandbox;
 pub mod schema;
 pub mod test;
+mod times;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -66,6 +66,8 @@ pub struct BackfillOptions {
     pub range: TimeRange,
     /// Counts what would be sent, instead of sending it.
     pub census: Option<Arc<Census>>,
+    /// What is known of compressed files: at the end it says how they end.
+    pub extents: Extents,
     pub observer: watch::Sender<Status>,
 }
 
@@ -78,6 +80,7 @@ struct Place {
     polar: Polar,
     /// `None`: the folders of the sources are looked into.
     files: Option<Vec<GivenFile>>,
+    extents: Extents,
 }
 
 /// Why a daemon cannot start.
@@ -188,7 +191,8 @@ impl Daemon {
         notices.iter().for_each(logs::say);
         let rules = Arc::new(Rules::compile(&settings));
         let letters = letters_path(&folder.path);
-        let place = Place { folder, restored, rules, letters, polar, files: None };
+        let place =
+            Place { folder, restored, rules, letters, polar, files: None, extents: Extents::default() };
         Self::begin(settings, place, reload, observer)
     }
 
@@ -197,14 +201,16 @@ impl Daemon {
     /// # Errors
     /// [`StartFault`].
     pub fn start_backfill(options: BackfillOptions) -> Result<Self, StartFault> {
-        let BackfillOptions { settings, state, files, range, census, observer } = options;
+        let BackfillOptions { settings, state, files, range, census, extents, observer } = options;
+        descriptors::raise_limit();
+        let settings = Arc::new(descriptors::within_limit(Settings::clone(&settings)));
         let backfill::Opened { folder, restored, letters, shadow, .. } = state;
         let polar = match census {
             Some(census) => Polar::Census(census),
             None => Polar::writing_to(&settings, shadow).map_err(StartFault::Client)?,
         };
         let rules = Arc::new(Rules::compile(&settings).within(range));
-        let place = Place { folder, restored, rules, letters, polar, files: Some(files) };
+        let place = Place { folder, restored, rules, letters, polar, files: Some(files), extents };
         Self::begin(settings, place, None, Some(observer))
     }
 
@@ -416,7 +422,7 @@ impl Hands {
     fn new(settings: &Arc<Settings>, place: &Place, reports: &Reports) -> io::Result<Self> {
         let names = OddPaths::default();
         let bell = Bell::new(names.clone(), reports.clone());
-        let extents = Extents::default();
+        let extents = place.extents.clone();
         let lookout = match &place.files {
             None => {
                 let homes = homes(&place.restored);

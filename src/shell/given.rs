@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::content::Extents;
+use super::content::{Content, Ending, Extents};
 use super::disk::{OddPaths, disk_fault, key_of, words_of};
 use super::look::Found;
 use crate::agent::{DiskFault, Notice, NoticeCode, Sighting};
@@ -42,6 +42,22 @@ pub fn size_of(path: &Path) -> Result<u64, String> {
     // Who may not read it is told before anything is sent.
     fs::File::open(path).map_err(|error| words_of(&error))?;
     Ok(metadata.len())
+}
+
+/// Where a file that was read breaks off, in words: of a compressed one not all may be there.
+#[must_use]
+pub fn breaks_off(file: &GivenFile, extents: &Extents) -> Option<String> {
+    let content = Content::open(&file.path, extents).ok().filter(Content::is_compressed)?;
+    match content.find_ending() {
+        Ok(Ending::Whole | Ending::Open) => None,
+        Ok(Ending::CutOff) => {
+            Some("the compressed file ends in the middle; what is behind is lost".to_owned())
+        }
+        Ok(Ending::Damaged(why)) => {
+            Some(format!("the compressed file is damaged ({why}); what is behind is lost"))
+        }
+        Err(error) => Some(words_of(&error)),
+    }
 }
 
 impl GivenFiles {

@@ -7,6 +7,7 @@ pub mod client;
 pub mod content;
 pub mod daemon;
 pub mod descriptors;
+pub mod discard;
 pub mod disk;
 mod errand;
 mod durable;

@@ -10,6 +10,7 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::discard::DISCARDED;
 use super::quarantine::{LETTERS, folder_path};
 use super::retried::{Retried, Standing};
 use crate::model::{Letter, LetterId};
@@ -192,7 +193,8 @@ pub(super) fn letters_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
+        let is_record = path.file_name().is_some_and(|name| name == DISCARDED);
+        if !is_record && path.extension().is_some_and(|extension| extension == "jsonl") {
             paths.push(path);
         }
     }

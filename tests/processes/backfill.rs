@@ -1,15 +1,16 @@
 //! Files that are over, read once: with the daemon's ids, beside it and after it, interrupted and again.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use flate2::write::GzEncoder;
 use floe::sandbox::FaultPlan;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::{World, exists, line, lines, noise};
+use crate::world::{World, exists, line, lines, noise, peak_memory_kib};
 
 /// Runs a backfill of these files, which are named from the world's folder, to its end.
 fn backfill(world: &World, arguments: &[&str]) -> Output {
@@ -257,4 +258,145 @@ fn what_is_unclear_is_refused_before_anything_is_sent() {
     world.start().stop();
     world.write_config(&captured.replace("/logs/app.log\"", "/logs/{who}.log\""));
     check(&world, &["logs/app.log"], 78, "belongs to instance \"another\"");
+}
+
+#[test]
+fn without_a_token_nothing_is_waited_for() {
+    let world = World::new();
+    write(&world, "logs/app.log", &line(0));
+    fs::remove_file(world.path("token")).unwrap();
+    check(&world, &["logs/app.log"], 78, "no token");
+    world.write_token(world.sandbox.token());
+    check(&world, &["logs/app.log"], 0, "1 inserted");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn s10_compressed_files_are_read_alone_and_over_what_the_daemon_sent() {
+    let world = World::new();
+    let put = |name: &str, bytes: &[u8]| fs::write(world.path(&format!("logs/{name}")), bytes).unwrap();
+    world.append(&lines(0..100));
+    let floe = world.start();
+    world.wait_for_billed(0..100);
+    floe.stop();
+    put("app.log.1.gz", &gzip(&fs::read(world.log()).unwrap()));
+    fs::remove_file(world.log()).unwrap();
+    check(&world, &["logs/app.log.1.gz"], 0, "0 inserted, 100 that Polar had already");
+    let text = lines(100..200).into_bytes();
+    let (head, tail) = text.split_at(text.len() / 3);
+    put("app.log.2.gz", &[gzip(head), gzip(tail)].concat());
+    put("app.log-20261120.zst", &zstd::encode_all(lines(200..300).as_bytes(), 3).unwrap());
+    // Logrotate compresses empty logs, too.
+    put("app.log.3.gz", &gzip(b""));
+    check(&world, &["logs/app.log.2.gz", "logs/app.log-20261120.zst"], 0, "200 inserted");
+    check(&world, &["logs/app.log.*.gz"], 0, "0 inserted, 200 that Polar had already");
+    world.wait_for_billed(0..300);
+}
+
+#[test]
+fn s10_a_large_compressed_file_is_read_to_its_end_in_bounded_memory() {
+    let world = World::new();
+    let mut text = line(0) + &noise(7).repeat(400_000);
+    text.push_str(&line(1));
+    let long = [line(2).as_bytes(), &vec![0; 80_000_000], b"\n", line(3).as_bytes()].concat();
+    fs::write(world.path("logs/app.log.1.gz"), gzip(text.as_bytes())).unwrap();
+    fs::write(world.path("logs/app.log.2.zst"), zstd::encode_all(&long[..], 1).unwrap()).unwrap();
+    let mut command = world.command(&["backfill", "logs/app.log.1.gz", "logs/app.log.2.zst"]);
+    let mut child = command.current_dir(world.folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut peak_kib = 0;
+    world.wait("the end of the backfill", || {
+        peak_kib = peak_memory_kib(child.id()).unwrap_or(peak_kib);
+        child.try_wait().unwrap().is_some()
+    });
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("400,005 lines"), "{said}");
+    assert!((1..100_000).contains(&peak_kib), "{peak_kib} KiB");
+    world.wait_for_billed(0..4);
+}
+
+#[test]
+fn s10_a_compressed_copy_given_beside_its_file_is_not_billed_twice() {
+    let world = World::new();
+    let text = lines(0..300);
+    write(&world, "logs/app.log.1", &text);
+    fs::write(world.path("logs/app.log.1.gz"), gzip(text.as_bytes())).unwrap();
+    check(&world, &["logs/app.log.1", "logs/app.log.1.gz"], 1, "app.log.1.gz\": it is a copy");
+    check(&world, &["logs/app.log.1.gz"], 0, "0 inserted, 300 that Polar had already");
+    world.wait_for_billed(0..300);
+}
+
+#[test]
+fn s10_what_a_compressed_file_lacks_is_told_and_the_rest_is_billed() {
+    let world = World::new();
+    let packed = gzip(lines(0..5000).as_bytes());
+    fs::write(world.path("logs/app.log.1.gz"), &packed[..packed.len() / 2]).unwrap();
+    let said = check(&world, &["logs/app.log.1.gz"], 1, "ends in the middle");
+    let billed = world.sandbox.events().len() as u64;
+    assert!((100..4900).contains(&billed), "{said}");
+    world.wait_for_billed(0..billed);
+    check(&world, &["--dry-run", "logs/app.log.1.gz"], 1, "ends in the middle");
+    let mut damaged = packed.clone();
+    damaged[packed.len() / 2..][..64].fill(0xff);
+    for (name, bytes, words) in [
+        ("2", &damaged[..], "is damaged"),
+        ("3", b"no gzip at all\n", "is damaged"),
+        ("4", b"", "in the middle"),
+    ] {
+        let name = format!("logs/app.log.{name}.gz");
+        fs::write(world.path(&name), bytes).unwrap();
+        check(&world, &[&name], 1, words);
+    }
+}
+
+#[test]
+fn s10_a_kubelets_compressed_file_finds_its_source_and_its_captures() {
+    let world = World::of("logs/{pod}/0.log", "format = \"json\"\ncontainer = \"cri\"");
+    world.write_config(&fs::read_to_string(world.path("floe.toml")).unwrap().replace("{who}", "{@path.pod}"));
+    let wrapped: String =
+        (0..20).map(|number| format!("2026-11-20T10:15:32.2Z stdout F {}", line(number))).collect();
+    fs::create_dir(world.path("logs/api")).unwrap();
+    fs::write(world.path("logs/api/0.log.20261120-101532.gz"), gzip(wrapped.as_bytes())).unwrap();
+    check(&world, &["logs/api/0.log.20261120-101532.gz"], 0, "20 inserted");
+    world.wait_for_billed(0..20);
+    assert!(world.sandbox.events().iter().all(|event| event.contains("\"api\"")));
+}
+
+#[test]
+fn s16_more_files_than_descriptors_are_all_read() {
+    const FILES: u64 = 300;
+    let world = World::of("logs/*.log", "format = \"json\"");
+    for number in 0..FILES {
+        write(&world, &format!("logs/{number}.log"), &line(number));
+    }
+    let limited = ["-c", "ulimit -n 100 && exec \"$@\"", "sh"];
+    let output = std::process::Command::new("sh")
+        .args(limited)
+        .args([env!("CARGO_BIN_EXE_floe"), "backfill", "logs/*.log", "--config", "floe.toml"])
+        .current_dir(world.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    world.wait_for_billed(0..FILES);
+}
+
+#[test]
+fn s10_letters_of_a_compressed_file_are_retried_under_the_same_ids() {
+    let world = World::new();
+    let odd = line(1).replace("\"who\"", "\"customer\"");
+    fs::write(world.path("logs/app.log.1.gz"), gzip((line(0) + &odd).as_bytes())).unwrap();
+    check(&world, &["logs/app.log.1.gz"], 1, "missing_customer");
+    let mended = world.config().replace("\"{who}\"", "\"{who | default(customer)}\"");
+    world.write_config(&mended);
+    let output = world.output(&["quarantine", "retry", "--all"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    world.wait_for_billed(0..2);
+    check(&world, &["logs/app.log.1.gz"], 0, "0 inserted, 2 that Polar had already");
 }

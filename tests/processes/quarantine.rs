@@ -1,6 +1,8 @@
 //! What could not be billed, and how it is billed after all: `floe quarantine`.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::process::{Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use floe::sandbox::FaultPlan;
 use serde_json::Value;
 
-use crate::world::{World, line, lines};
+use crate::world::{World, exists, line, lines};
 
 /// A line whose customer has another name than the rule knows.
 fn odd(number: u64) -> String {
@@ -389,4 +391,72 @@ fn an_export_is_a_new_file() {
     let exported: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(exported, letters(&world));
     check(&world.output(&arguments), 73, &["cannot write"]);
+}
+
+#[test]
+fn s27_a_line_of_a_socket_is_retried_after_its_segment_is_gone() {
+    let world = World::new();
+    let from_socket = |config: String| {
+        let include = format!("include = [\"{}\"]", world.log().display());
+        config.replace(&include, &format!("socket = \"{}\"", world.path("app.sock").display()))
+    };
+    world.write_config(&from_socket(world.config()));
+    let floe = world.start();
+    let mut writer = UnixStream::connect(world.path("app.sock")).unwrap();
+    writer.write_all((line(0) + &odd(1)).as_bytes()).unwrap();
+    drop(writer);
+    wait_for_account(&world, 1, &[("missing_customer", 1)]);
+    floe.stop();
+    world.write_config(&from_socket(mended(&world)));
+    // The next process begins a segment of its own, and the first one goes.
+    let floe = world.start();
+    let segment = |world: &World| world.path("state/spool/app/000000000001.spool");
+    world.wait("the segment to go", || !exists(&segment(&world)));
+    check(&world.output(&["quarantine", "retry", "--all"]), 0, &["billed by rule use: 1 line"]);
+    world.wait_for_billed(0..2);
+    floe.stop();
+    wait_for_account(&world, 2, &[]);
+}
+
+#[test]
+fn what_is_discarded_is_gone_for_good_and_the_account_keeps_it() {
+    let world = World::new();
+    let bounded = "[limits]\nquarantine_max_bytes = \"64KiB\"\n";
+    world.write_config(&world.config().replace("[limits]\n", bounded));
+    let floe = world.start();
+    world.append(&(0..1000).map(odd).collect::<String>());
+    world.append(&line(1000));
+    floe.wait_for_notice("quarantine_blocked");
+    check(&world.output(&["quarantine", "discard"]), 64, &["which lines"]);
+    let before = letters(&world).len();
+    check(
+        &world.output(&["quarantine", "discard", "--all"]),
+        64,
+        &["would be discarded of missing_customer", "say --yes"],
+    );
+    assert_eq!(letters(&world).len(), before);
+    let discard = || {
+        let output = world.output(&["quarantine", "discard", "--all", "--yes"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        world.sandbox.events().len() == 1
+    };
+    assert!(World::awaits(discard), "{}", world.notices());
+    floe.wait_for_notice("quarantine_unblocked");
+    world.wait_for_billed([1000]);
+    wait_for_account(&world, 1, &[("missing_customer", 1000)]);
+    floe.stop();
+    check(&world.output(&["quarantine", "discard", "--all", "--yes"]), 0, &[]);
+    check(&world.output(&["quarantine", "list"]), 0, &["nothing is quarantined"]);
+    let record = fs::read_to_string(world.path("state/quarantine/discarded.jsonl")).unwrap();
+    let records = record.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(records.map(|record| record["lines"].as_u64().unwrap()).sum::<u64>(), 1000);
+    assert!(!record.contains("customer_"), "{record}");
+    wait_for_account(&world, 1, &[("missing_customer", 1000)]);
+}
+
+#[test]
+fn a_time_of_day_without_its_offset_is_no_time() {
+    let world = World::new();
+    let output = world.output(&["quarantine", "list", "--since", "2026-11-20T10:15:00"]);
+    check(&output, 64, &["2026-11-20T10:15:00Z"]);
 }

@@ -308,9 +308,7 @@ impl Floe<'_> {
 
     /// The most memory that it ever had, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        peak.trim().trim_end_matches(" kB").parse().unwrap()
+        peak_memory_kib(self.pid()).unwrap()
     }
 
     /// Its standard input, where it was given one.
@@ -367,6 +365,13 @@ impl Drop for Floe<'_> {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The most memory that a process ever had, in KiB; `None` once it has ended.
+pub fn peak_memory_kib(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// A line that is billed.

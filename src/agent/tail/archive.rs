@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::evidence::Judgement;
 use super::follow::path_among;
 use super::look::modified_of;
 use super::stream::{Handle, Place, Stream};
@@ -60,6 +61,14 @@ impl Tail {
 impl Stream {
     fn is_read_archive(&self) -> bool {
         self.is_compressed() && self.modified != 0 && self.position.0 > 0 && self.position.0 >= self.size
+    }
+
+    /// Whether a file that was judged so, and has this size, holds all of its own, which was read, and goes on behind.
+    pub(super) fn ends_before(&self, size: u64, judgement: Judgement) -> bool {
+        // A first line is known as a whole.
+        let is_sure = judgement == Judgement::Same { is_strong: true }
+            || matches!(judgement, Judgement::Same { .. } if self.marks.first().is_some_and(|(first, _)| self.position <= *first));
+        is_sure && self.position.0 == self.size && self.size < size
     }
 
     /// Whether its file is believed to be what it was, and is not open.

@@ -64,8 +64,7 @@ impl Tail {
         for (id, stream) in &mut self.streams {
             let Place::At { absent_since, .. } = stream.place else { continue };
             if absent_since.is_none() && stream.told_at < self.look_asked {
-                // How long a compressed file is shows where it ends.
-                stream.read_until = Some(if stream.is_compressed() { u64::MAX } else { stream.size });
+                stream.read_until = Some(stream.end_at(stream.size));
             } else {
                 // The list does not say how long it is: a read that begins now does.
                 stream.again |= stream.reading.is_some() || stream.asking.is_some();
@@ -107,6 +106,11 @@ impl Tail {
 }
 
 impl Stream {
+    /// Where it ends that has told this size. How long a compressed file is, shows only where it ends.
+    pub(super) fn end_at(&self, size: u64) -> u64 {
+        if self.is_compressed() { u64::MAX } else { size }
+    }
+
     /// Whether it was read to where it ended at the last look.
     pub(super) fn is_read_out(&self) -> bool {
         // It may have become shorter since.

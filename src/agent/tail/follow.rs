@@ -252,6 +252,7 @@ impl Tail {
         books: &mut Books,
         out: &mut Outbox,
     ) {
+        let is_once = self.reads_once();
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Place::Verifying { file } = stream.place else { return };
         let Some(source) = index_of(&self.sources, &stream.source) else {
@@ -269,6 +270,10 @@ impl Tail {
             Err(fault) => {
                 // The next look asks again.
                 stream.place = Place::Expected { file };
+                if is_once {
+                    // It is told by the name that was given.
+                    stream.path = path;
+                }
                 self.unreadable(id, &words(&fault), now, out);
                 self.streams.get_mut(&id).expect("the stream was just seen").retry_at = Moment::START;
                 return;

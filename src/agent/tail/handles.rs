@@ -139,7 +139,8 @@ impl Tail {
             if self.handles.is_refused {
                 return self.say_short(now, out);
             }
-            if self.handles.taken >= self.most_open() && !self.park_one(now, books, out) {
+            let is_full = self.handles.taken >= self.most_open();
+            if is_full && !self.park_one(now, books, out) && !self.tries_one_more() {
                 return self.say_short(now, out);
             }
             self.handles.queue.pop_front();
@@ -150,6 +151,14 @@ impl Tail {
             self.handles.most_learned = None;
             out.say(NoticeCode::DescriptorsEnough, "all files that are followed can be open".to_owned());
         }
+    }
+
+    /// Whether the operating system may allow more than it did.
+    fn tries_one_more(&mut self) -> bool {
+        let most = usize::try_from(self.settings.limits.open_files).unwrap_or(usize::MAX);
+        let learned = self.handles.most_learned.filter(|learned| *learned < most);
+        self.handles.most_learned = learned.map(|learned| learned + 1);
+        learned.is_some()
     }
 
     fn say_short(&mut self, now: Now, out: &mut Outbox) {
@@ -208,7 +217,7 @@ impl Tail {
         assert_eq!(self.handles.taken, handles.filter(|handle| handle.is_taken()).count());
         let parked = self.streams.values().filter(|stream| stream.is_parked());
         for stream in parked {
-            assert!(stream.inside.is_none() && stream.reading.is_none(), "what is parked was read");
+            assert!(stream.has_no_line_begun() && stream.reading.is_none(), "what is parked was read");
         }
     }
 }
@@ -223,9 +232,14 @@ impl Stream {
             && !self.queued
             && self.behind() == 0
             && (self.partial == 0 || is_quiet)
-            && self.inside.is_none()
+            && self.has_no_line_begun()
             && !self.rests
             && !self.is_unsure()
             && matches!(self.place, Place::At { absent_since: None, .. })
+    }
+
+    /// Whether it is not in the middle of a line, but for one that is not ours: behind a last line without an end all is.
+    fn has_no_line_begun(&self) -> bool {
+        self.inside.is_none_or(|line| line.is_foreign)
     }
 }

@@ -53,7 +53,9 @@ fn why_held(step: Step) -> Option<&'static str> {
         Step::New | Step::Asking(_) => Some("it was not looked at yet"),
         // Nothing in it can be billed.
         Step::Young => None,
-        Step::Held { .. } => Some("it begins like another file that was given, or may be a copy of it"),
+        Step::Held { .. } => Some(
+            "it is a copy of another file that was given, or the beginning of one; if it is neither, give it alone",
+        ),
         Step::Denied { .. } => Some("it cannot be read"),
         Step::Stuck { .. } => Some("it begins like another file, and what tells them apart is not known"),
     }
@@ -69,7 +71,8 @@ fn why_unread(stream: &Stream) -> Option<&'static str> {
         Place::Nowhere { .. } if stream.position > Offset::ZERO && stream.position.0 < stream.size => {
             Some("it went away, or was written anew, while it was read")
         }
-        Place::Expected { .. } | Place::Nowhere { .. } => None,
+        Place::Expected { .. } => stream.unreadable.then_some("it cannot be read"),
+        Place::Nowhere { .. } => None,
     }
 }
 

@@ -231,7 +231,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that tells its size is known");
         stream.told_at = now.moment;
         if is_last && !stream.again {
-            stream.read_until.get_or_insert(size);
+            stream.read_until = stream.read_until.or(Some(stream.end_at(size)));
         }
         if size > stream.size {
             stream.size = size;

@@ -10,8 +10,8 @@
 //! | is there | differs from it somewhere, and the stream is still what it was | is another |
 //! | is there | is wholly its beginning | waits: it is a copy |
 //! | is there | one of the two is compressed, and a place that is remembered differs | is another |
+//! | is there | one of the two is compressed, they agree up to the end of the stream's own, which was read, and it is longer than all such | is the file; the stream's own is the copy |
 //! | is there | one of the two is compressed, and they agree | waits: it is a copy |
-//! | is there, compressed, and read to its end | begins wholly with it, and is longer | is the file; the stream's own is the copy |
 //! | is there | begins wholly with it, and is longer than all such | is the file; the stream's own is the copy |
 //! | is lost | is the very file that has other content now | is another |
 //! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
@@ -36,14 +36,14 @@ use super::floors::Start;
 use super::once::agreed_until;
 use super::strangers::CopyOfStranger;
 use super::stream::{Handle, Identity, Place, Stream};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, Tail, index_of, say_unreadable};
+use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
 use crate::agent::books::{Books, Standing};
 use crate::agent::border::{Against, Agreement, AskId, Asked, DiskFault, Effect, Now, Whom};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::mapping::identity;
 use crate::model::chunk::Carry;
-use crate::model::{Guard, Mark, Offset, Print, StreamId};
+use crate::model::{Guard, Mark, Moment, Offset, Print, StreamId};
 
 /// Bytes that one question compares at most.
 const COMPARE_BYTES: u64 = 4 * 1024 * 1024;
@@ -67,6 +67,8 @@ enum Finding {
     New,
     /// Another question may tell.
     Ask { at: Vec<Offset>, against: Option<StreamId> },
+    /// It can be told then, if nothing changes before.
+    Later(Moment),
     /// It cannot be told yet; `rival` is whom it may be.
     Wait { rival: StreamId },
 }
@@ -272,7 +274,7 @@ impl Tail {
             return;
         }
         let facts = Facts { at, asked: &asked, head: Head::read(&asked.head), print, told };
-        let found = self.find(key, &facts);
+        let found = self.find(key, &facts, now);
         if let Finding::Is(rival) | Finding::Continues(rival) = found
             && !self.reopen_last_line(rival, asked.size, books)
         {
@@ -298,12 +300,16 @@ impl Tail {
                 }
             },
             Finding::Ask { at, against } => self.ask(key, at, against, out),
+            Finding::Later(at) => self.ask_at(key, at),
             Finding::Wait { rival } => self.hold(key, print, rival, out),
         }
     }
 
     fn ask_later(&mut self, key: &CandidateKey, now: Now) {
-        let retry_at = now.moment + DISK_RETRY;
+        self.ask_at(key, now.moment + DISK_RETRY);
+    }
+
+    fn ask_at(&mut self, key: &CandidateKey, retry_at: Moment) {
         let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
         candidate.step = Step::Denied { retry_at };
         self.retries.insert((retry_at, None));
@@ -353,7 +359,7 @@ impl Tail {
     /// Of the lost streams whose content it holds it is the one that was read furthest: a stream of which
     /// only the first line was read is like every file that begins so. While it may be a copy of a file that
     /// is still there, nothing is decided.
-    fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>) -> Finding {
+    fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, now: Now) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
         let mut same: Option<(Offset, StreamId)> = None;
@@ -363,6 +369,7 @@ impl Tail {
         let mut live: Option<(u64, StreamId)> = None;
         let mut compare: Option<StreamId> = None;
         let mut outgrown: Option<(u64, StreamId)> = None;
+        let mut quiet: Option<Moment> = None;
         let mut questions: BTreeSet<Offset> = BTreeSet::new();
         let mut distinct: Vec<StreamId> = Vec::new();
         let candidate = &self.candidates[key];
@@ -379,7 +386,10 @@ impl Tail {
             }
             match rival.place {
                 Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
-                Place::Nowhere { not: Some(file), .. } if file == key.1 => distinct.push(id),
+                // Nothing was compressed into the file that was written: its inode was given to another one.
+                Place::Nowhere { not: Some(file), .. } if file == key.1 && !is_compressed => {
+                    distinct.push(id)
+                }
                 Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
                     let tales = rival.tell_tales();
@@ -441,18 +451,20 @@ impl Tail {
                         questions.extend(tales.iter().map(|(offset, _)| *offset));
                         continue;
                     }
-                    let judgement = judge(&tales, &facts.told, Offset::ZERO);
-                    if judgement == Judgement::Other {
-                        distinct.push(id);
-                        continue;
+                    let common = rival.said_by_many().max(facts.head.common);
+                    match judge(&tales, &facts.told, common) {
+                        Judgement::Other => distinct.push(id),
+                        judgement => {
+                            if rival.ends_before(facts.asked.size, judgement) {
+                                outgrown = outgrown.max(Some((rival.size, id)));
+                                // Who writes to it yet would be heard no more.
+                                let quiet_at = rival.last_growth + QUIET_TIME;
+                                let may_grow = !rival.is_compressed() && !self.reads_once();
+                                quiet = quiet.max((may_grow && quiet_at > now.moment).then_some(quiet_at));
+                            }
+                            live = live.max(Some((rival.size, id)));
+                        }
                     }
-                    // A plain file may have grown since it was seen; a compressed one that was read is as it is.
-                    let is_read = rival.is_compressed() && rival.position.0 >= rival.size;
-                    let is_all_there = matches!(judgement, Judgement::Same { .. });
-                    if is_read && is_all_there && facts.asked.size > rival.size {
-                        outgrown = outgrown.max(Some((rival.size, id)));
-                    }
-                    live = live.max(Some((rival.size, id)));
                 }
                 Place::At { handle, .. } => {
                     let agreed = candidate.agreed_with(id);
@@ -489,7 +501,7 @@ impl Tail {
         if let Some((size, stream)) = outgrown
             && live.is_none_or(|(longest, _)| longest == size)
         {
-            return Finding::Continues(stream);
+            return quiet.map_or(Finding::Continues(stream), Finding::Later);
         }
         live.map_or(Finding::New, |(_, rival)| Finding::Wait { rival })
     }
@@ -547,7 +559,9 @@ impl Tail {
             !(is_other || is_compared || candidate.in_vain.contains(&id))
         };
         let alike = self.with_print(&key.0, print).filter(|(id, stream)| is_uncompared(*id, stream));
-        let alike: Vec<StreamId> = alike.map(|(id, _)| id).collect();
+        // While it waits for one that is nowhere it is compared with none.
+        let is_at_file = matches!(self.streams[&rival].place, Place::At { .. });
+        let alike: Vec<StreamId> = alike.filter(|_| is_at_file).map(|(id, _)| id).collect();
         alike.into_iter().for_each(|id| self.unpark(id, out));
         let rival_size = self.rival_size(key);
         if let Some(Step::Held { rival_size: held, .. }) =

@@ -20,6 +20,7 @@ use self::plan::Plan;
 use self::progress::Progress;
 use super::account::Account;
 use super::numbers::grouped;
+use super::times::time;
 use super::{check, outcome, run};
 use crate::agent::Status;
 use crate::config::settings::Mode;
@@ -28,9 +29,12 @@ use crate::mapping::{Rules, TimeRange};
 use crate::model::{Fate, SourceIndex};
 use crate::shell::backfill::{self, Opened};
 use crate::shell::census::{Census, Counted};
+use crate::shell::content::Extents;
 use crate::shell::daemon::{BackfillOptions, Daemon, StartFault};
 use crate::shell::event::{Command, Event, Reports};
+use crate::shell::given;
 use crate::shell::logs::{self, LogFormat};
+use crate::shell::token::Token;
 use crate::shell::{signals, state};
 
 /// What the config allows at most in a minute. A rehearsal bothers nobody.
@@ -110,15 +114,6 @@ pub fn run(arguments: &BackfillArguments, config: Option<PathBuf>, log_format: L
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
-    // A time of day without its offset would be taken for a date.
-    let is_date = text.len() == "2026-11-20".len();
-    let midnight =
-        |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp());
-    let parsed = if is_date { text.parse().and_then(midnight) } else { text.parse::<Timestamp>() };
-    parsed.map_err(|_| "write it like 2026-11-20 or 2026-11-20T10:15:00Z".to_owned())
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
     parsed.filter(|parsed| !parsed.is_zero()).ok_or_else(|| "write it like 30s, 5m or 2h".to_owned())
@@ -145,6 +140,11 @@ fn prepare(settings: Settings, arguments: &BackfillArguments) -> Result<Errand, 
         return Err(Refused::new(outcome::USAGE, what, "`--since` is the earlier one"));
     }
     check_rules(&settings, &plan, range)?;
+    if settings.polar.mode == Mode::Live && !arguments.dry_run {
+        let token = Token::new(&settings.polar.token).current(Instant::now());
+        let hint = "a daemon waits for its token, and a command that ends does not";
+        token.map_err(|why| Refused::new(outcome::BAD_CONFIG, why.to_string(), hint))?;
+    }
     Ok(Errand {
         name: name_of(&settings, &plan, range),
         plan,
@@ -271,12 +271,14 @@ impl Errand {
                 .map_err(|error| broken(format!("cannot listen for signals: {error}")))?;
         }
         let (observer, status) = watch::channel(Status::default());
+        let extents = Extents::default();
         let options = BackfillOptions {
             settings: Arc::new(self.settings.clone()),
             state,
             files: self.plan.files.clone(),
             range: self.range,
             census,
+            extents: extents.clone(),
             observer,
         };
         let runtime = run::runtime().map_err(|error| broken(format!("cannot start: {error}")))?;
@@ -287,7 +289,7 @@ impl Errand {
             let watcher = Watcher {
                 status,
                 commands: daemon.commands(),
-                progress: Progress::new(self.plan.bytes),
+                progress: Progress::new(self.plan.bytes()),
                 give_up_after: self.give_up_after,
             };
             let (ended, gave_up) = tokio::join!(daemon.run(), watcher.run());
@@ -297,11 +299,29 @@ impl Errand {
                 None if interrupted.load(Ordering::Relaxed) => How::Interrupted,
                 None => How::Done,
             };
-            Ok(Ended { status, how })
+            let unread = if how == How::Done { self.unread(&status, &extents) } else { Vec::new() };
+            Ok(Ended { status, how, unread })
         });
         // A name that is still being resolved must not keep the process.
         runtime.shutdown_background();
         result
+    }
+}
+
+impl Errand {
+    /// Files that were not read to their ends, and why.
+    fn unread(&self, status: &Status, extents: &Extents) -> Vec<(String, String)> {
+        let mut unread: Vec<(String, String)> =
+            status.unread.iter().map(|unread| (unread.path.clone(), unread.why.to_owned())).collect();
+        for file in &self.plan.files {
+            let path = file.path.to_string_lossy().into_owned();
+            if unread.iter().all(|(known, _)| *known != path)
+                && let Some(why) = given::breaks_off(file, extents)
+            {
+                unread.push((path, why));
+            }
+        }
+        unread
     }
 }
 
@@ -356,6 +376,8 @@ enum How {
 struct Ended {
     status: Status,
     how: How,
+    /// Files with what was in the way.
+    unread: Vec<(String, String)>,
 }
 
 impl Ended {
@@ -383,7 +405,7 @@ impl Report<'_> {
         let is_good = self.ended.how == How::Done
             && self.ended.quarantined() == 0
             && self.ended.waiting() == 0
-            && self.ended.status.unread.is_empty()
+            && self.ended.unread.is_empty()
             && self.account.is_right();
         match self.ended.how {
             How::GaveUp(_) => outcome::UNAVAILABLE,
@@ -405,11 +427,15 @@ impl std::fmt::Display for Report<'_> {
                 writeln!(out, "for {} customers", grouped(counted.customers() as u64))?;
             }
         }
-        for unread in &self.ended.status.unread {
-            writeln!(out, "not read to its end: {:?}: {}", unread.path, unread.why)?;
+        for (path, why) in &self.ended.unread {
+            writeln!(out, "not read to its end: {path:?}: {why}")?;
         }
         if self.ended.quarantined() > 0 && self.counted.is_none() {
-            writeln!(out, "{:?} holds the quarantined lines with their reasons", self.letters)?;
+            writeln!(
+                out,
+                "{:?} holds the quarantined lines; `floe quarantine show` has their cures, `floe quarantine retry` bills them then",
+                self.letters
+            )?;
         }
         match &self.ended.how {
             How::Done if self.ended.waiting() > 0 => writeln!(
@@ -452,19 +478,6 @@ impl Drop for Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_rfc_3339_or_dates() {
-        for (text, expected) in [
-            ("2026-11-20", Some("2026-11-20T00:00:00Z")),
-            ("2026-11-20T10:15:00Z", Some("2026-11-20T10:15:00Z")),
-            ("2026-11-20T10:15:00+02:00", Some("2026-11-20T08:15:00Z")),
-            ("2026-11-20T10:15:00", None),
-            ("yesterday", None),
-        ] {
-            assert_eq!(time(text).ok().map(|time| time.to_string()).as_deref(), expected, "{text}");
-        }
-    }
 
     #[test]
     fn durations_have_a_unit() {

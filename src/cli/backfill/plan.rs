@@ -9,14 +9,14 @@ use crate::agent::rotated_from;
 use crate::cli::outcome::{NO_INPUT, USAGE};
 use crate::config::settings::{Captures, FilePattern};
 use crate::config::{self, Settings};
-use crate::model::SourceIndex;
+use crate::model::{Compression, SourceIndex};
 use crate::shell::given::{self, GivenFile};
 
 /// Files with their sources, each once.
 #[derive(Debug)]
 pub struct Plan {
     pub files: Vec<GivenFile>,
-    pub bytes: u64,
+    bytes: u64,
 }
 
 impl Plan {
@@ -45,6 +45,13 @@ impl Plan {
             plan.files.push(GivenFile { path, source, captures });
         }
         Ok(plan)
+    }
+
+    /// How many bytes there are to read. How long the content of a compressed file is, nobody knows before.
+    pub fn bytes(&self) -> Option<u64> {
+        let is_compressed =
+            |file: &GivenFile| file.path.to_str().is_some_and(|path| Compression::of_path(path).is_some());
+        (!self.files.iter().any(is_compressed)).then_some(self.bytes)
     }
 
     /// The ids of their sources.

@@ -14,7 +14,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress {
     /// `None` where nobody sees it.
     bar: Option<ProgressBar>,
-    total: u64,
+    /// `None` where nobody knows.
+    total: Option<u64>,
     began: Instant,
     /// What was done when it began: a backfill may go on where another one was interrupted.
     done_before: Option<u64>,
@@ -22,12 +23,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new(total: u64) -> Self {
+    pub fn new(total: Option<u64>) -> Self {
         let now = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            let style = match total {
+                Some(_) => "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+                None => "{bytes} decompressed and sent, {bytes_per_sec}",
+            };
             let style = ProgressStyle::with_template(style).expect("the template names only what a bar has");
-            ProgressBar::new(total).with_style(style)
+            total.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style)
         });
         Self { bar, total, began: now, done_before: None, told_at: now }
     }
@@ -52,7 +56,8 @@ impl Progress {
 }
 
 /// `rate`: bytes a second.
-fn plain(done: u64, total: u64, rate: f64) -> String {
+fn plain(done: u64, total: Option<u64>, rate: f64) -> String {
+    let Some(total) = total else { return format!("{} decompressed and sent", bytes(done)) };
     let so_far = format!("{} of {}", bytes(done), bytes(total));
     if rate < 1.0 || done >= total {
         return so_far;
@@ -73,7 +78,8 @@ mod tests {
             (2_500_000, 500_000.0, "2.50 MB of 10.0 MB, 500 kB/s, 15 s left"),
             (10_000_000, 500_000.0, "10.0 MB of 10.0 MB"),
         ] {
-            assert_eq!(plain(done, 10_000_000, rate), expected);
+            assert_eq!(plain(done, Some(10_000_000), rate), expected);
         }
+        assert_eq!(plain(2_500_000, None, 1.0), "2.50 MB decompressed and sent");
     }
 }

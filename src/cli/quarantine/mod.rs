@@ -2,6 +2,7 @@
 //!
 //! All of it works beside a running daemon and without one.
 
+mod discard;
 mod export;
 mod list;
 mod retry;
@@ -12,13 +13,14 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
+use super::times::time;
 use super::{check, outcome};
 use crate::config;
 use crate::model::{LetterId, Quarantined};
 use crate::shell::retry::Selection;
 use crate::shell::shelf::Shelf;
 
-/// Shows, exports or retries lines that could not be billed
+/// Shows, exports, retries or discards lines that could not be billed
 ///
 /// A quarantined line is money that waits for a cure: mend the rule or the customer, then `floe quarantine retry` bills
 /// the line under the id that it always had.
@@ -41,6 +43,11 @@ enum Command {
     /// Each line keeps its id, so what Polar has already is not billed twice, and its place in the account moves from
     /// quarantined to billed. Exits with 0 when all went, with 1 when some did not.
     Retry(retry::RetryArguments),
+    /// Take lines out for good: they will never be billed
+    ///
+    /// The account counts them as quarantined for ever. Which lines were discarded, and when, stands in
+    /// quarantine/discarded.jsonl of the state folder, without their texts: `floe quarantine export` keeps those.
+    Discard(discard::DiscardArguments),
 }
 
 #[must_use]
@@ -50,6 +57,7 @@ pub fn run(arguments: &QuarantineArguments, config: Option<PathBuf>) -> ExitCode
         Command::Show(arguments) => show::run(arguments, config),
         Command::Export(arguments) => export::run(arguments, config),
         Command::Retry(arguments) => retry::run(arguments, config),
+        Command::Discard(arguments) => discard::run(arguments, config),
     }
 }
 
@@ -95,14 +103,6 @@ fn reason(text: &str) -> Result<Quarantined, String> {
     })
 }
 
-/// A moment, or a day, which begins at midnight UTC.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let day = |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp());
-    text.parse::<Timestamp>()
-        .or_else(|_| text.parse().and_then(day))
-        .map_err(|_| format!("{text:?} is no time; write 2026-11-20 or 2026-11-20T10:00:00Z"))
-}
-
 /// The state folder on the command line, or the one of the config.
 #[derive(Debug, clap::Args)]
 struct State {
@@ -114,14 +114,17 @@ struct State {
 impl State {
     /// The letters, or how the command ends without them.
     fn shelf(&self, config: Option<PathBuf>) -> Result<Shelf, ExitCode> {
-        let folder = match &self.state_dir {
-            Some(folder) => folder.clone(),
+        open(&self.folder(config)?)
+    }
+
+    fn folder(&self, config: Option<PathBuf>) -> Result<PathBuf, ExitCode> {
+        match &self.state_dir {
+            Some(folder) => Ok(folder.clone()),
             None => match config::load(&check::options(config)) {
-                Ok(loaded) => loaded.settings.state_dir,
-                Err(faults) => return Err(outcome::bad_config(&faults)),
+                Ok(loaded) => Ok(loaded.settings.state_dir),
+                Err(faults) => Err(outcome::bad_config(&faults)),
             },
-        };
-        open(&folder)
+        }
     }
 }
 
@@ -152,7 +155,7 @@ fn unknown_ids(shelf: &Shelf, ids: &[LetterId]) -> Option<ExitCode> {
         outcome::fail(
             outcome::NO,
             what,
-            Some("it may have been billed by now; `floe quarantine show` lists them"),
+            Some("it may have been billed or discarded by now; `floe quarantine show` lists them"),
         )
     })
 }
@@ -167,12 +170,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_reason_or_no_time_is_said() {
+    fn what_is_no_reason_is_said() {
         assert_eq!(reason("bad_cost"), Ok(Quarantined::BadCost));
         assert!(reason("missing_custommer").unwrap_err().ends_with("did you mean missing_customer?"));
         assert!(reason("x").unwrap_err().contains("docs/reasons.md"));
-        assert_eq!(time("2026-11-20").unwrap().to_string(), "2026-11-20T00:00:00Z");
-        assert_eq!(time("2026-11-20T01:00:00+01:00").unwrap().to_string(), "2026-11-20T00:00:00Z");
-        assert!(time("yesterday").unwrap_err().contains("2026-11-20"));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Filter, lines, open, unknown_ids};
 use crate::agent::checkpoint::Checkpoint;
@@ -18,6 +18,7 @@ use crate::shell::logs::{self, LogFormat};
 use crate::shell::quarantine::letters_path;
 use crate::shell::retry::{self, Report, Retry, RetryFault};
 use crate::shell::state;
+use crate::shell::token::Token;
 
 #[derive(Debug, clap::Args)]
 pub struct RetryArguments {
@@ -59,6 +60,11 @@ pub fn run(arguments: &RetryArguments, config: Option<PathBuf>) -> ExitCode {
     if settings.polar.mode == Mode::Shadow && !arguments.dry_run {
         let hint = "--dry-run says what would be billed; once the mode is live, a retry bills it";
         return outcome::fail(outcome::BAD_CONFIG, "in shadow mode nothing is billed", Some(hint));
+    }
+    if let (Err(why), false) = (Token::new(&settings.polar.token).current(Instant::now()), arguments.dry_run)
+    {
+        let hint = "a daemon waits for its token, and a command that ends does not";
+        return outcome::fail(outcome::BAD_CONFIG, why, Some(hint));
     }
     let shelf = match open(&settings.state_dir) {
         Ok(shelf) => shelf,
@@ -129,7 +135,7 @@ fn send(
     report.map_err(fault)
 }
 
-fn fault(fault: RetryFault) -> ExitCode {
+pub(super) fn fault(fault: RetryFault) -> ExitCode {
     match fault {
         RetryFault::Unreadable(why) => {
             outcome::fail(outcome::NO_INPUT, format!("cannot read the quarantine: {why}"), None)
@@ -143,7 +149,7 @@ fn fault(fault: RetryFault) -> ExitCode {
         ),
         RetryFault::InUse => outcome::fail(
             outcome::IN_USE,
-            "another `floe quarantine retry` is running",
+            "another `floe quarantine retry` or `discard` is running",
             Some("wait for it to end"),
         ),
     }
@@ -162,7 +168,7 @@ fn told(report: &Report, arguments: &RetryArguments) -> ExitCode {
     }
 }
 
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     // A closed pipe is nobody's fault: the exit code says the same.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

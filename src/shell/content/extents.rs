@@ -182,6 +182,11 @@ impl Extent {
         self.lock().size
     }
 
+    /// Compressed bytes that the known content takes.
+    pub(super) fn place(&self) -> u64 {
+        self.lock().place
+    }
+
     pub(super) fn ending(&self) -> Ending {
         self.lock().ending.clone()
     }

@@ -151,6 +151,24 @@ impl Content {
         self.view.as_ref().map_or(Ending::Whole, |view| view.extent.ending())
     }
 
+    /// How the file ends, for whoever has read all that there is. Where that is not known it is decompressed once more.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn find_ending(&self) -> io::Result<Ending> {
+        let Some(view) = &self.view else { return Ok(Ending::Whole) };
+        if view.extent.ending() == Ending::Open {
+            drop(view.advance(&self.file, u64::MAX, u64::MAX)?);
+        }
+        match view.extent.ending() {
+            // What a compressor makes of an empty file is a member, too.
+            Ending::Whole if view.extent.place() == 0 => {
+                Ok(Ending::Damaged("nothing in it was compressed so".to_owned()))
+            }
+            ending => Ok(ending),
+        }
+    }
+
     /// Bytes of the file itself that are used up when reading goes on from here: for showing progress.
     #[must_use]
     pub fn bytes_used(&self, position: u64) -> u64 {

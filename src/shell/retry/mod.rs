@@ -401,7 +401,7 @@ pub fn put_in_order(state_dir: &Path) -> Result<(), RetryFault> {
     begin(state_dir).map(drop)
 }
 
-fn begin(state_dir: &Path) -> Result<Journal, RetryFault> {
+pub(super) fn begin(state_dir: &Path) -> Result<Journal, RetryFault> {
     Journal::begin(&folder_path(state_dir)).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => RetryFault::InUse,
         _ => unwritable(&error),
@@ -424,10 +424,10 @@ fn batches(places: &[Place]) -> impl Iterator<Item = &[Place]> {
     })
 }
 
-fn unreadable(error: io::Error) -> RetryFault {
+pub(super) fn unreadable(error: io::Error) -> RetryFault {
     RetryFault::Unreadable(crate::shell::disk::words_of(&error))
 }
 
-fn unwritable(error: &io::Error) -> RetryFault {
+pub(super) fn unwritable(error: &io::Error) -> RetryFault {
     RetryFault::Unwritable(crate::shell::disk::words_of(error))
 }
