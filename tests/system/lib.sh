@@ -15,8 +15,10 @@ STATE="$WORK/state"
 
 finish() {
     local status=$?
-    # Only what was started here, by its id. What was stopped or frozen goes on, to end.
+    # Only what was started here, by its id, while it is ours: the id of one that has ended may be another's by now.
+    # What was stopped or frozen goes on, to end.
     for pid in "${STARTED[@]}"; do
+        grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$pid/status" || continue
         kill "$pid" 2>/dev/null || true
         kill -CONT "$pid" 2>/dev/null || true
     done
