@@ -18,17 +18,17 @@ mkdir "$WORK/logs" "$WORK/older"
 script="$(dirname "$0")/writer.py"
 
 # write_log NAME OPTIONS: an application that is told to reopen its log, as logrotate does it. Nothing is written while it
-# copies and truncates, since logrotate would lose that.
+# copies and truncates, since logrotate would lose that; and no old file goes, however little a killed daemon has read.
 write_log() {
     local name="$1" from="${FIRST[$1]}" to log="$WORK/logs/$1.log"
-    printf '%s {\n rotate 100\n%s\n missingok\n su root root\n}\n' "$log" "$2" >"$WORK/rotate.$name"
+    printf '%s {\n rotate 100000\n%s\n missingok\n su root root\n}\n' "$log" "$2" >"$WORK/rotate.$name"
     chmod 0644 "$WORK/rotate.$name"
     until [[ -e "$WORK/enough" ]]; do
         to=$((from + RANDOM % 40))
         write_lines "$from" "$to" >>"$log"
         from=$((to + 1))
         sleep "0.0$((RANDOM % 6))"
-        ((RANDOM % 20 > 0)) || logrotate --force --state "$WORK/rotated.$name" "$WORK/rotate.$name" 2>"$WORK/said.$name" || return 1
+        ((RANDOM % 40 > 0)) || logrotate --force --state "$WORK/rotated.$name" "$WORK/rotate.$name" 2>"$WORK/said.$name" || return 1
     done
     echo $((from - FIRST[$name])) >"$WORK/wrote.$name"
 }
@@ -152,7 +152,7 @@ for ((round = 1; round <= rounds; round++)); do
     # Now and then it is away for a while.
     ((RANDOM % 10 > 0)) || sleep 1
 done 2>/dev/null
-lasted=$((SECONDS - begun))
+lasted=$((SECONDS - begun)) ran="$(said "floe runs")"
 touch "$WORK/enough"
 # The writer with the socket waits for somebody who answers.
 run_floe
@@ -175,7 +175,7 @@ letters="$(find "$STATE" -path '*/quarantine/*.jsonl' -exec cat {} + | wc -l)"
 ((letters == 0)) || fail "$letters lines are in the quarantine"
 killed="$(grep -c ' 137$' "$WORK/backfills" || true)"
 resumed="$(grep -c 'goes on where it was interrupted' "$WORK/backfill.log" || true)"
-printf '%d kills of the daemon in %d s; %d backfills, of which %d were killed and %d resumed\n' \
-    "$rounds" "$lasted" "$(wc -l <"$WORK/backfills")" "$killed" "$resumed"
+printf '%d kills of the daemon in %d s, %d of them once it ran; %d backfills, of which %d were killed and %d resumed\n' \
+    "$rounds" "$lasted" $((ran - 1)) "$(wc -l <"$WORK/backfills")" "$killed" "$resumed"
 printf '%d lines in files, %d by the socket (%d sent again), %d of before: each billed once, the account adds up\n' \
     "$in_files" "$(<"$WORK/wrote.worker")" "$(<"$WORK/sent-again.worker")" "$(<"$WORK/wrote.older")"

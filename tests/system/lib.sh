@@ -15,8 +15,10 @@ STATE="$WORK/state"
 
 finish() {
     local status=$?
-    # Only what was started here, by its id. What was stopped or frozen goes on, to end.
+    # Only what was started here, by its id, while it is ours: the id of one that has ended may be another's by now.
+    # What was stopped or frozen goes on, to end.
     for pid in "${STARTED[@]}"; do
+        grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$pid/status" || continue
         kill "$pid" 2>/dev/null || true
         kill -CONT "$pid" 2>/dev/null || true
     done
@@ -30,7 +32,12 @@ finish() {
     for folder in "${MOUNTED[@]}"; do
         umount "$folder" 2>/dev/null || umount --lazy "$folder" 2>/dev/null || true
     done
-    rm -rf --one-file-system "$WORK"
+    # FLOE_KEEP=1 leaves what a failed run had, to look into.
+    if ((status == 0 || status == 77)) || [[ -z "${FLOE_KEEP:-}" ]]; then
+        rm -rf --one-file-system "$WORK"
+    else
+        echo "kept: $WORK"
+    fi
 }
 trap finish EXIT
 
