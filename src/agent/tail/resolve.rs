@@ -423,6 +423,9 @@ impl Tail {
                     let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
+                    } else if self.reads_once() && begins_like_others && !agrees_strongly {
+                        // A first line that several files begin with does not tell which of them it is.
+                        fuller_may_come = Some(id);
                     } else if self.reads_once() && holds_position {
                         // Nothing fuller comes; the one that agrees furthest is it.
                         same = same.max(Some((agreed_until(&tales, &facts.told), id)));
