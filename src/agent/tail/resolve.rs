@@ -388,7 +388,7 @@ impl Tail {
                 Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 // Nothing was compressed into the file that was written: its inode was given to another one.
                 Place::Nowhere { not: Some(file), .. } if file == key.1 && !is_compressed => {
-                    distinct.push(id)
+                    distinct.push(id);
                 }
                 Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
