@@ -143,7 +143,7 @@ mod tests {
         let last: serde_json::Value = serde_json::from_str(record.lines().nth(1).unwrap()).unwrap();
         assert_eq!(last, expected);
         assert!(!record.contains("secret"));
-        assert_eq!(Retried::load(&folder).unwrap().transfers, Default::default());
+        assert_eq!(Retried::load(&folder).unwrap().transfers, crate::agent::transfers::Transfers::default());
         let shelf = Shelf::open(state.path()).unwrap();
         assert!(shelf.unreadable.is_empty(), "the record holds no letters");
         assert_eq!(discard(state.path(), &of_cost, Timestamp::UNIX_EPOCH).unwrap().lines(), 0);
