@@ -359,8 +359,9 @@ fn s10_what_a_compressed_file_lacks_is_told_and_the_rest_is_billed() {
 fn s10_a_kubelets_compressed_file_finds_its_source_and_its_captures() {
     let world = World::of("logs/{pod}/0.log", "format = \"json\"\ncontainer = \"cri\"");
     world.write_config(&fs::read_to_string(world.path("floe.toml")).unwrap().replace("{who}", "{@path.pod}"));
-    let wrapped: String =
-        (0..20).map(|number| format!("2026-11-20T10:15:32.2Z stdout F {}", line(number))).collect();
+    let wrapped: String = (0..20)
+        .map(|number| ["2026-11-20T10:15:32.2Z stdout F ".to_owned(), line(number)].concat())
+        .collect();
     fs::create_dir(world.path("logs/api")).unwrap();
     fs::write(world.path("logs/api/0.log.20261120-101532.gz"), gzip(wrapped.as_bytes())).unwrap();
     check(&world, &["logs/api/0.log.20261120-101532.gz"], 0, "20 inserted");
