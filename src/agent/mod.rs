@@ -30,7 +30,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Settings;
-use crate::config::settings::SourceSettings;
 use crate::mapping::Rules;
 use crate::model::{BilledLine, Dropped, Fate, Moment, Quarantined};
 
@@ -414,7 +413,8 @@ impl Agent {
         self.ship.set_awaited(is_starved);
         self.starved_since = is_starved.then(|| self.starved_since.unwrap_or(now.moment));
         // While a read is under way, a batch may still fill.
-        self.ship.set_flushing(self.phase != Phase::Running && !self.tail.has_reads());
+        let nothing_follows = self.phase != Phase::Running || self.all_have_ended();
+        self.ship.set_flushing(nothing_follows && !self.tail.has_reads());
         while !self.is_halting()
             && let Some((request, body)) = self.ship.next_post(now)
         {
@@ -447,14 +447,18 @@ impl Agent {
 
     /// Where nothing more can come in, the process ends when all of it is settled.
     fn drain_if_all_ended(&mut self) {
-        let settled = |source: &SourceSettings| {
-            let last = self.ended.get(&source.id);
-            last.is_some_and(|last| self.tail.is_settled(&source.id, last.as_ref(), &self.books))
+        let settled = |(source, last): (&String, &Option<(String, u64)>)| {
+            self.tail.is_settled(source, last.as_ref(), &self.books)
         };
-        let has_ended = !self.ended.is_empty() && self.phase == Phase::Running;
-        if has_ended && self.settings.sources.iter().all(settled) {
+        if self.phase == Phase::Running && self.all_have_ended() && self.ended.iter().all(settled) {
             self.drain(self.now.moment + self.settings.limits.drain_timeout);
         }
+    }
+
+    /// Whether nothing more can come in by any source.
+    fn all_have_ended(&self) -> bool {
+        let mut sources = self.settings.sources.iter();
+        !self.ended.is_empty() && sources.all(|source| self.ended.contains_key(&source.id))
     }
 
     fn save_if_due(&mut self) {

@@ -121,7 +121,7 @@ notices! {
     SegmentKept = "segment_kept" Warning,
     /// Floe listens on a socket.
     SocketOpen = "socket_open" Info,
-    /// A socket takes no more writers for a while.
+    /// A socket, or the standard input, takes nothing in.
     SocketFailing = "socket_failing" Error,
     /// The service manager passed a socket that no source names.
     SocketUnknown = "socket_unknown" Warning,

@@ -347,7 +347,7 @@ fn s10_what_a_compressed_file_lacks_is_told_and_the_rest_is_billed() {
     for (name, bytes, words) in [
         ("2", &damaged[..], "is damaged"),
         ("3", b"no gzip at all\n", "is damaged"),
-        ("4", b"", "in the middle"),
+        ("4", b"", "is damaged"),
     ] {
         let name = format!("logs/app.log.{name}.gz");
         fs::write(world.path(&name), bytes).unwrap();

@@ -21,3 +21,4 @@ mod rotation;
 mod sockets;
 mod state;
 mod world;
+mod writers;

@@ -1,8 +1,6 @@
 //! What could not be billed, and how it is billed after all: `floe quarantine`.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::process::{Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +8,7 @@ use std::time::Duration;
 use floe::sandbox::FaultPlan;
 use serde_json::Value;
 
-use crate::world::{World, exists, line, lines};
+use crate::world::{World, line, lines};
 
 /// A line whose customer has another name than the rule knows.
 fn odd(number: u64) -> String {
@@ -391,31 +389,6 @@ fn an_export_is_a_new_file() {
     let exported: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(exported, letters(&world));
     check(&world.output(&arguments), 73, &["cannot write"]);
-}
-
-#[test]
-fn s27_a_line_of_a_socket_is_retried_after_its_segment_is_gone() {
-    let world = World::new();
-    let from_socket = |config: String| {
-        let include = format!("include = [\"{}\"]", world.log().display());
-        config.replace(&include, &format!("socket = \"{}\"", world.path("app.sock").display()))
-    };
-    world.write_config(&from_socket(world.config()));
-    let floe = world.start();
-    let mut writer = UnixStream::connect(world.path("app.sock")).unwrap();
-    writer.write_all((line(0) + &odd(1)).as_bytes()).unwrap();
-    drop(writer);
-    wait_for_account(&world, 1, &[("missing_customer", 1)]);
-    floe.stop();
-    world.write_config(&from_socket(mended(&world)));
-    // The next process begins a segment of its own, and the first one goes.
-    let floe = world.start();
-    let segment = |world: &World| world.path("state/spool/app/000000000001.spool");
-    world.wait("the segment to go", || !exists(&segment(&world)));
-    check(&world.output(&["quarantine", "retry", "--all"]), 0, &["billed by rule use: 1 line"]);
-    world.wait_for_billed(0..2);
-    floe.stop();
-    wait_for_account(&world, 2, &[]);
 }
 
 #[test]

@@ -335,6 +335,11 @@ impl Floe<'_> {
         self.wait_for_words(&format!("\"code\":\"{code}\""));
     }
 
+    /// Whether it ends by itself in that time.
+    pub fn ends_within(&mut self, patience: Duration) -> bool {
+        World::awaits_for(patience, || self.child.try_wait().unwrap().is_some())
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

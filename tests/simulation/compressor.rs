@@ -60,6 +60,7 @@ impl Simulation {
     pub fn finish_compressing(&mut self, from: NodeId, to: NodeId) {
         self.copy_up_to(from, to, self.disk.size(from));
         self.cut_what_is_unfinished(from);
+        self.cut_where_it_ends(to);
         let name = self.disk.names().find(|(_, node)| *node == from).map(|(path, _)| path.to_owned());
         if let Some(name) = name {
             self.note(format!("compressed {name}"));
@@ -79,6 +80,17 @@ impl Simulation {
             let start = placed.expect("it was just placed").start;
             self.oracle.stands(line, content, start);
         }
+    }
+
+    /// What was compressed may have been written anew meanwhile: then the copy ends anywhere.
+    fn cut_where_it_ends(&mut self, to: NodeId) {
+        let copied = self.disk.bytes(to);
+        let end = copied.len() as u64;
+        let origins = self.disk.contents().filter(|(_, content)| content.bytes.starts_with(copied));
+        let lines = origins.flat_map(|(_, content)| &content.lines);
+        let torn: Vec<LineId> =
+            lines.filter(|placed| placed.start < end && end < placed.end).map(|placed| placed.line).collect();
+        torn.into_iter().for_each(|line| self.oracle.cut(line));
     }
 
     /// The copy has the beginning of a line that a late writer has not ended.

@@ -39,13 +39,15 @@ impl Simulation {
     fn interrupt(&mut self, job: Job, is_cut_off: bool) {
         match job {
             Job::Save { checkpoint, .. } if !is_cut_off => {
-                self.state.save(checkpoint.to_vec());
+                self.own_folder().save(checkpoint.to_vec());
             }
             // A disk that lies about what it has written.
-            Job::Save { checkpoint, .. } if self.state.previous.is_some() && self.random.chance(20) => {
+            Job::Save { checkpoint, .. }
+                if self.own_folder().previous.is_some() && self.random.chance(20) =>
+            {
                 let torn = self.random.place(checkpoint.len());
                 self.note("the checkpoint is torn");
-                self.state.save(checkpoint[..torn].to_vec());
+                self.own_folder().save(checkpoint[..torn].to_vec());
             }
             Job::SaveFloors { floors, .. } if !is_cut_off => self.floors_are_durable(&floors),
             Job::Quarantine { text, .. } if !is_cut_off => self.letters_are_durable(&text),

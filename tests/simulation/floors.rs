@@ -86,7 +86,7 @@ impl Simulation {
 
     /// What a durable checkpoint remembers behind the first line of a file tells it from others, whatever its floor.
     pub fn checkpoint_is_durable(&mut self, bytes: &[u8]) {
-        if self.floors.durable.is_empty() {
+        if self.floors.durable.is_empty() || self.backfill_runs() {
             return;
         }
         let Ok(checkpoint) = Checkpoint::read(bytes) else { return };

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use floe::agent::Unread;
 use floe::agent::checkpoint::Checkpoint;
 use floe::model::{Guard, Quarantined};
 
 use crate::letters::Letter;
 use crate::oracle::{Expected, Line, SentEvent, Standing};
+use crate::plants::Plant;
 use crate::polar::Receipt;
 use crate::process::Process;
 use crate::simulation::Simulation;
@@ -29,6 +31,8 @@ pub enum Invariant {
     ComesHome,
     /// A drain brings home what stood in the files when it began.
     DrainReadsOn,
+    /// What a backfill says it has read is settled.
+    ReadIsSettled,
     /// A seed is a history.
     SameSeedSameHistory,
     /// What Polar would refuse does not leave the host, but for what only Polar can know.
@@ -266,6 +270,22 @@ pub fn drain_reads_on(simulation: &Simulation) -> Held {
         ),
         None => Ok(()),
     }
+}
+
+/// Of each file that a backfill was given and does not name, all is settled that stood in it at the beginning.
+pub fn what_was_read_is_settled(simulation: &Simulation, unread: &[Unread]) -> Held {
+    let backfill = simulation.process.as_ref().and_then(|process| process.backfill.as_ref());
+    let is_said = |path: &str| {
+        unread.iter().any(|unread| unread.path == path) && simulation.plant != Some(Plant::UnreadUnsaid)
+    };
+    for given in backfill.iter().flat_map(|backfill| &backfill.given).filter(|given| !is_said(&given.path)) {
+        let content = simulation.disk.content(given.content);
+        if let Some(line) = simulation.oracle.first_due(content, 0, given.size) {
+            let details = format!("{} was read, without line {}", given.path, whereabouts(simulation, line));
+            return violated(Invariant::ReadIsSettled, details);
+        }
+    }
+    Ok(())
 }
 
 /// After the last drain nothing is due, whatever the daemon itself believes.

@@ -43,6 +43,8 @@ pub enum Kind {
     PoisonUnnamed,
     /// Polar answers 500 to each batch that it is in.
     PoisonFailing,
+    /// Another line is quoted at its end, and a container's runtime cuts it there.
+    Relayed,
 }
 
 impl Kind {
@@ -80,6 +82,9 @@ pub const KNOWN_CUSTOMERS: u64 = 5;
 
 pub const CUSTOMER_STEM: &str = "0a6e1c52-9c1b-4d4e-8d77-00000000000";
 
+/// Before the line that is quoted.
+const RELAYED: &[u8] = b"relayed from another host: ";
+
 /// One line before it is written.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -103,7 +108,14 @@ impl Draft {
         let line = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
         let mut bytes = Vec::new();
         let mut rest = line;
-        while rest.len() > 80 && random.chance(40) {
+        let quoted = line.strip_prefix(RELAYED);
+        if let Some(quoted) = quoted {
+            bytes.extend(format!("{time} {output} P ").bytes());
+            bytes.extend(RELAYED);
+            bytes.push(b'\n');
+            rest = quoted;
+        }
+        while quoted.is_none() && rest.len() > 80 && random.chance(40) {
             let (piece, after) =
                 rest.split_at(if bytes.is_empty() { 60 } else { 1 } + random.place(rest.len() - 70));
             bytes.extend(format!("{time} {output} P ").bytes());
@@ -178,10 +190,12 @@ impl Composer<'_> {
                 (bytes, expected)
             }
             Kind::Paid => {
-                // Neighbours may say the same thing twice.
+                // Neighbours may ask for the same thing twice. No two lines are equal: files that begin alike cannot be
+                // told apart once the checkpoint is lost.
                 let request = n - n % 5;
                 let bytes =
-                    format!("{{\"event\":\"paid\",\"request\":\"r{request}\",\"org\":\"c2\"}}").into_bytes();
+                    format!("{{\"event\":\"paid\",\"request\":\"r{request}\",\"org\":\"c2\",\"k\":{n}}}")
+                        .into_bytes();
                 let key = Key { tag: format!("r{request}"), via: Via::End };
                 let billing = Billing { key, customer: "c2".to_owned(), amount: None, timestamp: None };
                 (bytes, Expected::Billed(vec![billing]))
@@ -234,6 +248,10 @@ impl Composer<'_> {
             Kind::PoisonNamed => self.poison("poison-named", &amount),
             Kind::PoisonUnnamed => self.poison("poison-unnamed", &amount),
             Kind::PoisonFailing => self.poison("poison-failing", &amount),
+            Kind::Relayed => {
+                let bytes = [RELAYED, &self.usage(&self.org, &amount, "")].concat();
+                (bytes, Expected::Quarantined(vec![Quarantined::InvalidJson]))
+            }
         }
     }
 

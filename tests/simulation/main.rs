@@ -4,6 +4,7 @@
 //! `FLOE_SEEDS=50000 cargo test --release --test simulation -- --nocapture` plays more and says how fast;
 //! `FLOE_SEED=123 cargo test --test simulation one_seed -- --nocapture` plays one and tells it step by step.
 
+mod backfill;
 mod compressor;
 mod disk;
 mod faults;
@@ -13,10 +14,12 @@ mod invariants;
 mod letters;
 mod lines;
 mod oracle;
+mod outage;
 mod plants;
 mod polar;
 mod process;
 mod random;
+mod relay;
 mod runner;
 mod scene;
 mod shell;

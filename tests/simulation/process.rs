@@ -7,6 +7,7 @@ use floe::agent::{Agent, ReadId, RequestId};
 use floe::mapping::Scratch;
 use floe::model::{FileKey, StreamId, Tally};
 
+use crate::backfill::Backfill;
 use crate::disk::{ContentId, Disk, NodeId};
 
 pub struct Process {
@@ -38,6 +39,8 @@ pub struct Process {
     /// It has heard what Polar's clock says.
     pub knows_the_time: bool,
     pub draining: bool,
+    /// Where it is no daemon.
+    pub backfill: Option<Backfill>,
     pub scratch: Scratch,
 }
 
@@ -50,21 +53,15 @@ pub struct Reach {
 }
 
 impl Process {
-    pub fn new(
-        number: u32,
-        started: u64,
-        agent: Agent,
-        known_sources: BTreeSet<String>,
-        strangers: BTreeSet<FileKey>,
-        floors: Floors,
-    ) -> Self {
+    /// One whose checkpoint knows nothing.
+    pub fn new(number: u32, started: u64, agent: Agent) -> Self {
         Self {
             number,
             started,
             agent,
-            known_sources,
-            strangers,
-            floors,
+            known_sources: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+            floors: Floors::default(),
             has_looked: false,
             looks_in_vain: false,
             handles: BTreeMap::new(),
@@ -77,6 +74,7 @@ impl Process {
             disk_busy_until: 0,
             knows_the_time: false,
             draining: false,
+            backfill: None,
             scratch: Scratch::default(),
         }
     }

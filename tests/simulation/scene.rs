@@ -33,6 +33,8 @@ pub struct Scene {
     pub wraps: bool,
     /// Checkpoints may be lost as a whole.
     pub loses_checkpoints: bool,
+    /// Of a hundred starts of the daemon, before how many a backfill runs.
+    pub backfills: u64,
     /// Inodes of deleted files are given to new ones.
     pub reuses_inodes: bool,
     /// The file system knows when a file was made.
@@ -71,6 +73,7 @@ impl Scene {
             pause_ms: *random.pick(&[(20, 500), (200, 5_000), (1_000, 40_000), (5, 20_000)]),
             equal_first_lines,
             loses_checkpoints: !equal_first_lines && random.chance(30),
+            backfills: *random.clone().pick(&[0, 0, 20, 60]),
             reuses_inodes: random.chance(60),
             tells_births: random.chance(70),
             copies_match: random.chance(40),

@@ -89,6 +89,9 @@ impl Simulation {
             Effect::Tell(notice) => self.told(&notice),
             Effect::Stop => {
                 self.note("stop");
+                if self.backfill_runs() {
+                    self.backfill_ends()?;
+                }
                 self.process_ends();
                 if !self.is_ending {
                     let pause = self.random.delay_nanos(1_000, 60_000);
@@ -103,7 +106,7 @@ impl Simulation {
     fn told(&mut self, notice: &Notice) {
         self.note(format!("tell {} {}", notice.code.code(), notice.message));
         let is_for_ever = notice.message.contains("the checkpoint that told them apart is lost");
-        if notice.code == NoticeCode::IdentityAmbiguous && is_for_ever {
+        if notice.code == NoticeCode::IdentityAmbiguous && is_for_ever && !self.backfill_runs() {
             let path = notice.message.split('"').nth(1).expect("a notice about a file names it");
             self.storm.held.extend(self.disk.at(path));
             self.excuse_what_is_gone();
@@ -257,7 +260,7 @@ impl Simulation {
             Job::Save { save, checkpoint } => {
                 let result = refused(self.faults.saving);
                 if result.is_ok() {
-                    self.state.save(checkpoint.to_vec());
+                    self.own_folder().save(checkpoint.to_vec());
                     self.checkpoint_is_durable(&checkpoint);
                 }
                 Input::Saved { save, result }
@@ -292,6 +295,9 @@ impl Simulation {
     }
 
     fn look(&mut self) -> Input {
+        if let Some(sightings) = self.look_at_given() {
+            return Input::Looked(sightings);
+        }
         let mut sightings = Vec::new();
         for (at, source) in self.settings.sources.iter().enumerate() {
             let folders: Vec<&str> =
@@ -411,7 +417,7 @@ impl Simulation {
     }
 
     /// Of a compressed file only so much is known as somebody has read, and a little more.
-    fn known_size(&self, path: &str, node: NodeId) -> u64 {
+    pub fn known_size(&self, path: &str, node: NodeId) -> u64 {
         if !path.ends_with(COMPRESSED) {
             return self.disk.size(node);
         }
@@ -486,7 +492,11 @@ impl Simulation {
             )),
             Err(fault) => self.note(format!("mapped {} {fault:?}", read.0)),
         }
-        let size = self.learn_size(node, size, order.from.0 + u64::from(order.limit));
+        // What was read before the stream had this file tells nothing of it.
+        let size = match content == current {
+            true => self.learn_size(node, size, order.from.0 + u64::from(order.limit)),
+            false => size,
+        };
         Input::Mapped { read, result, size }
     }
 
@@ -515,7 +525,7 @@ impl Simulation {
 
     /// The daemon is told of a change, or not.
     pub fn nudge(&mut self, log: usize) {
-        if self.process.is_none() || !self.random.chance(self.scene.nudges) {
+        if self.process.is_none() || self.backfill_runs() || !self.random.chance(self.scene.nudges) {
             return;
         }
         let path = if self.random.chance(80) { Some(self.storm.logs[log].path.clone()) } else { None };

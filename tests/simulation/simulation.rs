@@ -17,6 +17,7 @@ use floe::config::Settings;
 use floe::mapping::Rules;
 use floe::model::Moment;
 
+use crate::backfill::Backfills;
 use crate::disk::{ContentId, Disk, LineId, NodeId};
 use crate::floors::FloorsBegun;
 use crate::history::History;
@@ -34,7 +35,7 @@ use crate::storm::Storm;
 /// True time at clock 0: Polar's clock shows it.
 const DAWN: i64 = 1_790_000_000;
 
-const SECOND: u64 = 1_000_000_000;
+pub const SECOND: u64 = 1_000_000_000;
 
 /// How long it may take, in virtual time, until all is home once the storm is over.
 const HOMECOMING: u64 = 2 * 3600 * SECOND;
@@ -67,6 +68,8 @@ pub enum Event {
     Start,
     /// A line is written while all comes home.
     Trickle,
+    /// The operator waits no longer for a backfill.
+    Interrupt { process: u32 },
 }
 
 /// What outlives the daemon.
@@ -76,7 +79,7 @@ pub struct StateFolder {
     pub previous: Option<Vec<u8>>,
     pub floors: Option<Vec<u8>>,
     /// A checkpoint was saved in it once.
-    has_saved: bool,
+    pub has_saved: bool,
 }
 
 impl StateFolder {
@@ -86,6 +89,12 @@ impl StateFolder {
         if let Some(before) = self.current.replace(checkpoint) {
             self.previous = Some(before);
         }
+    }
+
+    /// The newest checkpoint that is whole, for one who only reads.
+    pub fn newest(&self) -> Option<Checkpoint> {
+        let slots = [&self.current, &self.previous].into_iter().flatten();
+        slots.map(Vec::as_slice).find_map(|bytes| Checkpoint::read(bytes).ok())
     }
 
     /// The newest checkpoint that is whole. A damaged one is set aside, so that it does not take the place of the
@@ -126,6 +135,7 @@ pub struct Simulation {
     pub polar: Polar,
     pub oracle: Oracle,
     pub state: StateFolder,
+    pub backfills: Backfills,
     pub process: Option<Process>,
     pub processes: u32,
     pub storm: Storm,
@@ -165,6 +175,7 @@ impl Simulation {
             polar: Polar::new(dawn),
             oracle: Oracle::default(),
             state: StateFolder::default(),
+            backfills: Backfills::default(),
             process: None,
             processes: 0,
             storm,
@@ -183,17 +194,32 @@ impl Simulation {
 
     /// The storm, the homecoming, and the quiet afterwards.
     pub fn run(&mut self) -> Result<Ending, Violation> {
-        self.storm_begins();
-        self.after(0, Event::Start);
-        self.after(0, Event::Move);
+        self.break_loose();
         while self.storm.moves_left > 0 {
             self.step()?;
         }
+        self.come_home()
+    }
+
+    pub fn break_loose(&mut self) {
+        self.storm_begins();
+        self.after(0, Event::Start);
+        self.after(0, Event::Move);
+    }
+
+    pub fn step_until(&mut self, clock: u64) -> Held {
+        while self.clock < clock {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// The storm ends here, whatever it had in mind.
+    pub fn come_home(&mut self) -> Result<Ending, Violation> {
+        self.storm.moves_left = 0;
         self.heal();
         // Where each line goes by itself, the budget of requests alone takes hours.
-        let per_minute = u64::from(self.settings.delivery.requests_per_minute);
-        let for_budget = self.oracle.owed_count() as u64 * REQUESTS_A_LINE * 60 * SECOND / per_minute;
-        let deadline = self.clock + HOMECOMING + for_budget;
+        let deadline = self.clock + HOMECOMING + self.for_budget(self.oracle.owed_count() as u64);
         let storm_lines = self.oracle.next_number();
         self.storm.trickles = true;
         self.trickle();
@@ -242,6 +268,10 @@ impl Simulation {
             Event::Arrival { process, request, body, answered } => {
                 self.arrive(process, request, &body, answered)
             }
+            event @ (Event::Truncate { .. } | Event::Compress { .. }) if self.backfill_runs() => {
+                self.after(SECOND, event);
+                Ok(())
+            }
             Event::Truncate { log, node } => {
                 self.finish_copytruncate(log, node);
                 Ok(())
@@ -255,6 +285,7 @@ impl Simulation {
                 self.trickle();
                 Ok(())
             }
+            Event::Interrupt { process } => self.interrupt_backfill(process),
         }
     }
 
@@ -303,12 +334,22 @@ impl Simulation {
         Now { moment: Moment::from_nanos(self.clock - started), wall: self.host_now() }
     }
 
-    /// The daemon begins with what the state folder holds.
+    pub fn first_moment(&self) -> Now {
+        Now { moment: Moment::START, wall: self.host_now() }
+    }
+
+    /// The daemon begins with what the state folder holds, or a backfill before it.
     pub fn start(&mut self) -> Held {
         if self.process.is_some() {
             return Ok(());
         }
-        let checkpoint = self.state.restore();
+        if self.starts_backfill() {
+            return self.carry_out();
+        }
+        let mut checkpoint = self.state.restore();
+        if let Some(checkpoint) = &mut checkpoint {
+            self.remind(checkpoint);
+        }
         let checkpoint_lost = checkpoint.is_none() && self.state.has_saved;
         let floors: Floors = self
             .state
@@ -330,9 +371,9 @@ impl Simulation {
         let floors_too = floors.clone();
         let restored = Restored { checkpoint, checkpoint_lost, floors: floors_too, purpose: Purpose::Follow };
         let seed = self.random.next();
-        let now = Now { moment: Moment::START, wall: self.host_now() };
-        let agent = Agent::new(self.believed_settings(), rules, restored, now, seed);
-        self.process = Some(Process::new(self.processes, self.clock, agent, known, strangers, floors));
+        let agent = Agent::new(self.believed_settings(), rules, restored, self.first_moment(), seed);
+        let process = Process::new(self.processes, self.clock, agent);
+        self.process = Some(Process { known_sources: known, strangers, floors, ..process });
         self.carry_out()
     }
 
@@ -356,6 +397,9 @@ impl Simulation {
     /// The storm is over: everything works, all writers finish, and the daemon runs.
     fn heal(&mut self) {
         self.note("the storm is over");
+        if self.backfill_runs() {
+            self.crash();
+        }
         self.faults = DiskFaults::default();
         self.polar.mood = Mood::Well;
         self.polar.requests_per_minute = 5_000;
@@ -365,16 +409,24 @@ impl Simulation {
         self.after(SECOND, Event::Start);
     }
 
+    /// How long so many lines may take.
+    fn for_budget(&self, lines: u64) -> u64 {
+        lines * REQUESTS_A_LINE * 60 * SECOND / u64::from(self.settings.delivery.requests_per_minute)
+    }
+
     fn is_home(&self) -> bool {
         let Some(process) = &self.process else { return false };
-        self.oracle.owed_count() == 0 && process.is_quiet()
+        self.oracle.owed_count() == 0 && process.is_quiet() && process.backfill.is_none()
     }
 
     fn drain_and_stop(&mut self) -> Held {
         self.is_ending = true;
         self.last_words();
-        self.drain(LAST_DRAIN)?;
-        let limit = self.clock + LAST_DRAIN.as_secs() * SECOND;
+        // What a backfill has sent, the daemon may have to send again.
+        let again = if self.scene.backfills > 0 { self.oracle.next_number() } else { 0 };
+        let within = LAST_DRAIN + Duration::from_nanos(self.for_budget(again));
+        self.drain(within)?;
+        let limit = self.clock + u64::try_from(within.as_nanos()).expect("hours");
         while self.process.is_some() {
             if self.clock > limit {
                 return violated(Invariant::ComesHome, "a drain does not end within its limit");
@@ -387,10 +439,15 @@ impl Simulation {
     /// Excuses each owed line that is nowhere any more: not in a file that Floe can find, not in one that it
     /// has open, not in what it has read.
     pub fn excuse_what_is_gone(&mut self) {
+        let mut is_reachable: BTreeMap<ContentId, bool> = BTreeMap::new();
+        let mut can_be_read = |(content, start, end)| {
+            *is_reachable.entry(content).or_insert_with(|| self.is_reachable(content))
+                || self.process.as_ref().is_some_and(|process| process.has_read(content, start, end))
+        };
         let gone: Vec<LineId> = self
             .oracle
             .owed()
-            .filter(|line| !self.oracle.line(*line).places.iter().any(|place| self.can_be_read(*place)))
+            .filter(|line| !self.oracle.line(*line).places.iter().any(|place| can_be_read(*place)))
             .collect();
         for line in gone {
             self.note(format!("line {} is excused", line.0));
@@ -398,11 +455,10 @@ impl Simulation {
         }
     }
 
-    fn can_be_read(&self, (content, start, end): (ContentId, u64, u64)) -> bool {
-        let has = self.process.as_ref().is_some_and(|process| {
-            process.has_open(&self.disk, content) || process.has_read(content, start, end)
-        });
-        has || self.disk.paths_of(content).any(|path| self.storm.is_findable(&self.disk, path))
+    /// Whether the daemon has the content open, or can find it.
+    fn is_reachable(&self, content: ContentId) -> bool {
+        self.process.as_ref().is_some_and(|process| process.has_open(&self.disk, content))
+            || self.disk.paths_of(content).any(|path| self.storm.is_findable(&self.disk, path))
     }
 }
 

@@ -83,7 +83,11 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let texts = [(PathBuf::from("floe.toml"), CONFIG.to_owned())];
+        // Half of the histories have one descriptor for all segments.
+        let few = "[limits]\nopen_files = 1\n[[sources]]";
+        let config =
+            if seed.is_multiple_of(2) { CONFIG.to_owned() } else { CONFIG.replace("[[sources]]", few) };
+        let texts = [(PathBuf::from("floe.toml"), config)];
         let loaded = floe::config::load_from_texts(&texts, &floe::config::Environment::new(), Some("test"));
         let settings = Arc::new(loaded.unwrap_or_else(|faults| panic!("{faults}")).settings);
         let rules = Arc::new(Rules::compile(&settings));

@@ -123,7 +123,9 @@ pub struct Storm {
     pub late: Vec<Writer>,
     copies: u64,
     pub poisons_left: u32,
-    edition: u64,
+    pub edition: u64,
+    /// Rotated generations that are kept.
+    pub generations: u64,
     /// A line is written every few seconds.
     pub trickles: bool,
     /// When the rules began to want `extra` lines.
@@ -135,7 +137,7 @@ pub struct Storm {
     patterns: Vec<regex::Regex>,
 }
 
-/// Rotated generations that are kept.
+/// Rotated generations that are kept, usually.
 const GENERATIONS: u64 = 4;
 
 const MOST_LOGS: usize = 6;
@@ -166,6 +168,7 @@ impl Storm {
             copies: 0,
             poisons_left: MOST_POISONS,
             edition: 0,
+            generations: GENERATIONS,
             trickles: false,
             wants_extra_since: None,
             strangers: BTreeSet::new(),
@@ -226,6 +229,9 @@ impl Simulation {
             drawn -= weight;
         };
         let log = self.random.place(self.storm.logs.len());
+        if self.is_out_of_place(chosen) {
+            return Ok(());
+        }
         self.note(format!("{chosen:?} {}", self.storm.logs[log].path));
         self.carry_out_move(chosen, log)
     }
@@ -302,12 +308,13 @@ impl Simulation {
         if !is_late && self.random.chance(80) {
             self.finish_rest(log);
         }
+        let generations = self.storm.generations;
         for suffix in ["", COMPRESSED] {
-            let last = format!("{path}.{GENERATIONS}{suffix}");
+            let last = format!("{path}.{generations}{suffix}");
             if self.disk.at(&last).is_some() {
                 self.disk.unlink(&last);
             }
-            for generation in (1..GENERATIONS).rev() {
+            for generation in (1..generations).rev() {
                 let from = format!("{path}.{generation}{suffix}");
                 if self.disk.at(&from).is_some() {
                     self.disk.rename(&from, &format!("{path}.{}{suffix}", generation + 1));

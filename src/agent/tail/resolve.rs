@@ -388,7 +388,7 @@ impl Tail {
                 Place::Expected { .. } | Place::Verifying { .. } => waits_for = Some(id),
                 // Nothing was compressed into the file that was written: its inode was given to another one.
                 Place::Nowhere { not: Some(file), .. } if file == key.1 && !is_compressed => {
-                    distinct.push(id)
+                    distinct.push(id);
                 }
                 Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
                 Place::Nowhere { not, given_up, .. } => {
@@ -423,6 +423,9 @@ impl Tail {
                     let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
+                    } else if self.reads_once() && begins_like_others && !agrees_strongly {
+                        // A first line that several files begin with does not tell which of them it is.
+                        fuller_may_come = Some(id);
                     } else if self.reads_once() && holds_position {
                         // Nothing fuller comes; the one that agrees furthest is it.
                         same = same.max(Some((agreed_until(&tales, &facts.told), id)));

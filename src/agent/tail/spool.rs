@@ -42,7 +42,10 @@ impl Tail {
         let newest = self.newest_segments();
         for (id, stream) in &mut self.streams {
             let Some(newest) = newest.get(&stream.source) else { continue };
-            let is_over = stream.is_open() && stream.path < *newest && books.frontier(*id).0 == stream.size;
+            // Open or not: where few files may be open, most that are settled are closed, and nothing changes any more
+            // that another save would be for.
+            let stands = matches!(stream.place, Place::At { absent_since: None, .. });
+            let is_over = stands && stream.path < *newest && books.frontier(*id).0 == stream.size;
             stream.spent = match stream.spent {
                 Spent::Both => Spent::Both,
                 _ if !is_over => Spent::No,

@@ -5,15 +5,15 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt,
 };
 
 use super::IntakeFault;
@@ -60,9 +60,15 @@ pub struct OwnFile {
 }
 
 impl OwnFile {
+    /// Whether it stands at its path.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|metadata| key_of(&metadata) == self.file)
+    }
+
     /// Removes it, unless another one stands there by now.
     pub fn remove(&self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| key_of(&metadata) == self.file) {
+        if self.stands() {
             // Nobody answers there any more; the next start replaces it.
             let _ = fs::remove_file(&self.path);
         }
@@ -180,10 +186,11 @@ fn make(
     // On Linux the file takes its mode from here: until it has the right one, nobody but root may write to it.
     rustix::fs::fchmod(&socket, Mode::empty())?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
-    if owner.is_some() || group.is_some() {
-        chown(path, owner, group)?;
+    give(path, owner, group, settings.mode)?;
+    // From the first datagram on: one that is sent before has no sender.
+    if settings.kind == SocketKind::Datagram && settings.allowed.is_some() {
+        sockopt::set_socket_passcred(&socket, true)?;
     }
-    fs::set_permissions(path, Permissions::from_mode(settings.mode))?;
     Ok(match settings.kind {
         SocketKind::Stream => {
             listen(&socket, BACKLOG)?;
@@ -191,6 +198,20 @@ fn make(
         }
         SocketKind::Datagram => Listening::Datagram(socket.into()),
     })
+}
+
+/// Gives the file of a socket its owner and mode. By a handle: who may write to the folder could put a link to another
+/// file in its place meanwhile.
+fn give(path: &Path, owner: Option<u32>, group: Option<u32>, mode: u32) -> io::Result<()> {
+    let handle = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let file = PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()));
+    if !fs::metadata(&file)?.file_type().is_socket() {
+        return Err(io::Error::other("another file was put in its place"));
+    }
+    if owner.is_some() || group.is_some() {
+        chown(&file, owner, group)?;
+    }
+    fs::set_permissions(&file, Permissions::from_mode(mode))
 }
 
 fn new_socket(kind: SocketType) -> io::Result<OwnedFd> {
@@ -280,6 +301,31 @@ mod tests {
         drop(bound);
         assert_eq!(names(folder.path()), ["app.sock"]);
         assert_eq!(key_of(&fs::metadata(&path).unwrap()), own.file);
+    }
+
+    #[test]
+    fn s27_a_link_in_the_place_of_a_socket_gives_nothing_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, link) = (folder.path().join("secret"), folder.path().join("link"));
+        fs::write(&secret, "mine").unwrap();
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        for path in [&secret, &link] {
+            assert!(give(path, None, None, 0o666).is_err(), "{path:?}");
+            assert_eq!(fs::metadata(&secret).unwrap().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn s27_the_first_datagram_has_a_sender_where_it_matters() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.sock");
+        for allowed in [None, Some(vec![UnixId::Number(0)])] {
+            let settings =
+                SocketSettings { allowed: allowed.clone(), ..settings(&path, SocketKind::Datagram) };
+            let Listening::Datagram(socket) = place(&settings, false).unwrap().0 else { panic!("as asked") };
+            assert_eq!(sockopt::socket_passcred(&socket).unwrap(), allowed.is_some());
+        }
     }
 
     #[test]

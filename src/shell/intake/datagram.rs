@@ -26,6 +26,9 @@ const LEAST_ROOM: usize = 64 * 1024;
 /// What is taken in before it is put in the spool.
 const GROUP_BYTES: usize = 256 * 1024;
 
+/// Groups that are taken in at the end: more than the kernel keeps. Senders could go on for ever.
+const LAST_GROUPS: usize = 256;
+
 /// What was dropped is reported no oftener than this.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
@@ -72,11 +75,18 @@ pub async fn serve(socket: StdDatagram, door: DatagramDoor) {
         }
     }
     // What has been sent was not refused, so it is taken in.
-    let _ = receiver.receive_all(|receiver| receiver.receive(&rest));
-    receiver.report();
-    if let Some(records) = receiver.lines.take() {
-        door.spool.put_durably(records).await;
+    for _ in 0..LAST_GROUPS {
+        let _ = receiver.receive_all(|receiver| receiver.receive(&rest));
+        let is_dry = receiver.taken < GROUP_BYTES;
+        if let Some(records) = receiver.lines.take() {
+            door.spool.put(records).await;
+        }
+        if is_dry {
+            break;
+        }
     }
+    receiver.report();
+    door.spool.settle().await;
 }
 
 impl DatagramDoor {

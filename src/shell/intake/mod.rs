@@ -3,6 +3,7 @@
 //! A source has a spool for as long as the process lives, and a door for as long as the config says so. All that
 //! may fail is done before anything changes, so a config whose socket cannot be opened changes nothing.
 
+mod answers;
 mod bind;
 mod datagram;
 mod fault;
@@ -27,8 +28,8 @@ use self::stdin::StdinDoor;
 use self::stream::StreamDoor;
 use super::disk::words_of;
 use super::event::Reports;
-use super::logs;
 use super::spool::{self, Gauge, Spool};
+use super::{descriptors, logs};
 use crate::agent::{Notice, NoticeCode};
 use crate::config::Settings;
 use crate::config::settings::{Input, SocketKind, SocketSettings, SourceSettings};
@@ -39,6 +40,8 @@ pub struct Intake {
     /// By the folder of the spool.
     gauges: BTreeMap<PathBuf, Arc<Gauge>>,
     doors: BTreeMap<String, Door>,
+    /// Of doors that a reload has closed: what came in there is on its way to the disk.
+    leaving: Vec<JoinHandle<()>>,
     passed: Passed,
     reports: Reports,
 }
@@ -58,6 +61,8 @@ pub struct Ready {
     /// Ids of all sources that have a door.
     wanted: BTreeSet<String>,
     unknown: Vec<Notice>,
+    /// At each stream socket.
+    most_writers: usize,
 }
 
 /// A door whose socket is not at its path yet.
@@ -128,6 +133,7 @@ impl Intake {
             spools: BTreeMap::new(),
             gauges: BTreeMap::new(),
             doors: BTreeMap::new(),
+            leaving: Vec::new(),
             passed: Passed::default(),
             reports,
         }
@@ -158,9 +164,7 @@ impl Intake {
             .clone()
             .filter(|source| {
                 let door = self.doors.get(&source.id);
-                !door.is_some_and(|door| {
-                    door.input == source.input && door.max_line_bytes == source.max_line_bytes
-                })
+                !door.is_some_and(|door| door.serves(source))
             })
             .collect();
         // Only when all could be made does one come to its path.
@@ -173,7 +177,8 @@ impl Intake {
                 Input::Files | Input::Stdin(_) => None,
             })
             .collect();
-        Ok(Ready { new, wanted, unknown: self.passed.unknown(&sockets) })
+        let unknown = self.passed.unknown(&sockets);
+        Ok(Ready { new, wanted, unknown, most_writers: descriptors::writers_of(settings) })
     }
 
     fn prepare_door(&mut self, source: &SourceSettings, index: usize) -> Result<PreparedDoor, IntakeFault> {
@@ -196,7 +201,7 @@ impl Intake {
             return Ok(Socket::Passed(passed));
         }
         let is_ours = self.doors.values().any(|door| match &door.input {
-            Input::Socket(socket) => socket.path == settings.path && door.own_file.is_some(),
+            Input::Socket(socket) => socket.path == settings.path && door.has_its_file(),
             Input::Files | Input::Stdin(_) => false,
         });
         bind::open(settings, is_ours, index).map(Socket::Bound)
@@ -217,7 +222,7 @@ impl Intake {
 
     /// Closes the doors that are not wanted any more, and opens the new ones.
     pub fn change(&mut self, ready: Ready) {
-        let Ready { new, wanted, unknown } = ready;
+        let Ready { new, wanted, unknown, most_writers } = ready;
         unknown.iter().for_each(logs::say);
         let replaced: BTreeSet<&str> = new.iter().map(|door| door.source.id.as_str()).collect();
         let over: Vec<String> = self
@@ -226,40 +231,55 @@ impl Intake {
             .filter(|id| !wanted.contains(*id) || replaced.contains(id.as_str()))
             .cloned()
             .collect();
+        self.leaving.retain(|task| !task.is_finished());
         for id in over {
-            if let Some(door) = self.doors.remove(&id) {
-                door.close();
+            let Some(door) = self.doors.remove(&id) else { continue };
+            door.close();
+            if let Some(settings) = door.input.spool().filter(|_| !wanted.contains(&id)) {
+                self.let_go(&settings.folder);
             }
+            self.leaving.push(door.task);
         }
         for door in new {
             let id = door.source.id.clone();
-            let opened = door.open(&self.reports);
+            let opened = door.open(&self.reports, most_writers);
             self.doors.insert(id, opened);
         }
     }
 
+    /// Nobody bills the spool of a source that is gone, so its writers would wait for room for ever.
+    fn let_go(&self, folder: &Path) {
+        if let Some(gauge) = self.gauges.get(folder) {
+            gauge.close();
+        }
+        spool::say_orphan(folder);
+    }
+
     /// Takes nothing new in, and returns what waits until all that has come in is durable.
     pub fn close(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        let doors = std::mem::take(&mut self.doors);
-        let tasks: Vec<JoinHandle<()>> = doors
-            .into_values()
-            .map(|door| {
-                door.close();
-                door.task
-            })
-            .collect();
+        let mut tasks = std::mem::take(&mut self.leaving);
+        for door in std::mem::take(&mut self.doors).into_values() {
+            door.close();
+            tasks.push(door.task);
+        }
         self.gauges.values().for_each(|gauge| gauge.close());
+        let spools: Vec<Spool> = self.spools.values().cloned().collect();
         async move {
             for task in tasks {
                 // A task that panicked has ended the process.
                 let _ = task.await;
             }
+            // A writer may have left before, with lines that nobody waits for.
+            for spool in spools {
+                spool.settle().await;
+            }
         }
     }
 
+    /// Whether anything ever came in, or may.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.doors.is_empty()
+        !self.spools.is_empty()
     }
 
     /// What measures the spool that the file is of.
@@ -286,6 +306,17 @@ impl Intake {
 }
 
 impl Door {
+    /// Whether it is what the source asks for, and writers find it.
+    fn serves(&self, source: &SourceSettings) -> bool {
+        let is_same = self.input == source.input && self.max_line_bytes == source.max_line_bytes;
+        is_same && (self.own_file.is_none() || self.has_its_file())
+    }
+
+    /// Whether the socket that it made stands at its path.
+    fn has_its_file(&self) -> bool {
+        self.own_file.as_ref().is_some_and(OwnFile::stands)
+    }
+
     fn close(&self) {
         if let Some(file) = &self.own_file {
             file.remove();
@@ -295,13 +326,13 @@ impl Door {
 }
 
 impl NewDoor {
-    fn open(self, reports: &Reports) -> Door {
+    fn open(self, reports: &Reports, most_writers: usize) -> Door {
         let Self { source, spool, socket, allowed } = self;
         let (close, closing) = watch::channel(false);
         let closing = Closing(closing);
         let (id, max_line_bytes) = (source.id.clone(), source.max_line_bytes);
         if let Some(settings) = source.input.spool() {
-            spool.gauge().set_max_bytes(settings.max_bytes);
+            spool.gauge().open(settings.max_bytes);
         }
         if let Input::Socket(socket) = &source.input {
             logs::say(&Notice {
@@ -324,6 +355,7 @@ impl NewDoor {
                     allowed,
                     closing,
                     long_lines,
+                    most_writers,
                 };
                 tokio::spawn(stream::serve(listener, Arc::new(door)))
             }
@@ -341,4 +373,56 @@ impl NewDoor {
 
 fn say(code: NoticeCode, message: String, hint: &str) {
     logs::say(&Notice { code, message, hint: Some(hint.to_owned()) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, load_from_texts};
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    fn settings(folder: &Path) -> Settings {
+        let folder = folder.display();
+        let text = format!(
+            r#"
+state_dir = "{folder}"
+[polar]
+server = "https://polar.invalid"
+token_env = "T"
+[[sources]]
+id = "app"
+socket = "{folder}/app.sock"
+format = "json"
+[[rules]]
+id = "use"
+[rules.event]
+name = "use"
+external_customer_id = "{{who}}"
+"#
+        );
+        let loaded =
+            load_from_texts(&[(PathBuf::from("floe.toml"), text)], &Environment::new(), Some("test"));
+        loaded.unwrap_or_else(|faults| panic!("{faults}")).settings
+    }
+
+    #[tokio::test]
+    async fn s27_a_closed_intake_waits_for_the_lines_of_those_who_have_left_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, _events) = unbounded_channel();
+        for round in 1..=5 {
+            let mut intake = Intake::open(&settings(folder.path()), Reports::new(sender.clone())).unwrap();
+            let mut writer = UnixStream::connect(folder.path().join("app.sock")).unwrap();
+            writer.write_all(b"{}\n").unwrap();
+            drop(writer);
+            let gauge = Arc::clone(intake.spools["app"].gauge());
+            while gauge.pending_lines() == 0 && intake.spools["app"].last().is_none() {
+                tokio::task::yield_now().await;
+            }
+            intake.close().await;
+            assert_eq!(gauge.pending_lines(), 0, "lines are on their way, in round {round}");
+            assert!(intake.spools["app"].last().is_some());
+        }
+    }
 }

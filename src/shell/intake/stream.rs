@@ -2,25 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::answers::Answers;
 use super::{Closing, say};
 use crate::agent::NoticeCode;
 use crate::shell::disk::words_of;
 use crate::shell::spool::{LineCutter, Records, Spool};
 
-/// Writers at a time. Others wait until one leaves.
-const MOST_WRITERS: usize = 1024;
-
 /// Bytes that one read takes.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Records that one writer may have ready before they are put in the spool; one read more, where they are short.
+const GROUP_BYTES: usize = 64 * 1024;
 
 /// Of a line that has not ended, what each writer may leave in memory. For more it must have one of a few places.
 const SHORT_LINE: usize = 64 * 1024;
@@ -50,6 +51,8 @@ pub struct StreamDoor {
     pub allowed: Option<BTreeSet<u32>>,
     pub closing: Closing,
     pub long_lines: Arc<Semaphore>,
+    /// At a time. Others wait until one leaves.
+    pub most_writers: usize,
 }
 
 impl StreamDoor {
@@ -92,7 +95,7 @@ async fn accept(
             biased;
             () = door.closing.asked() => return,
             Some(_) = writers.join_next() => {}
-            accepted = listener.accept(), if writers.len() < MOST_WRITERS => match accepted {
+            accepted = listener.accept(), if writers.len() < door.most_writers => match accepted {
                 Ok((stream, _)) => {
                     is_failing = false;
                     admit(stream, door, writers, told);
@@ -150,26 +153,33 @@ enum Heard {
     End,
 }
 
-async fn converse(mut stream: UnixStream, door: Arc<StreamDoor>) {
+async fn converse(stream: UnixStream, door: Arc<StreamDoor>) {
     let mut lines = LineCutter::new(door.max_line_bytes);
+    let mut answers = Answers::default();
     let mut place: Option<OwnedSemaphorePermit> = None;
     loop {
-        tokio::select! {
+        let ready = tokio::select! {
             biased;
             () = door.closing.asked() => break,
-            ready = stream.readable() => if ready.is_err() { break },
+            ready = stream.ready(interest(&answers)) => ready,
+        };
+        let Ok(ready) = ready else { break };
+        answers.write(|bytes| stream.try_write(bytes));
+        if !ready.is_readable() {
+            continue;
         }
-        let heard = hear(&mut lines, |buffer| stream.try_read(buffer));
+        let heard = hear_a_group(&mut lines, &stream);
         if let Heard::End = heard {
             lines.leave();
         }
-        if let Some(records) = lines.take()
-            && !deliver(&mut stream, &door, records).await
-        {
-            return;
+        if let Some(records) = lines.take() {
+            if !deliver(&door, records, &mut answers).await {
+                return;
+            }
+            answers.write(|bytes| stream.try_write(bytes));
         }
         if let Heard::End = heard {
-            return;
+            return answer_the_rest(&stream, &door, answers).await;
         }
         if lines.held_bytes() <= SHORT_LINE {
             place = None;
@@ -181,19 +191,89 @@ async fn converse(mut stream: UnixStream, door: Arc<StreamDoor>) {
             }
         }
     }
-    let answers = stream.into_std().map(|rest| hear_the_rest(rest, &mut lines));
-    if let Some(records) = lines.take() {
-        let count = records.lines;
-        let is_durable = door.spool.put_durably(records).await;
-        if is_durable
-            && door.acknowledges
-            && let Ok(stream) = answers
-            && let Ok(mut stream) = UnixStream::from_std(stream)
-        {
-            // Who is gone or deaf does not keep the process.
-            let _ = tokio::time::timeout(LAST_ANSWER, answer(&mut stream, count)).await;
+    end(stream, &door, lines, answers).await;
+}
+
+/// What to wait for.
+fn interest(answers: &Answers) -> Interest {
+    if answers.are_owed() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+}
+
+/// Spools lines, and owes answers where they are wanted. False: they are not durable, and the process ends.
+async fn deliver(door: &StreamDoor, records: Records, answers: &mut Answers) -> bool {
+    if !door.acknowledges {
+        door.spool.put(records).await;
+        return true;
+    }
+    let count = records.lines;
+    let is_durable = door.spool.put_durably(records).await;
+    if is_durable {
+        answers.owe(count);
+    }
+    is_durable
+}
+
+/// The door closes: what stands in the kernel's buffer is taken in, and answered for. Behind it the writer finds the
+/// connection closed.
+async fn end(stream: UnixStream, door: &StreamDoor, mut lines: LineCutter, mut answers: Answers) {
+    let Ok(mut rest) = stream.into_std() else { return };
+    let (mut count, mut has_left) = (0, false);
+    for _ in 0..LAST_BYTES / READ_BYTES {
+        match hear(&mut lines, |buffer| rest.read(buffer)) {
+            Heard::Bytes => {}
+            Heard::Nothing => break,
+            Heard::End => {
+                has_left = true;
+                break;
+            }
+        }
+        if let Some(records) = lines.take() {
+            count += records.lines;
+            door.spool.put(records).await;
         }
     }
+    // Who waits for the `ok` of a line that he has begun hears none, and sends it again.
+    if has_left || !door.acknowledges {
+        lines.leave();
+    }
+    let last = lines.take().unwrap_or_default();
+    count += last.lines;
+    // Behind the others in the queue: when it is durable, all are.
+    if !door.spool.put_durably(last).await {
+        return;
+    }
+    if door.acknowledges {
+        answers.owe(count);
+    }
+    if let Ok(stream) = UnixStream::from_std(rest) {
+        answer_the_rest(&stream, door, answers).await;
+    }
+}
+
+/// Who sends nothing more may still listen. At the end of the process nobody waits for him.
+async fn answer_the_rest(stream: &UnixStream, door: &StreamDoor, mut answers: Answers) {
+    while answers.are_owed() {
+        tokio::select! {
+            biased;
+            ready = stream.writable() => match ready {
+                Ok(()) => answers.write(|bytes| stream.try_write(bytes)),
+                Err(_) => return,
+            },
+            () = door.closing.after(LAST_ANSWER) => return,
+        }
+    }
+}
+
+/// What stands there, up to a group: lines of one group share a sync.
+fn hear_a_group(lines: &mut LineCutter, stream: &UnixStream) -> Heard {
+    while lines.ready_bytes() < GROUP_BYTES && lines.held_bytes() <= SHORT_LINE {
+        match hear(lines, |buffer| stream.try_read(buffer)) {
+            Heard::Bytes => {}
+            heard => return heard,
+        }
+    }
+    // Of a longer line, one read at a time.
+    hear(lines, |buffer| stream.try_read(buffer))
 }
 
 /// One read, without waiting.
@@ -211,39 +291,4 @@ fn hear(lines: &mut LineCutter, read: impl FnOnce(&mut [u8]) -> io::Result<usize
         // Reset: nothing more will come.
         Err(_) => Heard::End,
     }
-}
-
-/// What stands in the kernel's buffer. Behind it the writer finds the connection closed.
-fn hear_the_rest(mut stream: StdStream, lines: &mut LineCutter) -> StdStream {
-    for _ in 0..LAST_BYTES / READ_BYTES {
-        match hear(lines, |buffer| stream.read(buffer)) {
-            Heard::Bytes => {}
-            Heard::Nothing | Heard::End => break,
-        }
-    }
-    lines.leave();
-    stream
-}
-
-/// Spools lines, and answers where that is wanted. False: there is nobody to listen to any more.
-async fn deliver(stream: &mut UnixStream, door: &StreamDoor, records: Records) -> bool {
-    if !door.acknowledges {
-        door.spool.put(records).await;
-        return true;
-    }
-    let count = records.lines;
-    if !door.spool.put_durably(records).await {
-        return false;
-    }
-    // A writer who does not read his answers fills his own buffer and waits; at the end nobody waits for him.
-    tokio::select! {
-        biased;
-        // One who is gone may have left lines in the buffer still.
-        _ = answer(stream, count) => true,
-        () = door.closing.after(LAST_ANSWER) => true,
-    }
-}
-
-async fn answer(stream: &mut UnixStream, lines: usize) -> io::Result<()> {
-    stream.write_all(&b"ok\n".repeat(lines)).await
 }

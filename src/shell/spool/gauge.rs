@@ -1,6 +1,7 @@
 //! How much a spool holds, and who waits for room in it.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Shared by the writers of a spool, and by whoever removes what is billed.
 #[derive(Debug)]
@@ -41,8 +42,18 @@ impl Gauge {
         self.level().max_bytes
     }
 
-    pub fn set_max_bytes(&self, max_bytes: u64) {
-        self.level().max_bytes = max_bytes;
+    /// A door opens: so much there may be.
+    pub fn open(&self, max_bytes: u64) {
+        let mut level = self.level();
+        level.max_bytes = max_bytes;
+        level.is_closing = false;
+        drop(level);
+        self.changed.notify_all();
+    }
+
+    /// What the folder holds. A segment that goes at this moment may be taken off twice; the next measure knows.
+    pub fn set_bytes(&self, bytes: u64) {
+        self.level().bytes = bytes;
         self.changed.notify_all();
     }
 
@@ -68,10 +79,14 @@ impl Gauge {
         self.level().is_closing
     }
 
-    /// Waits until there is room, or nothing more comes.
-    pub fn wait_for_room(&self) {
+    /// Waits until there is room, or nothing more comes. False: neither came in this time.
+    #[must_use]
+    pub fn wait_for_room(&self, patience: Duration) -> bool {
         let is_full = |level: &mut Level| level.bytes >= level.max_bytes && !level.is_closing;
-        drop(self.changed.wait_while(self.level(), is_full));
+        let waited = self.changed.wait_timeout_while(self.level(), patience, is_full);
+        let (level, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(level);
+        !timeout.timed_out()
     }
 
     pub fn came_in(&self, lines: usize) {
@@ -99,14 +114,16 @@ mod tests {
         for free in [
             |gauge: &Gauge| gauge.shrink(1),
             |gauge: &Gauge| gauge.close(),
-            |gauge: &Gauge| gauge.set_max_bytes(11),
+            |gauge: &Gauge| gauge.open(11),
+            |gauge: &Gauge| gauge.set_bytes(9),
         ] {
             let gauge = Arc::new(Gauge::new(10, 10));
             assert!(gauge.is_full());
             let waiting = Arc::clone(&gauge);
-            let waiter = thread::spawn(move || waiting.wait_for_room());
+            let waiter = thread::spawn(move || waiting.wait_for_room(Duration::from_secs(30)));
             free(&gauge);
-            waiter.join().unwrap();
+            assert!(waiter.join().unwrap());
         }
+        assert!(!Gauge::new(10, 10).wait_for_room(Duration::from_millis(1)));
     }
 }

@@ -63,6 +63,12 @@ impl LineCutter {
         self.partial.len()
     }
 
+    /// Bytes of records to be taken.
+    #[must_use]
+    pub fn ready_bytes(&self) -> usize {
+        self.ready.bytes.len()
+    }
+
     /// `None`: no line has ended.
     pub fn take(&mut self) -> Option<Records> {
         (self.ready.lines > 0).then(|| std::mem::take(&mut self.ready))

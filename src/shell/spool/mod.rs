@@ -23,7 +23,7 @@ pub use lines::{LineCutter, Records};
 use segments::Segments;
 
 use super::disk::{key_of, words_of};
-use super::logs;
+use super::{durable, logs};
 use crate::agent::{DiskFault, Notice, NoticeCode};
 use crate::config::settings::SpoolSettings;
 use crate::model::FileKey;
@@ -104,11 +104,17 @@ impl Spool {
         is_durable.await.is_ok()
     }
 
+    /// Returns when all that was put before is durable.
+    pub async fn settle(&self) {
+        self.put_durably(Records::default()).await;
+    }
+
     async fn send(&self, records: Records, durable: Option<oneshot::Sender<()>>) {
+        // What waits for room has come in, too.
+        self.gauge.came_in(records.lines);
         let bytes = u32::try_from(records.bytes.len()).unwrap_or(u32::MAX).clamp(LEAST_BYTES, QUEUE_BYTES);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
         let room = room.expect("the queue's room is never closed");
-        self.gauge.came_in(records.lines);
         // The thread ends only when nobody can send any more.
         let _ = self.queue.send(Batch { records, _room: room, durable });
     }
@@ -138,8 +144,10 @@ impl Writer {
         while let Some(first) = self.next(batches) {
             let mut group = vec![first];
             self.gather(&mut group, batches);
-            self.wait_for_room();
-            self.write(&group);
+            if group.iter().any(|batch| batch.records.lines > 0) {
+                self.wait_for_room();
+                self.write(&group);
+            }
             for Batch { records, durable, .. } in group {
                 self.gauge.is_durable(records.lines);
                 // Its writer may have gone.
@@ -150,28 +158,32 @@ impl Writer {
 
     fn next(&mut self, batches: &Receiver<Batch>) -> Option<Batch> {
         loop {
-            if self.make_way() {
+            if !self.gauge.is_full() {
                 return batches.recv().ok();
             }
+            self.make_way();
             match batches.recv_timeout(RETRY.1) {
                 Ok(batch) => return Some(batch),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.measure(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
     }
 
     /// The newest segment stays, whatever of it is billed. So one that fills the spool must not be the newest.
-    fn make_way(&mut self) -> bool {
-        if !self.gauge.is_full() {
-            return true;
-        }
-        let turned = self.segments.turn_over();
-        if let Ok(grown) = turned {
+    fn make_way(&mut self) {
+        // Where the disk refuses, it is tried again as long as the spool is full.
+        if let Ok(grown) = self.segments.turn_over() {
             self.gauge.grow(grown);
             self.note_last();
         }
-        turned.is_ok()
+    }
+
+    /// Others may have removed segments.
+    fn measure(&self) {
+        if let Ok(bytes) = self.segments.bytes() {
+            self.gauge.set_bytes(bytes);
+        }
     }
 
     fn note_last(&self) {
@@ -193,6 +205,9 @@ impl Writer {
     }
 
     fn wait_for_room(&mut self) {
+        if self.gauge.is_full() {
+            self.measure();
+        }
         if !self.gauge.is_full() || self.gauge.is_closing() {
             return;
         }
@@ -204,10 +219,13 @@ impl Writer {
             ),
             "it empties as its lines are billed; spool_max_bytes gives it more room",
         );
-        while !self.make_way() && !self.gauge.is_closing() {
-            thread::sleep(RETRY.0);
+        loop {
+            self.make_way();
+            if self.gauge.wait_for_room(RETRY.1) {
+                break;
+            }
+            self.measure();
         }
-        self.gauge.wait_for_room();
         if !self.gauge.is_full() {
             logs::say(&Notice {
                 code: NoticeCode::SpoolHasRoom,
@@ -273,7 +291,10 @@ pub fn discard(path: &Path, file: FileKey, size: u64) -> Result<(), DiskFault> {
     if key_of(&metadata) != file || metadata.len() != size {
         return Err(DiskFault::Gone);
     }
-    std::fs::remove_file(path).map_err(fault)
+    std::fs::remove_file(path).map_err(fault)?;
+    // Were it there again after a power cut, it would be read again. Its ids would make that safe.
+    let _ = path.parent().map(durable::sync_folder);
+    Ok(())
 }
 
 /// Says which folders of the spool belong to nobody, and hold something.
@@ -281,15 +302,21 @@ pub fn say_orphans(state_dir: &Path, sources: &[&str]) {
     let Ok(entries) = std::fs::read_dir(state_dir.join("spool")) else { return };
     for folder in entries.filter_map(Result::ok).map(|entry| entry.path()) {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let found = segments::list(&folder).unwrap_or_default();
-        let bytes: u64 = found.iter().map(|(_, _, size)| size).sum();
-        if bytes > 0 && !sources.contains(&name.as_str()) {
-            say(
-                NoticeCode::SpoolOrphaned,
-                format!("{folder:?} holds {bytes} bytes of a source that the config does not name"),
-                "put the source back with its socket to bill what is not billed yet, or remove the folder",
-            );
+        if !sources.contains(&name.as_str()) {
+            say_orphan(&folder);
         }
+    }
+}
+
+/// Says that the spool belongs to nobody, if it holds something.
+pub fn say_orphan(folder: &Path) {
+    let bytes = segments::bytes(folder).unwrap_or(0);
+    if bytes > 0 {
+        say(
+            NoticeCode::SpoolOrphaned,
+            format!("{folder:?} holds {bytes} bytes of a source that the config does not name"),
+            "put the source back with its socket to bill what is not billed yet, or remove the folder",
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::mapping::spool;
@@ -69,6 +69,10 @@ impl Segments {
     /// # Errors
     /// What the operating system says.
     pub fn append(&mut self, records: &[u8]) -> io::Result<u64> {
+        if self.open.as_ref().is_some_and(Segment::is_removed) {
+            self.open = None;
+            self.next += 1;
+        }
         let segment = match &mut self.open {
             Some(segment) => segment,
             None => self.open.insert(begin(&self.folder, &self.source, self.next)?),
@@ -106,6 +110,17 @@ impl Segments {
         self.append(b"")
     }
 
+    /// What the folder holds.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn bytes(&self) -> io::Result<u64> {
+        match bytes(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            result => result,
+        }
+    }
+
     /// The segment that this process wrote last, and its size.
     #[must_use]
     pub fn last(&self) -> Option<(PathBuf, u64)> {
@@ -113,11 +128,26 @@ impl Segments {
     }
 }
 
+impl Segment {
+    /// Whether no name leads to it any more: what is written there is gone with the process.
+    fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+}
+
+/// What all segments in the folder hold.
+///
+/// # Errors
+/// What the operating system says.
+pub fn bytes(folder: &Path) -> io::Result<u64> {
+    Ok(list(folder)?.iter().map(|(_, _, size)| size).sum())
+}
+
 /// Number, path and size of each segment in the folder.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf, u64)>> {
+fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf, u64)>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -139,16 +169,27 @@ fn begin(folder: &Path, source: &str, number: u64) -> io::Result<Segment> {
     let header = spool::header(source, number, super::nonce());
     // So many digits that the order of names is that of numbers.
     let path = folder.join(format!("{number:012}.{EXTENSION}"));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_folder(folder)?;
+            open()?
+        }
+        result => result?,
+    };
     Ok(Segment { file, path, header, size: 0 })
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
+    let spools = folder.parent().expect("the spool of a source stands in that of all");
+    // The state folder is not ours to make: without it nothing is durable.
+    for folder in [spools, folder] {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // The names of the folder and of the one above it, which may be new, too.
+    // The names of the folder and of the one above it: a process that was killed may have made them and no more.
     folder.ancestors().skip(1).take(2).try_for_each(durable::sync_folder)
 }
 
