@@ -93,7 +93,7 @@ backfills() {
         case "$((turn % 2)) $status" in
             *" 0" | *" 137" | "0 66") ;;
             # It was renamed when it was open.
-            "0 1") tail -n 1 "$WORK/backfill.log" | grep -q "it went away, or was written anew, while it was read" || return 1 ;;
+            "0 1") tail -n 1 "$WORK/backfill.log" | grep -q "^not read to its end" || return 1 ;;
             *) return 1 ;;
         esac
     done
