@@ -22,6 +22,9 @@ pub struct Checkpoint {
     pub sequence: u64,
     /// RFC 3339, for people.
     pub saved_at: String,
+    /// Which boot of the machine it was, as the operating system names it. A power cut lies between two.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot: String,
     pub files: Vec<FileRecord>,
     pub ordinals: Vec<OrdinalRecord>,
     /// Rotated siblings that were there before Floe first looked: not ours to read.

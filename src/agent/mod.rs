@@ -51,6 +51,8 @@ pub struct Restored {
     pub checkpoint_lost: bool,
     pub floors: Floors,
     pub purpose: Purpose,
+    /// Which boot of the machine this is; empty where nobody says.
+    pub boot: String,
 }
 
 /// What the process is for.
@@ -108,7 +110,7 @@ impl Agent {
     /// An agent at its first step. `seed` is for jitter alone.
     #[must_use]
     pub fn new(settings: Arc<Settings>, rules: Arc<Rules>, restored: Restored, now: Now, seed: u64) -> Self {
-        let Restored { checkpoint, checkpoint_lost, floors, purpose } = restored;
+        let Restored { checkpoint, checkpoint_lost, floors, purpose, boot } = restored;
         let accounts = checkpoint.as_ref().map(Checkpoint::source_accounts).unwrap_or_default();
         let sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence);
         let delivered = checkpoint.as_ref().map(|checkpoint| Delivered {
@@ -124,7 +126,7 @@ impl Agent {
                 "no checkpoint can be read; files are read again from their start".to_owned(),
             );
         }
-        let known = Known { checkpoint, checkpoint_lost, floors };
+        let known = Known { checkpoint, checkpoint_lost, floors, boot };
         let tail = Tail::new(Arc::clone(&settings), rules, known, purpose, &mut books, now);
         let mut ship = Ship::new(settings.delivery.clone(), delivered.unwrap_or_default(), now.moment, seed);
         ship.greet();

@@ -123,7 +123,7 @@ pub fn open(
     let mut notices = Vec::new();
     let recorded = read_identity(&path)?;
     let mut identity = recorded.clone().unwrap_or_else(|| Identity::new(settings));
-    let mut restored = Restored::default();
+    let mut restored = Restored { boot: boot_id(), ..Restored::default() };
     // A damaged checkpoint must not take the place of the one before, which may be whole.
     let mut set_aside = |damaged: &Path, why: &str| {
         let mut aside = damaged.as_os_str().to_owned();
@@ -317,6 +317,11 @@ fn read_floors(
             Ok(Floors { sources: at_end.map(|source| (source.id.clone(), Vec::new())).collect() })
         }
     }
+}
+
+/// Which boot of the machine this is; empty where the operating system does not say.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 pub(super) fn unusable(path: &Path, error: &io::Error) -> StateFault {

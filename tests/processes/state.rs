@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use floe::agent::checkpoint::{Checkpoint, seal};
+
 use crate::world::{World, line, lines};
 
 /// Twenty lines are billed, and the daemon is at rest.
@@ -134,4 +136,29 @@ fn s22_a_start_without_the_deleted_state_folder_bills_nothing_twice() {
     let floe = world.start();
     world.append(&lines(20..30));
     world.finish(floe, 0..30);
+}
+
+#[test]
+fn s21_a_log_that_lost_its_end_with_the_power_and_was_written_on_is_billed_once() {
+    let world = World::new();
+    let written: Vec<String> = (0..2000).map(line).collect();
+    world.append(&written.concat());
+    let floe = world.start();
+    world.wait_for_billed(0..2000);
+    floe.stop();
+    // What the disk had not got yet is gone, and the application came back before Floe.
+    fs::write(world.log(), written[..1900].concat()).unwrap();
+    world.append(&lines(2000..2300));
+    for name in ["checkpoint.json", "checkpoint.previous.json"] {
+        let path = world.path("state").join(name);
+        let mut checkpoint = Checkpoint::read(&fs::read(&path).unwrap()).unwrap();
+        assert!(!checkpoint.boot.is_empty());
+        checkpoint.boot = "the boot before".to_owned();
+        fs::write(path, seal(&checkpoint)).unwrap();
+    }
+    let floe = world.start();
+    world.wait_for_billed(0..2300);
+    floe.wait_for_notice("file_truncated");
+    floe.stop();
+    assert!(world.account().1);
 }

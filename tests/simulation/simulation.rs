@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use floe::agent::checkpoint::{Checkpoint, Floors, unseal};
-use floe::agent::{Agent, Input, Now, Purpose, RequestId, Restored};
+use floe::agent::{Agent, Input, Now, RequestId, Restored};
 use floe::config::Settings;
 use floe::mapping::Rules;
 use floe::model::Moment;
@@ -369,7 +369,7 @@ impl Simulation {
         let strangers = strangers.collect();
         let rules = Arc::new(Rules::compile(&self.settings));
         let floors_too = floors.clone();
-        let restored = Restored { checkpoint, checkpoint_lost, floors: floors_too, purpose: Purpose::Follow };
+        let restored = Restored { checkpoint, checkpoint_lost, floors: floors_too, ..Restored::default() };
         let seed = self.random.next();
         let agent = Agent::new(self.believed_settings(), rules, restored, self.first_moment(), seed);
         let process = Process::new(self.processes, self.clock, agent);

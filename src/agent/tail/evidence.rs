@@ -107,6 +107,14 @@ pub(super) fn judge(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>, comm
     }
 }
 
+/// The last place that is remembered before the first one where other bytes stand.
+pub(super) fn agreed_before_difference(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>) -> Offset {
+    let mut tales = tales.to_vec();
+    tales.sort_unstable_by_key(|(at, _)| *at);
+    let agrees = |(at, guard): &&Mark| told.get(at).copied().flatten() == Some(*guard);
+    tales.iter().take_while(agrees).last().map_or(Offset::ZERO, |(at, _)| *at)
+}
+
 /// The guards of an answer by the offsets that were asked for.
 pub(super) fn told_by_offset(at: &[Offset], asked: &Asked) -> BTreeMap<Offset, Option<Guard>> {
     at.iter().copied().zip(asked.guards.iter().map(|found| found.map(|(guard, _)| guard))).collect()
@@ -135,6 +143,23 @@ mod tests {
         check(&[(10, Some(1)), (100, Some(2)), (150, None)], shorter(true));
         check(&[(10, Some(1)), (100, None), (150, None)], shorter(false));
         check(&[(10, Some(9)), (100, None), (150, None)], Judgement::Other);
+    }
+
+    #[test]
+    fn what_agrees_ends_before_the_first_difference() {
+        let tales = [
+            (Offset(10), guard(1)),
+            (Offset(100), guard(2)),
+            (Offset(150), guard(3)),
+            (Offset(120), guard(4)),
+        ];
+        let told = |other: u64| {
+            let print = |at: u64, print: u64| if at == other { 9 } else { print };
+            let tales = tales.iter().map(|(at, guard)| (*at, print(at.0, guard.print)));
+            tales.map(|(at, print)| (at, Some(guard(print)))).collect()
+        };
+        let agreed = [10, 100, 120, 150, 0].map(|other| agreed_before_difference(&tales, &told(other)).0);
+        assert_eq!(agreed, [0, 10, 100, 120, 150]);
     }
 
     #[test]

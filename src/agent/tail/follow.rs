@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::candidate::Candidate;
-use super::evidence::{Head, Judgement, judge, told_by_offset};
+use super::evidence::{Head, Judgement, agreed_before_difference, judge, told_by_offset};
 use super::look::{modified_of, size_of};
 use super::stream::{Handle, Place};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
@@ -300,7 +300,15 @@ impl Tail {
             }
             Judgement::Shorter { is_strong: true, .. } if same_head => {
                 self.rename(id, path, out);
-                self.rolled_back(id, file, at, &asked, now, books, out);
+                self.rolled_back(id, file, Offset(asked.size), (at, &asked), now, books, out);
+            }
+            Judgement::Other if same_head && self.has_rebooted() && books.is_settled(id) => {
+                let until = agreed_before_difference(&tales, &told);
+                if until <= common {
+                    return self.replaced(id, file, asked.size, now, out);
+                }
+                self.rename(id, path, out);
+                self.rolled_back(id, file, until, (at, &asked), now, books, out);
             }
             _ => self.replaced(id, file, asked.size, now, out),
         }

@@ -153,6 +153,9 @@ pub(super) struct Tail {
     resolve_wanted: bool,
     /// Where it is more than the streams here say: the next ordinal of a print.
     ordinals: BTreeMap<(Arc<str>, Print), u32>,
+    /// This boot of the machine, and the one that the checkpoint is of.
+    boot: String,
+    boot_before: String,
     strangers: BTreeMap<Arc<str>, BTreeSet<FileKey>>,
     /// For how many looks a stranger was not seen.
     unseen_strangers: BTreeMap<CandidateKey, u32>,
@@ -204,6 +207,7 @@ pub(super) struct Known {
     pub checkpoint: Option<Checkpoint>,
     pub checkpoint_lost: bool,
     pub floors: Floors,
+    pub boot: String,
 }
 
 impl Tail {
@@ -215,7 +219,8 @@ impl Tail {
         books: &mut Books,
         now: Now,
     ) -> Self {
-        let Known { checkpoint, checkpoint_lost, floors } = known;
+        let Known { checkpoint, checkpoint_lost, floors, boot } = known;
+        let boot_before = checkpoint.as_ref().map(|checkpoint| checkpoint.boot.clone()).unwrap_or_default();
         let mut tail = Self {
             sources: Vec::new(),
             settings: Arc::clone(&settings),
@@ -229,6 +234,8 @@ impl Tail {
             held: BTreeSet::new(),
             resolve_wanted: false,
             ordinals: BTreeMap::new(),
+            boot,
+            boot_before,
             strangers: BTreeMap::new(),
             unseen_strangers: BTreeMap::new(),
             stranger_records: BTreeMap::new(),
@@ -463,6 +470,9 @@ impl Tail {
             checkpoint.ordinals.push(OrdinalRecord { source, print, next: *next });
         }
         checkpoint.ordinals_lost = self.ordinals_lost;
+        // Until each file is made sure of, it matters that the machine may have lost its power.
+        let is_sure = !self.streams.values().any(Stream::is_undecided);
+        checkpoint.boot.clone_from(if is_sure { &self.boot } else { &self.boot_before });
         let awaiting = self.candidates.iter().filter(|(_, candidate)| candidate.awaits_others);
         let held: BTreeSet<&CandidateKey> =
             self.held_before.iter().chain(awaiting.map(|(key, _)| key)).collect();

@@ -12,14 +12,19 @@ use crate::model::chunk::Carry;
 use crate::model::{FileKey, Guard, Mark, Offset, StreamId};
 
 impl Tail {
-    /// The file is shorter than its frontier, but what it holds is what was read: a crash of the machine took
-    /// its end. Reading goes on from the last mark.
+    /// Whether the machine may have lost its power since the checkpoint was saved.
+    pub(super) fn has_rebooted(&self) -> bool {
+        !self.boot.is_empty() && !self.boot_before.is_empty() && self.boot != self.boot_before
+    }
+
+    /// What the file holds is what was read, up to `until`: a crash of the machine took its end, and others may have
+    /// written on since. Reading goes on from the last mark.
     pub(super) fn rolled_back(
         &mut self,
         id: StreamId,
         file: FileKey,
-        at: &[Offset],
-        asked: &Asked,
+        until: Offset,
+        (at, asked): (&[Offset], &Asked),
         now: Now,
         books: &mut Books,
         out: &mut Outbox,
@@ -27,14 +32,14 @@ impl Tail {
         // A record of several lines may be open at the end of a line.
         let is_plain = self.is_plain(id);
         let stream = self.streams.get_mut(&id).expect("a stream that is rolled back is known");
-        stream.marks.retain(|(offset, _)| offset.0 <= asked.size);
+        stream.marks.retain(|(offset, _)| *offset <= until);
         let line_ends: Vec<Offset> = at
             .iter()
             .zip(&asked.guards)
             .filter(|(_, told)| matches!(told, Some((_, Some(b'\n')))))
             .map(|(offset, _)| *offset)
             .collect();
-        let to = if stream.position.0 <= asked.size {
+        let to = if stream.position <= until {
             Some((stream.position, stream.guard))
         } else {
             stream.last_line_end(|at| is_plain && at <= stream.position && line_ends.contains(&at))
