@@ -17,7 +17,6 @@ use floe::model::SourceIndex;
 
 use crate::disk::{ContentId, NodeId};
 use crate::invariants::{self, Held};
-use crate::plants::Plant;
 use crate::process::Process;
 use crate::simulation::{Event, Simulation, StateFolder};
 use crate::storm::Move;
@@ -127,9 +126,6 @@ impl Simulation {
 
     /// All that is known of the files: to the daemon, and from backfills that are done or were interrupted.
     fn known_before(&self) -> Checkpoint {
-        if self.plant == Some(Plant::OrdinalsForgotten) {
-            return Checkpoint::default();
-        }
         let lost = || Checkpoint { ordinals_lost: true, ..Checkpoint::default() };
         let mut all = vec![self.state.newest().unwrap_or_else(lost)];
         all.extend(self.backfills.checkpoints());

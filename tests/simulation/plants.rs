@@ -49,8 +49,6 @@ pub enum Plant {
     BudgetForgotten,
     /// Checkpoints do not say which outputs are in the middle of a line. Seen in the histories of `relay.rs` alone.
     CarryForgotten,
-    /// A backfill begins without what is known of the files.
-    OrdinalsForgotten,
     /// A backfill does not say what it has not read.
     UnreadUnsaid,
 }
@@ -71,7 +69,6 @@ impl Plant {
         (Self::ClockAhead, &[Invariant::NothingBadLeaves]),
         (Self::ConcurrencyForgotten, &[Invariant::ConcurrencyIsKept]),
         (Self::BudgetForgotten, &[Invariant::RateIsKept]),
-        (Self::OrdinalsForgotten, &[Invariant::IdsStay]),
         (Self::UnreadUnsaid, &[Invariant::ReadIsSettled]),
     ];
 }
