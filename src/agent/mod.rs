@@ -250,10 +250,7 @@ impl Agent {
             lag_bytes: self.tail.lag_bytes(),
             memory_used: self.tail.reserved() + self.books.charged(),
             requests_in_flight: self.ship.in_flight(),
-            blocked: match self.letters.is_blocked() {
-                true => Some("the quarantine cannot be written".to_owned()),
-                false => self.ship.blocked(),
-            },
+            blocked: self.blocked(),
             draining: self.phase != Phase::Running,
             unread: self.tail.unread(),
         }
@@ -372,14 +369,19 @@ impl Agent {
         self.tail.wants_save() || self.is_told_to_end() || (self.phase != Phase::Running && self.is_home())
     }
 
+    /// Why nothing is sent, where that is so.
+    fn blocked(&self) -> Option<String> {
+        match self.letters.is_blocked() {
+            true => Some("the quarantine cannot be written".to_owned()),
+            false => self.ship.blocked(),
+        }
+    }
+
     /// Why lines wait in their files, where they do.
     fn held_back(&self) -> Option<String> {
-        if self.letters.is_blocked() {
-            return Some("the quarantine cannot be written".to_owned());
-        }
         let is_long = |since: Moment| self.now.moment.since(since) >= LONG_STARVED;
         let is_starved = || self.starved_since.is_some_and(is_long);
-        self.ship.blocked().or_else(|| is_starved().then(|| "what was read before is not settled".to_owned()))
+        self.blocked().or_else(|| is_starved().then(|| "what was read before is not settled".to_owned()))
     }
 
     /// Whether somebody waits for its end.

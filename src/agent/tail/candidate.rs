@@ -96,12 +96,12 @@ impl Candidate {
         }
     }
 
-    /// Up to where it is known to agree with an open stream.
     /// Whether all of it was found to stand in a stream's file, too.
     pub(super) fn is_of_a_stream(&self) -> bool {
         self.agreed.values().any(|until| until.0 >= self.size)
     }
 
+    /// Up to where it is known to agree with an open stream.
     pub(super) fn agreed_with(&self, stream: StreamId) -> Offset {
         self.agreed.get(&stream).copied().unwrap_or(Offset::ZERO)
     }

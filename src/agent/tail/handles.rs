@@ -7,7 +7,7 @@
 //! they are in memory, and an open file does not survive the process. Files that no descriptor is left for wait in
 //! a queue.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::stream::{Handle, Place, Registered, Stream};
 use super::succession::WAIT_TIME;
@@ -52,9 +52,13 @@ impl Handle {
 }
 
 impl Tail {
+    /// What the settings allow.
+    fn most_wanted(&self) -> usize {
+        usize::try_from(self.settings.limits.open_files).unwrap_or(usize::MAX)
+    }
+
     fn most_open(&self) -> usize {
-        let most = usize::try_from(self.settings.limits.open_files).unwrap_or(usize::MAX);
-        self.handles.most_learned.map_or(most, |learned| learned.min(most)).max(1)
+        self.handles.most_learned.map_or(self.most_wanted(), |learned| learned.min(self.most_wanted())).max(1)
     }
 
     /// The only way to change the handle of a stream that is at a file.
@@ -64,8 +68,19 @@ impl Tail {
         let before = std::mem::replace(handle, to);
         self.count_handle(before, to);
         if to == Handle::Open {
+            self.forget_closed();
             self.handles.order.push_back(id);
         }
+    }
+
+    /// Nobody asks for the closed ones among the open files as long as there are descriptors for all.
+    fn forget_closed(&mut self) {
+        if self.handles.order.len() < MOST_ASKED.max(2 * self.handles.taken) {
+            return;
+        }
+        let mut seen = BTreeSet::new();
+        let streams = &self.streams;
+        self.handles.order.retain(|id| streams.get(id).is_some_and(Stream::is_open) && seen.insert(*id));
     }
 
     /// Takes in that a handle changed.
@@ -155,7 +170,7 @@ impl Tail {
 
     /// Whether the operating system may allow more than it did.
     fn tries_one_more(&mut self) -> bool {
-        let most = usize::try_from(self.settings.limits.open_files).unwrap_or(usize::MAX);
+        let most = self.most_wanted();
         let learned = self.handles.most_learned.filter(|learned| *learned < most);
         self.handles.most_learned = learned.map(|learned| learned + 1);
         learned.is_some()

@@ -57,8 +57,16 @@ impl Tail {
         }
     }
 
-    /// Takes in what a look shows of the logs that were rotated since the one before.
+    /// Takes in what a look shows of the logs that were rotated since the one before, and forgets logs that are gone.
     pub(super) fn learn_rotations(&mut self, now: Now, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+        if self.rotated.is_empty() {
+            return;
+        }
+        let by_path = &self.by_path;
+        self.rotations.retain(|(_, log), _| {
+            let from = (Arc::clone(log), StreamId(0));
+            by_path.range(from..).next().is_some_and(|(path, _)| path.starts_with(&**log))
+        });
         for log in std::mem::take(&mut self.rotated) {
             let kept = rotated_names(&log, seen).len();
             let before = self.rotations.get(&log).copied();
