@@ -24,6 +24,9 @@ pub fn fail(code: u8, what: impl Display, hint: Option<&str>) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// The hint with [`NoToken`](crate::shell::token::NoToken) of a command that ends.
+pub const TOKEN_IS_NOT_AWAITED: &str = "a daemon waits for its token, and a command that ends does not";
+
 /// Says all that is wrong with the config.
 pub fn bad_config(faults: &Faults) -> ExitCode {
     check::report(faults);

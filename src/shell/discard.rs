@@ -112,16 +112,9 @@ mod tests {
 
     use super::*;
     use crate::model::Quarantined;
+    use crate::shell::fixtures::letter;
     use crate::shell::quarantine::LETTERS;
     use crate::shell::retried::Retried;
-
-    fn letter(offset: u64, reason: &str) -> String {
-        format!(
-            "{{\"reason\":\"{reason}\",\"source\":\"app\",\"path\":\"/a\",\"offset\":{offset},\"length\":10,\
-             \"print\":\"{}\",\"ordinal\":0,\"detail\":\"\",\"text\":\"secret\"}}\n",
-            "07".repeat(16)
-        )
-    }
 
     #[test]
     fn what_is_discarded_is_recorded_without_its_text_and_moves_nothing_in_the_account() {

@@ -9,6 +9,15 @@ use crate::config::settings::{
     PolarSettings, ReadFrom, SourceSettings, TokenSource,
 };
 
+/// A letter of a line of ten bytes.
+pub fn letter(offset: u64, reason: &str) -> String {
+    format!(
+        "{{\"reason\":\"{reason}\",\"source\":\"app\",\"path\":\"/a\",\"offset\":{offset},\"length\":10,\
+         \"print\":\"{}\",\"ordinal\":0,\"detail\":\"\",\"text\":\"secret\"}}\n",
+        "07".repeat(16)
+    )
+}
+
 pub fn settings(state_dir: &Path) -> Settings {
     Settings {
         state_dir: state_dir.to_owned(),

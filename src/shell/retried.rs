@@ -294,15 +294,8 @@ mod tests {
     use super::*;
     use crate::agent::transfers::Transfer;
     use crate::model::{Fate, Quarantined};
+    use crate::shell::fixtures::letter;
     use crate::shell::shelf::Shelf;
-
-    fn letter(offset: u64, reason: &str) -> String {
-        format!(
-            "{{\"reason\":\"{reason}\",\"source\":\"app\",\"path\":\"/a\",\"offset\":{offset},\"length\":10,\
-             \"print\":\"{}\",\"ordinal\":0,\"detail\":\"\",\"text\":\"x\"}}\n",
-            "07".repeat(16)
-        )
-    }
 
     fn id(offset: u64) -> LetterId {
         let text = letter(offset, "bad_cost");

@@ -88,6 +88,14 @@ impl Token {
         }
     }
 
+    /// Whether there is one now, for who does not wait for it.
+    ///
+    /// # Errors
+    /// [`NoToken`].
+    pub fn is_there(source: &TokenSource) -> Result<(), NoToken> {
+        Self::new(source).current(Instant::now()).map(drop)
+    }
+
     /// Polar refused the token: the next one is read anew.
     pub fn refused(&self) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;

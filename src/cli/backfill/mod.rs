@@ -141,9 +141,9 @@ fn prepare(settings: Settings, arguments: &BackfillArguments) -> Result<Errand, 
     }
     check_rules(&settings, &plan, range)?;
     if settings.polar.mode == Mode::Live && !arguments.dry_run {
-        let token = Token::new(&settings.polar.token).current(Instant::now());
-        let hint = "a daemon waits for its token, and a command that ends does not";
-        token.map_err(|why| Refused::new(outcome::BAD_CONFIG, why.to_string(), hint))?;
+        Token::is_there(&settings.polar.token).map_err(|why| {
+            Refused::new(outcome::BAD_CONFIG, why.to_string(), outcome::TOKEN_IS_NOT_AWAITED)
+        })?;
     }
     Ok(Errand {
         name: name_of(&settings, &plan, range),

@@ -6,23 +6,14 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::retry::{fault, print};
-use super::{Filter, State, lines, open, unknown_ids};
+use super::{Chosen, State, lines, open, unknown_ids};
 use crate::cli::outcome;
-use crate::model::LetterId;
 use crate::shell::discard::{self, Discarded};
 
 #[derive(Debug, clap::Args)]
 pub struct DiscardArguments {
-    /// These lines, by the ids that `floe quarantine show` says
-    #[arg(value_name = "ID")]
-    ids: Vec<LetterId>,
-
     #[command(flatten)]
-    filter: Filter,
-
-    /// All lines
-    #[arg(long, conflicts_with_all = ["ids", "reason", "source", "since"])]
-    all: bool,
+    chosen: Chosen,
 
     /// Really discard them; without it only how many they are is said
     #[arg(long)]
@@ -35,7 +26,7 @@ pub struct DiscardArguments {
 /// 0; 1 where there is no line with an id, 64 where nothing is chosen or `--yes` is missing, 66 where the quarantine
 /// cannot be read, 73 where it cannot be written, 75 while a retry runs.
 pub fn run(arguments: &DiscardArguments, config: Option<PathBuf>) -> ExitCode {
-    if arguments.ids.is_empty() && arguments.filter.is_empty() && !arguments.all {
+    if arguments.chosen.is_nothing() {
         let hint = "name ids, or say --reason, --source, --since or --all";
         return outcome::fail(outcome::USAGE, "which lines are to be discarded?", Some(hint));
     }
@@ -44,10 +35,10 @@ pub fn run(arguments: &DiscardArguments, config: Option<PathBuf>) -> ExitCode {
         Ok(found) => found,
         Err(code) => return code,
     };
-    if let Some(code) = unknown_ids(&shelf, &arguments.ids) {
+    if let Some(code) = unknown_ids(&shelf, &arguments.chosen.ids) {
         return code;
     }
-    let selection = arguments.filter.selection(&arguments.ids);
+    let selection = arguments.chosen.selection();
     let discarded = if arguments.yes {
         discard::discard(&folder, &selection, Timestamp::now())
     } else {

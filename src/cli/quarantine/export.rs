@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Filter, State, lines, unknown_ids};
+use super::{Filter, State, lines};
 use crate::cli::outcome;
 use crate::model::LetterId;
 use crate::shell::disk::words_of;
@@ -45,14 +45,11 @@ enum Format {
 /// 0; 1 where there is no line with an id or some have no text to write, 66 where the quarantine cannot be read, 73
 /// where the file cannot be written.
 pub fn run(arguments: &ExportArguments, config: Option<PathBuf>) -> ExitCode {
-    let shelf = match arguments.state.shelf(config) {
-        Ok(shelf) => shelf,
+    let selected = arguments.state.selected(config, &arguments.ids, &arguments.filter);
+    let (shelf, selection) = match selected {
+        Ok(selected) => selected,
         Err(code) => return code,
     };
-    if let Some(code) = unknown_ids(&shelf, &arguments.ids) {
-        return code;
-    }
-    let selection = arguments.filter.selection(&arguments.ids);
     let written = match &arguments.output {
         None => write(&shelf, &selection, arguments.format, io::stdout().lock()),
         Some(path) => {

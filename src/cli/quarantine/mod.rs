@@ -92,6 +92,31 @@ impl Filter {
     }
 }
 
+/// Which lines are to be changed: they are named, or all.
+#[derive(Debug, clap::Args)]
+struct Chosen {
+    /// These lines, by the ids that `floe quarantine show` says
+    #[arg(value_name = "ID")]
+    ids: Vec<LetterId>,
+
+    #[command(flatten)]
+    filter: Filter,
+
+    /// All lines
+    #[arg(long, conflicts_with_all = ["ids", "reason", "source", "since"])]
+    all: bool,
+}
+
+impl Chosen {
+    fn is_nothing(&self) -> bool {
+        self.ids.is_empty() && self.filter.is_empty() && !self.all
+    }
+
+    fn selection(&self) -> Selection {
+        self.filter.selection(&self.ids)
+    }
+}
+
 fn reason(text: &str) -> Result<Quarantined, String> {
     Quarantined::from_code(text).ok_or_else(|| {
         let likeness = |code: &str| strsim::jaro_winkler(code, text);
@@ -115,6 +140,20 @@ impl State {
     /// The letters, or how the command ends without them.
     fn shelf(&self, config: Option<PathBuf>) -> Result<Shelf, ExitCode> {
         open(&self.folder(config)?)
+    }
+
+    /// The letters, and which of them are meant.
+    fn selected(
+        &self,
+        config: Option<PathBuf>,
+        ids: &[LetterId],
+        filter: &Filter,
+    ) -> Result<(Shelf, Selection), ExitCode> {
+        let shelf = self.shelf(config)?;
+        match unknown_ids(&shelf, ids) {
+            Some(code) => Err(code),
+            None => Ok((shelf, filter.selection(ids))),
+        }
     }
 
     fn folder(&self, config: Option<PathBuf>) -> Result<PathBuf, ExitCode> {

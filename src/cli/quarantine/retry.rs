@@ -4,15 +4,14 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Filter, lines, open, unknown_ids};
+use super::{Chosen, lines, open, unknown_ids};
 use crate::agent::checkpoint::Checkpoint;
 use crate::cli::numbers::grouped;
 use crate::cli::{check, outcome, run};
 use crate::config::settings::Mode;
 use crate::config::{self, Settings, parse_duration};
-use crate::model::LetterId;
 use crate::shell::client::{Client, NoClient};
 use crate::shell::logs::{self, LogFormat};
 use crate::shell::quarantine::letters_path;
@@ -22,16 +21,8 @@ use crate::shell::token::Token;
 
 #[derive(Debug, clap::Args)]
 pub struct RetryArguments {
-    /// These lines, by the ids that `floe quarantine show` says
-    #[arg(value_name = "ID")]
-    ids: Vec<LetterId>,
-
     #[command(flatten)]
-    filter: Filter,
-
-    /// All lines
-    #[arg(long, conflicts_with_all = ["ids", "reason", "source", "since"])]
-    all: bool,
+    chosen: Chosen,
 
     /// Say what would become of them; send and change nothing
     #[arg(long)]
@@ -49,7 +40,7 @@ pub struct RetryArguments {
 /// 0 when all went; 1 when some did not, 64 where nothing is chosen, 66 where the quarantine cannot be read, 69 when it
 /// was given up, 73 where it cannot be written down, 75 while another retry runs, 78 for a bad config.
 pub fn run(arguments: &RetryArguments, config: Option<PathBuf>) -> ExitCode {
-    if arguments.ids.is_empty() && arguments.filter.is_empty() && !arguments.all {
+    if arguments.chosen.is_nothing() {
         let hint = "name ids, or say --reason, --source, --since or --all; --dry-run changes nothing";
         return outcome::fail(outcome::USAGE, "which lines are to be retried?", Some(hint));
     }
@@ -61,16 +52,16 @@ pub fn run(arguments: &RetryArguments, config: Option<PathBuf>) -> ExitCode {
         let hint = "--dry-run says what would be billed; once the mode is live, a retry bills it";
         return outcome::fail(outcome::BAD_CONFIG, "in shadow mode nothing is billed", Some(hint));
     }
-    if let (Err(why), false) = (Token::new(&settings.polar.token).current(Instant::now()), arguments.dry_run)
+    if !arguments.dry_run
+        && let Err(why) = Token::is_there(&settings.polar.token)
     {
-        let hint = "a daemon waits for its token, and a command that ends does not";
-        return outcome::fail(outcome::BAD_CONFIG, why, Some(hint));
+        return outcome::fail(outcome::BAD_CONFIG, why, Some(outcome::TOKEN_IS_NOT_AWAITED));
     }
     let shelf = match open(&settings.state_dir) {
         Ok(shelf) => shelf,
         Err(code) => return code,
     };
-    if let Some(code) = unknown_ids(&shelf, &arguments.ids) {
+    if let Some(code) = unknown_ids(&shelf, &arguments.chosen.ids) {
         return code;
     }
     if shelf.is_empty() {
@@ -80,7 +71,7 @@ pub fn run(arguments: &RetryArguments, config: Option<PathBuf>) -> ExitCode {
         Ok(checkpoint) => checkpoint,
         Err(code) => return code,
     };
-    let selection = arguments.filter.selection(&arguments.ids);
+    let selection = arguments.chosen.selection();
     let report = if arguments.dry_run {
         Retry::new(settings, selection, &checkpoint).try_out(&shelf).map_err(fault)
     } else {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use owo_colors::OwoColorize as _;
 
-use super::{Filter, State, lines, unknown_ids};
+use super::{Filter, State, lines};
 use crate::cli::outcome;
 use crate::cli::pretty::{compact, pretty};
 use crate::model::{Letter, LetterId};
@@ -32,14 +32,11 @@ pub struct ShowArguments {
 
 /// 0; 1 where there is no line with an id, 66 where the quarantine cannot be read.
 pub fn run(arguments: &ShowArguments, config: Option<PathBuf>) -> ExitCode {
-    let shelf = match arguments.state.shelf(config) {
-        Ok(shelf) => shelf,
+    let selected = arguments.state.selected(config, &arguments.ids, &arguments.filter);
+    let (shelf, selection) = match selected {
+        Ok(selected) => selected,
         Err(code) => return code,
     };
-    if let Some(code) = unknown_ids(&shelf, &arguments.ids) {
-        return code;
-    }
-    let selection = arguments.filter.selection(&arguments.ids);
     let mut out = anstream::AutoStream::auto(io::stdout().lock());
     let mut count = 0;
     let shown = shelf.read(|shelved| {
