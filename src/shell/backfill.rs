@@ -20,6 +20,9 @@ use crate::config::Settings;
 /// What backfills that are done have read.
 const KNOWN: &str = "known.json";
 
+/// The folder of a backfill that is done, while it is taken away: whoever is killed meanwhile leaves no half of one.
+const ENDED: &str = ".ended";
+
 /// A backfill that holds its place in the state folder.
 #[derive(Debug)]
 pub struct Opened {
@@ -40,6 +43,7 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
     let all = settings.state_dir.join("backfill");
     state::make_folder(&all)?;
     let lock = state::lock(&all)?;
+    take_away_ended(&all).map_err(|error| state::unusable(&all, &error))?;
     let path = all.join(name);
     state::make_folder(&path)?;
     let daemon_runs = is_in_use(&settings.state_dir);
@@ -101,8 +105,16 @@ pub fn finish(state_dir: &Path, name: &str, done: &Checkpoint) -> io::Result<()>
     let before = read_known(&all).map_err(|fault| io::Error::other(fault.to_string()))?;
     let remembered = known::remembered(before.unwrap_or_default(), done);
     durable::replace(&all, KNOWN, &seal(&remembered))?;
-    fs::remove_dir_all(all.join(name))?;
-    durable::sync_folder(&all)
+    fs::rename(all.join(name), all.join(ENDED))?;
+    durable::sync_folder(&all)?;
+    take_away_ended(&all)
+}
+
+fn take_away_ended(all: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(all.join(ENDED)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 /// Adds what backfills have read to what a daemon knows, where the two might number files differently.
@@ -157,7 +169,7 @@ fn known_before(
 fn checkpoints(all: &Path, mode: RecordedMode) -> Result<Vec<Checkpoint>, StateFault> {
     let mut checkpoints: Vec<Checkpoint> = read_known(all)?.into_iter().collect();
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {
-        if entry.path().is_dir() {
+        if entry.path().is_dir() && entry.file_name() != ENDED {
             checkpoints.extend(state::read_checkpoint(&entry.path(), mode, |_, _| Ok(()))?);
         }
     }

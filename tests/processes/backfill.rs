@@ -183,6 +183,19 @@ fn s20_a_backfill_that_was_killed_goes_on_and_bills_each_line_once() {
 }
 
 #[test]
+fn s20_a_backfill_that_was_killed_while_it_tidied_up_is_done() {
+    let world = World::new();
+    write(&world, "logs/app.log", &lines(0..1));
+    check(&world, &["logs/app.log"], 0, "events: 1 inserted");
+    // What it takes away it puts aside first, as a whole.
+    let ended = world.path("state/backfill/.ended");
+    fs::create_dir(&ended).unwrap();
+    fs::write(ended.join("checkpoint.json"), "of which the rest is gone").unwrap();
+    check(&world, &["logs/app.log"], 0, "events: 0 inserted");
+    assert!(!ended.exists(), "{ended:?}");
+}
+
+#[test]
 fn an_endpoint_that_is_down_is_given_up_and_gone_on_with() {
     let world = World::new();
     let config = world.config().replace("[limits]", "[limits]\ndrain_timeout = \"1s\"");

@@ -3,6 +3,8 @@
 # the application had synced is billed, what a writer with a socket heard to be durable is too, and nothing twice.
 # FLOE_ROUNDS=100 for a long run.
 set -euo pipefail
+# What is mounted here nobody else sees.
+[[ -n "${FLOE_UNSHARED:-}" || "$(id -u)" != 0 ]] || FLOE_UNSHARED=1 exec unshare --mount bash "$0" "$@"
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -44,14 +46,13 @@ application() {
     done 2>/dev/null
 }
 
-# start_and_look TIMES: the daemon runs, and has looked once. A log that lost its end and has grown past it before anybody looks
-# is taken for one that was written anew; docs/reliability.md says so.
-start_and_look() {
+# boot: what is started from now on sees a machine that has just booted; only of such a one a log's lost end is expected.
+boot() {
     rm -f "$WORK/cut"
-    run_floe
-    expect_said 20 "floe runs" "$1"
-    sleep 1
+    cat /proc/sys/kernel/random/uuid >"$WORK/boot_id"
 }
+boot
+mount --bind "$WORK/boot_id" /proc/sys/kernel/random/boot_id || not_run "cannot show Floe another boot"
 
 start_sandbox
 write_config "$disk/logs/app.log" "$NUMBERED$JOBS"
@@ -65,10 +66,14 @@ for ((round = 1; round <= rounds; round++)); do
     first=$(($(tail -n 1 "$WORK/written") + 1))
     generation=$((round * 1000))
     : >"$WORK/synced"
-    start_and_look "$round"
+    boot
+    # By turns the daemon is there first, and the application.
+    daemon_first=$((RANDOM % 2))
+    ((daemon_first == 0)) || { run_floe; sleep "0.$((RANDOM % 10))"; }
     application "$first" &
     writer=$!
     STARTED+=("$writer")
+    ((daemon_first == 1)) || { sleep "0.$((RANDOM % 10))"; run_floe; }
     sleep "$((1 + RANDOM % 2)).$((RANDOM % 10))"
     touch "$WORK/cut"
     xfs_io -x -c 'shutdown -f' "$disk" || not_run "this kernel cannot shut a file system down"
@@ -79,7 +84,8 @@ for ((round = 1; round <= rounds; round++)); do
     wait_for 10 umount "$disk" 2>/dev/null || fail "the disk cannot be taken off"
     mount -o loop "$WORK/image" "$disk" || fail "the disk cannot be mounted again"
 done
-start_and_look $((rounds + 1))
+boot
+run_floe
 last=$(($(tail -n 1 "$WORK/written") + 1))
 mend
 write_lines "$last" "$last" >>"$log"
