@@ -10,6 +10,7 @@ use owo_colors::OwoColorize as _;
 use super::{Filter, State, lines};
 use crate::cli::outcome;
 use crate::cli::pretty::{compact, pretty};
+use crate::mapping::spool::{self, SpoolLine};
 use crate::model::{Letter, LetterId};
 use crate::shell::shelf::Shelved;
 
@@ -85,7 +86,8 @@ fn said_of(letter: &Letter<'_>) -> String {
     let mut said = String::new();
     match (&letter.text, &letter.events) {
         (Some(text), _) => {
-            for line in json_of(text).unwrap_or_else(|| text.to_string()).lines() {
+            let text = written(text);
+            for line in json_of(text).unwrap_or_else(|| text.to_owned()).lines() {
                 let _ = writeln!(said, "    {}", plain(line));
             }
         }
@@ -108,6 +110,14 @@ fn said_of(letter: &Letter<'_>) -> String {
         let _ = writeln!(said, "    (it holds bytes that are not UTF-8, shown as \u{fffd})");
     }
     said
+}
+
+/// The line as its application wrote it: what came by a socket stands wrapped in the spool.
+fn written(text: &str) -> &str {
+    match spool::read_line(text.as_bytes()) {
+        SpoolLine::Record { .. } => &text[spool::OVERHEAD..],
+        SpoolLine::Header | SpoolLine::Damaged => text,
+    }
 }
 
 fn json_of(text: &str) -> Option<String> {
