@@ -18,12 +18,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 
 use super::disk::words_of;
 use super::token::Token;
 use crate::agent::Outcome;
 use crate::config::settings::PolarSettings;
 use crate::polar::answer::AnswerHead;
+use crate::polar::reads::{self, Read};
 use crate::polar::{Answer, EVENTS_INGEST_PATH, Refusal, http_date, read_answer};
 
 const USER_AGENT: &str = concat!("floe/", env!("CARGO_PKG_VERSION"));
@@ -32,6 +34,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is read of an answer.
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
+
+/// The same of a page that was asked for: a hundred events, each with all that one may hold.
+const READ_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// What stands for Polar's clock and its verdict.
 #[derive(Debug)]
@@ -106,6 +111,23 @@ impl Client {
         reply
     }
 
+    /// Asks once. The path begins with a slash and may have a query.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Read<T> {
+        let token = match self.token.current(Instant::now()) {
+            Ok(token) => token,
+            Err(error) => return Read::Refused(error.to_string()),
+        };
+        let request = self.http.get(format!("{}{path}", self.base_url)).header(AUTHORIZATION, bearer(&token));
+        let answer = match request.header("Polar-Version", API_VERSION).send().await {
+            Ok(response) => Received::of(response, READ_MAX_BYTES).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => reads::read(&answer.head(), &answer.body),
+            Err(error) => Read::Again { why: self.words(&error), after_seconds: None },
+        }
+    }
+
     fn words(&self, error: &reqwest::Error) -> String {
         let base_url = &self.base_url;
         if error.is_timeout() && error.is_connect() {
@@ -126,22 +148,39 @@ impl Reply {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Reply, reqwest::Error> {
-    let mut body = Vec::new();
-    while body.len() < ANSWER_MAX_BYTES {
-        let Some(chunk) = response.chunk().await? else { break };
-        body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_MAX_BYTES - body.len())]);
+/// An answer, or as much of it as is wanted.
+struct Received {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Received {
+    /// Dropped with a rest unread, the connection is closed.
+    async fn of(mut response: reqwest::Response, most_bytes: usize) -> Result<Self, reqwest::Error> {
+        let mut body = Vec::new();
+        while body.len() < most_bytes {
+            let Some(chunk) = response.chunk().await? else { break };
+            body.extend_from_slice(&chunk[..chunk.len().min(most_bytes - body.len())]);
+        }
+        Ok(Self { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body })
     }
-    let headers = response.headers();
-    let head = AnswerHead {
-        status: response.status().as_u16(),
-        retry_after: text(headers, &RETRY_AFTER),
-        www_authenticate: text(headers, &WWW_AUTHENTICATE),
-        date: text(headers, &DATE),
-    };
+
+    fn head(&self) -> AnswerHead<'_> {
+        AnswerHead {
+            status: self.status,
+            retry_after: text(&self.headers, &RETRY_AFTER),
+            www_authenticate: text(&self.headers, &WWW_AUTHENTICATE),
+            date: text(&self.headers, &DATE),
+        }
+    }
+}
+
+async fn read(response: reqwest::Response) -> Result<Reply, reqwest::Error> {
+    let answer = Received::of(response, ANSWER_MAX_BYTES).await?;
+    let head = answer.head();
     let polar_clock = head.date.and_then(http_date);
-    // Dropped with a rest unread, the connection is closed.
-    Ok(Reply { outcome: Outcome::Answer(read_answer(&head, &body)), polar_clock })
+    Ok(Reply { outcome: Outcome::Answer(read_answer(&head, &answer.body)), polar_clock })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

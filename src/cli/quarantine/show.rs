@@ -9,7 +9,7 @@ use owo_colors::OwoColorize as _;
 
 use super::{Filter, State, lines};
 use crate::cli::outcome;
-use crate::cli::pretty::{compact, pretty};
+use crate::cli::pretty::{compact, plain, pretty};
 use crate::mapping::spool::{self, SpoolLine};
 use crate::model::{Letter, LetterId};
 use crate::shell::shelf::Shelved;
@@ -124,15 +124,6 @@ fn json_of(text: &str) -> Option<String> {
     let is_object = text.trim_start().starts_with('{');
     (is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
         .then(|| pretty(&compact(text), 0))
-}
-
-/// What a terminal would act on is escaped: whoever writes a log must not write to the screen of its reader.
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
-    plain
 }
 
 #[cfg(test)]
