@@ -51,10 +51,12 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
     let letters = settings.state_dir.join("quarantine").join(format!("backfill-{name}.jsonl"));
     let shadow = settings.state_dir.join("shadow").join(format!("backfill-{name}.jsonl"));
     let identity = Identity { saved_checkpoint: true, ..Identity::new(settings) };
+    let known = known_before(&all, mode, daemons, sources)?;
+    // What others have numbered since it was interrupted.
+    let numbered = if is_resumed { known.clone() } else { Checkpoint::default() };
     let checkpoint = match before {
         Some(checkpoint) => checkpoint,
         None => {
-            let known = known_before(&all, mode, daemons, sources)?;
             // The same backfill once more finds the same again.
             for file in [&letters, &shadow] {
                 remove_if_there(file).map_err(|error| state::unusable(file, &error))?;
@@ -65,7 +67,7 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
             known
         }
     };
-    let restored = restored(checkpoint, daemon_runs);
+    let restored = restored(checkpoint, numbered, daemon_runs);
     let folder = StateFolder { path, identity, _lock: lock };
     Ok(Opened { folder, restored, letters, shadow, is_resumed, daemon_runs })
 }
@@ -86,7 +88,7 @@ pub fn rehearse(settings: &Settings, folder: &Path, sources: &[&str]) -> Result<
         shadow: folder.join("shadow.jsonl"),
         folder: StateFolder { path: folder.to_owned(), identity, _lock: lock },
         // Nothing is sent under the ordinals that it gives.
-        restored: restored(known, false),
+        restored: restored(known, Checkpoint::default(), false),
         is_resumed: false,
         daemon_runs: is_in_use(&settings.state_dir),
     })
@@ -96,33 +98,29 @@ pub fn rehearse(settings: &Settings, folder: &Path, sources: &[&str]) -> Result<
 ///
 /// # Errors
 /// What the operating system says; it is then done again at the next start, with the same ids.
-pub fn finish(state_dir: &Path, name: &str, done: &Checkpoint) -> io::Result<()> {
-    let all = state_dir.join("backfill");
-    let before = read_known(&all).map_err(|fault| io::Error::other(fault.to_string()))?;
-    let remembered = known::remembered(before.unwrap_or_default(), done);
+pub fn finish(settings: &Settings, name: &str, done: &Checkpoint) -> io::Result<()> {
+    let all = settings.state_dir.join("backfill");
+    let broken = |fault: StateFault| io::Error::other(fault.to_string());
+    let before = read_known(&all).map_err(broken)?;
+    let daemons = daemons_checkpoint(settings).map_err(broken)?;
+    let remembered = known::remembered(before.unwrap_or_default(), done, daemons.as_ref());
     durable::replace(&all, KNOWN, &seal(&remembered))?;
     fs::remove_dir_all(all.join(name))?;
     durable::sync_folder(&all)
 }
 
-/// Adds what backfills have read to what a daemon knows, where the two might number files differently.
+/// What backfills have numbered, for the daemon.
 ///
 /// # Errors
 /// [`StateFault`], where that cannot be read.
-pub(super) fn remind(
-    state_dir: &Path,
-    mode: RecordedMode,
-    checkpoint: &mut Checkpoint,
-) -> Result<(), StateFault> {
-    let all = state_dir.join("backfill");
-    let read = checkpoints(&all, mode)?;
-    known::remind(checkpoint, &known::known(&read, |_| true));
-    Ok(())
+pub(super) fn numbered(state_dir: &Path, mode: RecordedMode) -> Result<Checkpoint, StateFault> {
+    let read = checkpoints(&state_dir.join("backfill"), mode)?;
+    Ok(known::known(&read, |_| true))
 }
 
-fn restored(checkpoint: Checkpoint, daemon_runs: bool) -> Restored {
+fn restored(checkpoint: Checkpoint, numbered: Checkpoint, daemon_runs: bool) -> Restored {
     let purpose = Purpose::ReadOnce { gives_ordinals: !daemon_runs };
-    Restored { checkpoint: Some(checkpoint), purpose, ..Restored::default() }
+    Restored { checkpoint: Some(checkpoint), numbered, purpose, ..Restored::default() }
 }
 
 /// Whether a daemon holds the state folder.

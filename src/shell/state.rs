@@ -158,9 +158,7 @@ pub fn open(
             identity = Identity { saved_floors, ..Identity::new(settings) };
         }
     }
-    if let Some(checkpoint) = &mut restored.checkpoint {
-        backfill::remind(&path, identity.mode, checkpoint)?;
-    }
+    restored.numbered = backfill::numbered(&path, identity.mode)?;
     restored.floors = read_floors(&path, &identity, settings, resume_from)?;
     if recorded.as_ref() != Some(&identity) {
         write_identity(&path, &identity).map_err(|error| unusable(&path, &error))?;

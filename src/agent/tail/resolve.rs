@@ -273,6 +273,10 @@ impl Tail {
             self.release_stuck(&key.0, out);
             return;
         }
+        // Where a file with a floor begins like none that is known here, its place is told by the floor.
+        if candidate.floor.is_none() || self.next_ordinal(&key.0, print) > 0 {
+            self.recall(&key.0, print, now, books);
+        }
         let facts = Facts { at, asked: &asked, head: Head::read(&asked.head), print, told };
         let found = self.find(key, &facts, now);
         if let Finding::Is(rival) | Finding::Continues(rival) = found
@@ -390,7 +394,9 @@ impl Tail {
                 Place::Nowhere { not: Some(file), .. } if file == key.1 && !is_compressed => {
                     distinct.push(id);
                 }
-                Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
+                Place::Nowhere { .. } if has_other_lines(&rival.marks, rival.position, &facts.head) => {
+                    distinct.push(id)
+                }
                 Place::Nowhere { not, given_up, .. } => {
                     let tales = rival.tell_tales();
                     let mut places: Vec<Offset> = tales.iter().map(|(offset, _)| *offset).collect();
@@ -445,8 +451,9 @@ impl Tail {
                 // A stranger is only searched for what is lost.
                 Place::At { .. } if candidate.adopt_only => {}
                 Place::At { .. } if is_compressed || rival.is_archived() => {
-                    let tales = rival.tell_tales();
-                    if has_other_lines(&rival.marks, &facts.head) {
+                    let tales: Vec<Mark> =
+                        rival.beginning_behind().into_iter().chain(rival.tell_tales()).collect();
+                    if has_other_lines(&rival.marks, rival.position, &facts.head) {
                         distinct.push(id);
                         continue;
                     }

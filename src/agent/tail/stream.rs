@@ -45,6 +45,8 @@ pub(super) struct Stream {
     pub marks: Vec<Mark>,
     /// While the marks do not tell it from files that begin like it, it is read up to here.
     pub common: Offset,
+    /// Where its file ended when it had nothing but one line and the beginning of another: so much is known of that.
+    pub beginning: Option<Mark>,
     /// Its marks are being asked for.
     pub asking: Option<AskId>,
     /// Counts the reasons to doubt that the file is what it was. The next read makes sure of the last mark.
@@ -166,6 +168,7 @@ impl Stream {
             heir: Heir::Open,
             common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
             marks,
+            beginning: None,
             asking: None,
             doubts: 1,
             sure_of: 0,
@@ -255,6 +258,11 @@ impl Stream {
         let mut tales = self.marks.clone();
         tales.push((self.position, self.guard));
         tales
+    }
+
+    /// The beginning of a second line that is known and not read.
+    pub(super) fn beginning_behind(&self) -> Option<Mark> {
+        self.beginning.filter(|(at, _)| *at > self.position && !is_strong(&self.marks))
     }
 
     pub(super) fn is_unsure(&self) -> bool {
