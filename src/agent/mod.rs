@@ -190,6 +190,10 @@ impl Agent {
                 self.tail.saved(save, &result, now, &mut self.out);
                 self.out.effects.extend(self.saver.ended(save, &result, now).map(Effect::Tell));
             }
+            Input::Outnumbered { save, numbered } => {
+                self.tail.outnumbered(save, numbered, &mut self.books, &mut self.out);
+                self.saver.refused(save);
+            }
             Input::Discarded { stream, result } => {
                 self.tail.discarded(stream, &result, now, &mut self.books, &mut self.out);
             }
@@ -473,7 +477,8 @@ impl Agent {
         self.tail.save_begins(save.0);
         self.tail.mark_spent(save.0, &self.books);
         let checkpoint = seal(&self.checkpoint(sequence)).into();
-        self.out.push(Effect::Save { save, checkpoint });
+        let numbers = self.tail.gives_ordinals_by(save.0);
+        self.out.push(Effect::Save { save, checkpoint, numbers });
     }
 
     fn checkpoint(&self, sequence: u64) -> Checkpoint {

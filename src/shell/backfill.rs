@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::disk::words_of;
 use super::durable;
 use super::identity::{Identity, RecordedMode};
+use super::numbering::{Numbering, Whose};
 use super::quarantine::letters_path;
 use super::state::{self, StateFault, StateFolder};
 use crate::agent::checkpoint::{Checkpoint, seal};
@@ -25,6 +26,8 @@ const KNOWN: &str = "known.json";
 pub struct Opened {
     pub folder: StateFolder,
     pub restored: Restored,
+    /// `None` in a rehearsal.
+    pub numbering: Option<Numbering>,
     pub letters: PathBuf,
     pub shadow: PathBuf,
     /// It was begun before and not ended.
@@ -52,6 +55,7 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
     let shadow = settings.state_dir.join("shadow").join(format!("backfill-{name}.jsonl"));
     let identity = Identity { saved_checkpoint: true, ..Identity::new(settings) };
     let known = known_before(&all, mode, daemons, sources)?;
+    let numbering = Some(Numbering::new(&settings.state_dir, mode, Whose::Backfills, &known));
     // What others have numbered since it was interrupted.
     let numbered = if is_resumed { known.clone() } else { Checkpoint::default() };
     let checkpoint = match before {
@@ -69,7 +73,7 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
     };
     let restored = restored(checkpoint, numbered, daemon_runs);
     let folder = StateFolder { path, identity, _lock: lock };
-    Ok(Opened { folder, restored, letters, shadow, is_resumed, daemon_runs })
+    Ok(Opened { folder, restored, numbering, letters, shadow, is_resumed, daemon_runs })
 }
 
 /// As [`open`], for a rehearsal: all that is written goes to `folder`, and the state is only read.
@@ -89,6 +93,7 @@ pub fn rehearse(settings: &Settings, folder: &Path, sources: &[&str]) -> Result<
         folder: StateFolder { path: folder.to_owned(), identity, _lock: lock },
         // Nothing is sent under the ordinals that it gives.
         restored: restored(known, Checkpoint::default(), false),
+        numbering: None,
         is_resumed: false,
         daemon_runs: is_in_use(&settings.state_dir),
     })
@@ -152,14 +157,32 @@ fn known_before(
 }
 
 /// Of backfills that are done, and that were interrupted.
-fn checkpoints(all: &Path, mode: RecordedMode) -> Result<Vec<Checkpoint>, StateFault> {
-    let mut checkpoints: Vec<Checkpoint> = read_known(all)?.into_iter().collect();
+pub(super) fn checkpoints(all: &Path, mode: RecordedMode) -> Result<Vec<Checkpoint>, StateFault> {
+    let mut begun = Vec::new();
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
-            checkpoints.extend(state::read_checkpoint(&entry.path(), mode, |_, _| Ok(()))?);
+            begun.extend(state::read_checkpoint(&entry.path(), mode, |_, _| Ok(()))?);
         }
     }
-    Ok(checkpoints)
+    // Read last: what is not begun any more stands there.
+    let done = read_known(all)?;
+    Ok(done.into_iter().chain(begun).collect())
+}
+
+/// Where [`checkpoints`] stand.
+pub(super) fn files(all: &Path, mode: RecordedMode) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(all) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = vec![all.join(KNOWN)];
+    for entry in entries {
+        let path = entry?.path();
+        files.extend(path.is_dir().then(|| path.join(mode.checkpoint())));
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn read_known(all: &Path) -> Result<Option<Checkpoint>, StateFault> {

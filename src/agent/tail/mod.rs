@@ -316,8 +316,8 @@ impl Tail {
     }
 
     /// Nothing comes of a record whose print is none.
-    fn restore_file(&mut self, record: FileRecord, books: &mut Books, now: Now) {
-        let Some(print) = Print::from_hex(&record.print) else { return };
+    fn restore_file(&mut self, record: FileRecord, books: &mut Books, now: Now) -> Option<StreamId> {
+        let print = Print::from_hex(&record.print)?;
         let source: Arc<str> = Arc::from(record.source.as_str());
         let id = self.new_stream_id();
         let key = identity::stream_key(&self.settings.instance, &source, print, record.ordinal);
@@ -352,6 +352,7 @@ impl Tail {
         stream.is_new = false;
         books.open(id, &source, standing);
         self.remember(id, stream);
+        Some(id)
     }
 
     fn new_stream_id(&mut self) -> StreamId {
@@ -609,20 +610,25 @@ impl Tail {
     }
 
     fn forget(&mut self, id: StreamId, books: &mut Books) {
-        let stream = self.streams.remove(&id).expect("a stream that is forgotten was known");
+        let stream = self.take_out(id, books);
+        let of_print = (Arc::clone(&stream.source), stream.print);
+        if stream.ordinal > 0 || self.by_print.contains_key(&of_print) {
+            let next = self.ordinals.entry(of_print).or_default();
+            *next = (*next).max(stream.ordinal + 1);
+        }
+    }
+
+    fn take_out(&mut self, id: StreamId, books: &mut Books) -> Stream {
+        let stream = self.streams.remove(&id).expect("a stream that is taken out was known");
         books.close(id);
         self.changes += 1;
         let of_print = (Arc::clone(&stream.source), stream.print);
         let others = self.by_print.get_mut(&of_print).expect("a stream that is known has its print listed");
         others.remove(&id);
-        let shared = stream.ordinal > 0 || !others.is_empty();
         if others.is_empty() {
             self.by_print.remove(&of_print);
         }
-        if shared {
-            let next = self.ordinals.entry(of_print).or_default();
-            *next = (*next).max(stream.ordinal + 1);
-        }
+        stream
     }
 
     /// The print that the head of a file of the source shows.

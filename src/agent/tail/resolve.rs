@@ -17,6 +17,7 @@
 //! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
 //! | is lost | agrees weakly, and other files begin so, and it stands where the stream was truncated, or the stream was left inside its second line, or is given up | is another |
 //! | is lost | agrees up to where was read | is it; of several streams the one read furthest |
+//! | was numbered by others | agrees weakly | waits for more of its lines, unless many begin so |
 //! | is lost, searched for | agrees, but is shorter than what is known to have stood there | waits for a fuller copy |
 //! | is lost | ends before the place up to which was read | waits |
 //! | is given up | ends before it, with the first line alone in common, which other files begin with too | is another |
@@ -435,6 +436,9 @@ impl Tail {
                     } else if self.reads_once() && holds_position {
                         // Nothing fuller comes; the one that agrees furthest is it.
                         same = same.max(Some((agreed_until(&tales, &facts.told), id)));
+                    } else if rival.is_recalled && was_read && !agrees_strongly {
+                        // Others have read more of it than this one shows yet.
+                        fuller_may_come = Some(id);
                     } else if holds_position && !given_up && facts.asked.size < rival.size {
                         // Shorter than what is known to have stood there: a fuller copy may come yet.
                         fuller_may_come = Some(id);
@@ -610,6 +614,7 @@ impl Tail {
         }
         stream.path = candidate.path;
         stream.was_moved = false;
+        stream.is_recalled = false;
         if is_matched {
             // It lives on at a path of its own: it was not rotated away.
             stream.first_path = Arc::clone(&stream.path);

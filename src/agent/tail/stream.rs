@@ -85,6 +85,8 @@ pub(super) struct Stream {
     pub registered: Registered,
     /// No checkpoint has ever named it.
     pub is_new: bool,
+    /// Others have numbered it, and what they have read of it is not known here.
+    pub is_recalled: bool,
     /// Something was read of it since its descriptor was last asked for.
     pub was_read: bool,
     /// Nothing that stands behind this place is read any more: the process ends.
@@ -190,6 +192,7 @@ impl Stream {
             unreadable: false,
             registered: Registered::No,
             is_new: true,
+            is_recalled: false,
             was_read: false,
             read_until: None,
             last_line_done: false,
