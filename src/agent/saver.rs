@@ -77,6 +77,11 @@ impl Saver {
         }
     }
 
+    /// It was not written, and is to be made anew at once.
+    pub(super) fn refused(&mut self, save: SaveId) {
+        self.saving.take_if(|(saving, _)| *saving == save);
+    }
+
     pub(super) fn is_saved(&self, changes: u64) -> bool {
         self.saved == Some(changes)
     }

@@ -20,6 +20,7 @@ pub mod intake;
 pub mod logs;
 pub mod look;
 mod lookout_thread;
+pub mod numbering;
 pub mod quarantine;
 pub mod readers;
 pub mod reload;

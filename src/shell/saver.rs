@@ -11,6 +11,7 @@ use super::disk::disk_fault;
 use super::durable;
 use super::event::Reports;
 use super::identity::Identity;
+use super::numbering::{Numbering, Turn};
 use super::state::{FLOORS, StateFolder, write_identity};
 use crate::agent::{Input, SaveId};
 
@@ -23,24 +24,24 @@ pub struct SaverThread {
 
 #[derive(Debug, Clone, Copy)]
 enum What {
-    Checkpoint,
+    Checkpoint { numbers: bool },
     Floors,
 }
 
 impl SaverThread {
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(folder: &StateFolder, reports: Reports) -> io::Result<Self> {
+    pub fn start(folder: &StateFolder, numbering: Option<Numbering>, reports: Reports) -> io::Result<Self> {
         let (orders, queue) = channel();
-        let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone() };
+        let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone(), numbering };
         let thread =
             thread::Builder::new().name("floe-save".into()).spawn(move || saver.work(&queue, &reports))?;
         Ok(Self { orders, thread })
     }
 
     /// The answer comes as a report.
-    pub fn checkpoint(&self, save: SaveId, bytes: Bytes) {
-        let _ = self.orders.send((save, What::Checkpoint, bytes));
+    pub fn checkpoint(&self, save: SaveId, bytes: Bytes, numbers: bool) {
+        let _ = self.orders.send((save, What::Checkpoint { numbers }, bytes));
     }
 
     /// The answer comes as a report.
@@ -58,13 +59,30 @@ impl SaverThread {
 struct Saver {
     folder: PathBuf,
     identity: Identity,
+    numbering: Option<Numbering>,
 }
 
 impl Saver {
     fn work(mut self, queue: &Receiver<(SaveId, What, Bytes)>, reports: &Reports) {
         while let Ok((save, what, bytes)) = queue.recv() {
-            let result = self.save(what, &bytes).map_err(|error| disk_fault(&error));
-            reports.input(Input::Saved { save, result });
+            let input = match self.turn(what) {
+                Ok(Some(Turn::Outnumbered(numbered))) => Input::Outnumbered { save, numbered },
+                // The turn ends when the checkpoint is durable.
+                Ok(turn) => {
+                    let result = self.save(what, &bytes).map_err(|error| disk_fault(&error));
+                    drop(turn);
+                    Input::Saved { save, result }
+                }
+                Err(error) => Input::Saved { save, result: Err(disk_fault(&error)) },
+            };
+            reports.input(input);
+        }
+    }
+
+    fn turn(&mut self, what: What) -> io::Result<Option<Turn>> {
+        match (what, &mut self.numbering) {
+            (What::Checkpoint { numbers: true }, Some(numbering)) => numbering.turn().map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -72,7 +90,7 @@ impl Saver {
         let mode = self.identity.mode;
         let mut identity = self.identity.clone();
         match what {
-            What::Checkpoint => {
+            What::Checkpoint { .. } => {
                 identity.saved_checkpoint = true;
                 let (name, previous) = (mode.checkpoint(), mode.previous_checkpoint());
                 durable::replace_and_keep(&self.folder, name, previous, bytes)?;

@@ -158,9 +158,7 @@ pub fn open(
             identity = Identity { saved_floors, ..Identity::new(settings) };
         }
     }
-    if let Some(checkpoint) = &mut restored.checkpoint {
-        backfill::remind(&path, identity.mode, checkpoint)?;
-    }
+    restored.numbered = backfill::numbered(&path, identity.mode)?;
     restored.floors = read_floors(&path, &identity, settings, resume_from)?;
     if recorded.as_ref() != Some(&identity) {
         write_identity(&path, &identity).map_err(|error| unusable(&path, &error))?;
@@ -355,9 +353,9 @@ mod tests {
     fn run(settings: &Settings, checkpoints: &[u64], floors: bool) {
         let (folder, _, _) = open(settings, None).unwrap();
         let (sender, _events) = unbounded_channel();
-        let saver = SaverThread::start(&folder, Reports::new(sender)).unwrap();
+        let saver = SaverThread::start(&folder, None, Reports::new(sender)).unwrap();
         for sequence in checkpoints {
-            saver.checkpoint(SaveId(*sequence), Bytes::from(seal(&checkpoint(*sequence))));
+            saver.checkpoint(SaveId(*sequence), Bytes::from(seal(&checkpoint(*sequence))), false);
         }
         if floors {
             saver.floors(SaveId(0), Bytes::from(seal(&Floors::default())));

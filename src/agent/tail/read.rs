@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::config::settings::{Columns, Format, SourceSettings};
 use crate::mapping::ReadFault;
 use crate::model::chunk::{Carry, Outputs};
-use crate::model::{MappedChunk, Offset, SourceIndex, Span, Stop, StreamId};
+use crate::model::{Guard, MappedChunk, Offset, SourceIndex, Span, Stop, StreamId};
 
 /// Output that one read may make, at most.
 const MOST_ROOM: u64 = 256 * 1024;
@@ -117,6 +117,7 @@ impl Tail {
             }
             if matches!(end, ReadEnd::File | ReadEnd::Handover) && self.opens_successor(id, out) {
                 self.retry(id, now.moment + WAIT_TIME);
+                self.one_gives_way(id, now, out);
                 continue;
             }
             let Inherited::Known { unfinished, from } = self.inherited(id) else {
@@ -131,6 +132,7 @@ impl Tail {
             if let Some((before, heir)) = from {
                 self.streams.get_mut(&before).expect("the file before was just seen").heir = heir;
             }
+            self.waits_no_more(id);
             return Some(self.order(id, room, end, unfinished, polar_now));
         }
         None
@@ -189,6 +191,9 @@ impl Tail {
         let is_once = self.reads_once();
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.common = head.common;
+        let shows_all = !asked.head.is_empty() && asked.head.len() as u64 == asked.size;
+        let beginning = shows_all.then(|| (Offset(asked.size), Guard::at_end_of(&asked.head)));
+        let has_news = std::mem::replace(&mut stream.beginning, beginning) != beginning;
         if is_strong(&head.marks) {
             // Durable before more of it is read.
             stream.registered = Registered::No;
@@ -206,6 +211,9 @@ impl Tail {
         }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.marks = head.marks;
+        if has_news {
+            self.wake_held(id);
+        }
     }
 
     /// What is remembered of the stream was just seen in its file.

@@ -45,6 +45,8 @@ pub(super) struct Stream {
     pub marks: Vec<Mark>,
     /// While the marks do not tell it from files that begin like it, it is read up to here.
     pub common: Offset,
+    /// Where its file ended when it had nothing but one line and the beginning of another: so much is known of that.
+    pub beginning: Option<Mark>,
     /// Its marks are being asked for.
     pub asking: Option<AskId>,
     /// Counts the reasons to doubt that the file is what it was. The next read makes sure of the last mark.
@@ -83,6 +85,8 @@ pub(super) struct Stream {
     pub registered: Registered,
     /// No checkpoint has ever named it.
     pub is_new: bool,
+    /// Others have numbered it, and what they have read of it is not known here.
+    pub is_recalled: bool,
     /// Something was read of it since its descriptor was last asked for.
     pub was_read: bool,
     /// Nothing that stands behind this place is read any more: the process ends.
@@ -166,6 +170,7 @@ impl Stream {
             heir: Heir::Open,
             common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
             marks,
+            beginning: None,
             asking: None,
             doubts: 1,
             sure_of: 0,
@@ -187,6 +192,7 @@ impl Stream {
             unreadable: false,
             registered: Registered::No,
             is_new: true,
+            is_recalled: false,
             was_read: false,
             read_until: None,
             last_line_done: false,
@@ -255,6 +261,11 @@ impl Stream {
         let mut tales = self.marks.clone();
         tales.push((self.position, self.guard));
         tales
+    }
+
+    /// The beginning of a second line that is known and not read.
+    pub(super) fn beginning_behind(&self) -> Option<Mark> {
+        self.beginning.filter(|(at, _)| *at > self.position && !is_strong(&self.marks))
     }
 
     pub(super) fn is_unsure(&self) -> bool {
