@@ -37,6 +37,8 @@ pub(super) struct Literals {
     rules: Vec<Vec<Requirement>>,
     /// Of each rule the requirement that is looked for in a block; never empty.
     anchors: Vec<Needle>,
+    /// By anchor: whether it is all that some rule requires.
+    suffices: Vec<bool>,
     escape: Finder<'static>,
     scan: Scan,
 }
@@ -93,10 +95,17 @@ impl Filter {
         }
         anchors.sort_unstable();
         anchors.dedup();
+        let suffices = |anchor: &&str| {
+            rules
+                .iter()
+                .any(|requirements| matches!(requirements.as_slice(), [only] if only.contains(anchor)))
+        };
+        let suffices = anchors.iter().map(suffices).collect();
         let needles = |runs: &Vec<&str>| runs.iter().map(|run| Needle::new(run)).collect();
         Self::Literals(Box::new(Literals {
             rules: rules.iter().map(|requirements| requirements.iter().map(needles).collect()).collect(),
             scan: Scan::new(&anchors),
+            suffices,
             anchors: anchors.into_iter().map(Needle::new).collect(),
             escape: Finder::new(ESCAPE).into_owned(),
         }))
@@ -181,6 +190,14 @@ pub(super) struct Search<'a> {
     next: [Next; FEW + 1],
 }
 
+/// A place where an anchor or an escape stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub at: usize,
+    /// Its line is wanted, whatever else stands there.
+    pub is_wanted: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Unknown,
@@ -190,20 +207,22 @@ enum Next {
 
 impl Search<'_> {
     /// The first place at or after `from` (which never goes back) where something stands.
-    pub fn next(&mut self, from: usize) -> Option<usize> {
+    pub fn next(&mut self, from: usize) -> Option<Hit> {
         if from >= self.block.len() {
             return None;
         }
         let literals = match self.filter {
             Filter::Nothing => return None,
-            Filter::Everything => return Some(from),
+            Filter::Everything => return Some(Hit { at: from, is_wanted: true }),
             Filter::Literals(literals) => literals,
         };
         match &literals.scan {
             Scan::Few => {
                 let finders = literals.anchors.iter().map(|needle| &needle.finder).chain([&literals.escape]);
-                let mut first = None;
-                for (finder, next) in finders.zip(&mut self.next) {
+                // The escape comes last, and suffices for nothing.
+                let suffices = literals.suffices.iter().copied().chain([false]);
+                let mut first: Option<Hit> = None;
+                for ((finder, is_wanted), next) in finders.zip(suffices).zip(&mut self.next) {
                     let stale = match next {
                         Next::Unknown => true,
                         Next::At(at) => *at < from,
@@ -213,17 +232,21 @@ impl Search<'_> {
                         *next =
                             finder.find(&self.block[from..]).map_or(Next::Never, |at| Next::At(from + at));
                     }
-                    if let Next::At(at) = *next {
-                        first = Some(first.map_or(at, |first: usize| first.min(at)));
+                    if let Next::At(at) = *next
+                        && first.is_none_or(|first| at < first.at)
+                    {
+                        first = Some(Hit { at, is_wanted });
                     }
                 }
                 first
             }
             Scan::Packed(searcher) => {
                 let span = aho_corasick::Span { start: from, end: self.block.len() };
-                searcher.find_in(self.block, span).map(|found| found.start())
+                searcher.find_in(self.block, span).map(|found| Hit { at: found.start(), is_wanted: false })
             }
-            Scan::Many(automaton) => automaton.find(&self.block[from..]).map(|found| from + found.start()),
+            Scan::Many(automaton) => automaton
+                .find(&self.block[from..])
+                .map(|found| Hit { at: from + found.start(), is_wanted: false }),
         }
     }
 }
@@ -382,11 +405,12 @@ mod tests {
             let mut search = filter.search(&block);
             let mut from = 0;
             let mut found = 0;
-            while let Some(at) = search.next(from) {
+            while let Some(Hit { at, is_wanted }) = search.next(from) {
                 let start = memchr::memrchr(b'\n', &block[..at]).map_or(0, |at| at + 1);
                 let end = at + memchr::memchr(b'\n', &block[at..]).unwrap();
                 assert!(filter.wants(&block[start..end]), "{count}");
                 assert!(filter.wants_long(&block[start..end]));
+                assert_eq!(is_wanted, count <= FEW && block[at] != b'\\');
                 found += 1;
                 from = end + 1;
             }

@@ -17,6 +17,8 @@ mod letter;
 mod line;
 mod literals;
 pub mod identity;
+mod ids;
+mod plain;
 mod recognise;
 mod rules;
 mod scope;
