@@ -27,5 +27,5 @@ made="$CARGO_TARGET_DIR/tmp/speed"
 pictures="$(<"$made/where-pictures-go")"
 mkdir -p "$pictures"
 echo
-cargo run --quiet --release --target-dir "$CARGO_TARGET_DIR/plots" --manifest-path benches/plots/Cargo.toml -- \
+cargo run --quiet --target-dir "$CARGO_TARGET_DIR/plots" --manifest-path benches/plots/Cargo.toml -- \
     "$made/charts.json" "$pictures"
