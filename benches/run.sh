@@ -2,7 +2,7 @@
 # Measures Floe beside the loops that bound it and the programs that do the same, prints Markdown, draws the plots of
 # docs/images, and rewrites the tables of docs/performance.md. benches/README.md says how to read it.
 #
-#   benches/run.sh                        all of it, about three quarters of an hour
+#   benches/run.sh                        all of it, about half an hour on an idle machine
 #   benches/run.sh --profile dist         the same with the profile of a release
 #   benches/run.sh --quick                small logs and few rounds: minutes; the docs stay as they are
 #   benches/run.sh --only latency,start   parts: compare shapes rules threads latency start memory linear backfill
@@ -20,12 +20,17 @@ while (($#)); do
 done
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 
-cargo bench --quiet --profile "$profile" --bench speed -- ${arguments[@]+"${arguments[@]}"}
+made="$CARGO_TARGET_DIR/tmp/speed"
+rm -f "$made/charts.json"
+
+status=0
+cargo bench --quiet --profile "$profile" --bench speed -- ${arguments[@]+"${arguments[@]}"} || status=$?
+[[ -e "$made/charts.json" ]] || exit "$status"
 
 # Where the docs stay as they are, so do their pictures.
-made="$CARGO_TARGET_DIR/tmp/speed"
 pictures="$(<"$made/where-pictures-go")"
 mkdir -p "$pictures"
 echo
-cargo run --quiet --release --target-dir "$CARGO_TARGET_DIR/plots" --manifest-path benches/plots/Cargo.toml -- \
+cargo run --quiet --target-dir "$CARGO_TARGET_DIR/plots" --manifest-path benches/plots/Cargo.toml -- \
     "$made/charts.json" "$pictures"
+exit "$status"

@@ -1,7 +1,7 @@
 //! Where a run keeps its files, and the rounds in which programs are measured.
 
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use crate::generate::{self, Log, Workload};
@@ -74,14 +74,14 @@ pub fn rounds(runs: u32, programs: &[Program<'_>]) -> io::Result<Vec<Row>> {
         programs.iter().map(|(name, _)| Row { name: name.clone(), costs: Vec::new() }).collect();
     for round in 0..=runs {
         for (row, (name, run)) in rows.iter_mut().zip(programs) {
-            eprint!("\r\x1b[Kround {round} of {runs}: {name}");
+            progress(&format!("round {round} of {runs}: {name}"));
             let cost = run().map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
             if round > 0 {
                 row.costs.push(cost);
             }
         }
     }
-    eprint!("\r\x1b[K");
+    progress("");
     Ok(rows)
 }
 
@@ -99,6 +99,13 @@ impl Row {
     /// Megabytes, the highest.
     pub fn peak(&self) -> f64 {
         self.costs.iter().map(|cost| cost.peak).max().unwrap_or_default() as f64 / 1e6
+    }
+}
+
+/// Says what is being done, where somebody watches.
+pub fn progress(what: &str) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
     }
 }
 

@@ -74,13 +74,14 @@ fn reach_goals(log: &Log, rows: &[Row], report: &mut Report) {
     }
 }
 
-/// The other shapes, each beside the two that only look.
+/// The other shapes, each beside the two that only look. Their events fill their batches, or the last one would be
+/// waited for.
 pub fn shapes(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let mut rows = Vec::new();
     for (workload, lines) in [
         (Workload::Application, 4 * bench.options.lines),
         (Workload::Nginx, 2 * bench.options.lines),
-        (Workload::Llm, bench.options.lines / 4),
+        (Workload::Llm, bench.options.lines / 5),
     ] {
         let log = bench.log(workload, lines)?;
         let mut programs = onlookers(bench, &log);

@@ -26,10 +26,10 @@ pub fn latency(bench: &Bench, report: &mut Report) -> io::Result<()> {
     measured.push(("**floe**, batch_max_wait = \"0s\"".to_owned(), at_once));
     measured.push(("**floe**, the same, TLS".to_owned(), encrypted));
     for peer in Peer::ALL.into_iter().filter(|peer| peer.is_there()) {
-        eprint!("\r\x1b[Klatency of {}", peer.name());
+        bench::progress(&format!("latency of {}", peer.name()));
         measured.push((peer.name().to_owned(), of_peer(bench, peer, samples.min(500))?));
     }
-    eprint!("\r\x1b[K");
+    bench::progress("");
     let waiting: Vec<f64> = floe(bench, &Sink::start()?, "1s", if bench.options.quick { 5 } else { 20 })?
         .into_iter()
         .map(|latency| latency - 1_000.0)
@@ -42,6 +42,7 @@ pub fn latency(bench: &Bench, report: &mut Report) -> io::Result<()> {
         head: &["program", "samples", "p50 ms", "p99 ms", "most ms"],
         rows: measured.iter().map(|(name, latencies)| cells(name, latencies)).collect(),
         notes: vec![
+            "rsyslog sends a line over TCP, with no HTTP around it and no answer to wait for".to_owned(),
             format!("TLS adds {tls_adds:.2} ms to the median"),
             format!(
                 "with `batch_max_wait = \"1s\"`, beyond that second: median {:.2} ms, at most {most:.2} ms ({} samples)",

@@ -12,12 +12,13 @@ use crate::sink::Sink;
 pub fn linear(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let runs = if bench.options.quick { 1 } else { 3 };
     let (mut rows, mut panels) = (Vec::new(), Vec::new());
-    for (workload, letter, goal, line) in
-        [(Workload::All, 'A', "linear-a", 443), (Workload::OnePercent, 'B', "linear-b", 412)]
+    for (workload, letter, goal) in
+        [(Workload::All, 'A', "linear-a"), (Workload::OnePercent, 'B', "linear-b")]
     {
         let mut bars = Vec::new();
-        for megabytes in sizes(bench, workload) {
-            let log = bench.log(workload, megabytes * 1_000_000 / line)?;
+        for lines in sizes(bench, workload) {
+            let log = bench.log(workload, lines)?;
+            let megabytes = log.bytes / 1_000_000;
             let measured = measured(bench, runs, &log, &log.path.display().to_string())?;
             bars.push((format!("{megabytes} MB"), per_gigabyte(&log, &measured)));
             rows.push(cells(&format!("log {letter}, {megabytes} MB, 1 file"), &log, &measured));
@@ -53,11 +54,16 @@ pub fn linear(bench: &Bench, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
+/// In lines, so that the batches are full: about 100 MB and 1 GB, or what is quick.
 fn sizes(bench: &Bench, workload: Workload) -> Vec<u64> {
-    let mut sizes = if bench.options.quick { vec![50, 200] } else { vec![100, 1_000] };
+    let small = match workload {
+        Workload::All => 225_000,
+        _ => 200_000,
+    };
+    let mut sizes = if bench.options.quick { vec![small / 2, 2 * small] } else { vec![small, 10 * small] };
     // Twice ten gigabytes are more than most disks have to spare.
     if bench.options.huge && workload == Workload::OnePercent {
-        sizes.push(10_000);
+        sizes.push(120 * small);
     }
     sizes
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bench::Bench;
+use crate::bench::{self, Bench};
 use crate::daemon::{self, Daemon};
 use crate::generate::{self, Workload};
 use crate::measure::{Living, living, terminate};
@@ -16,16 +16,18 @@ use crate::sink::Sink;
 const SLOW: Duration = Duration::from_millis(20);
 
 pub fn memory(bench: &Bench, report: &mut Report) -> io::Result<()> {
-    let mut bars = Vec::new();
-    let mut rows = Vec::new();
-    for (files, rss, cpu) in [(1, "idle-rss", "idle-cpu"), (10_000, "many-rss", "many-cpu")] {
+    let (mut rows, mut bars) = (Vec::new(), Vec::new());
+    let mut panels = Vec::new();
+    for (files, name, goal, rss, cpu) in
+        [(1, "1 file", 10.0, "idle-rss", "idle-cpu"), (10_000, "10,000 files", 30.0, "many-rss", "many-cpu")]
+    {
         let idle = idle(bench, files)?;
         let (resident, peak) = (megabytes(idle.now.resident), megabytes(idle.now.peak));
         report.goals.measured(rss, resident);
         report.goals.measured(cpu, idle.share * 100.0);
-        bars.push((format!("idle, {files} file(s)"), resident));
+        panels.push(panel(&format!("idle, {name}"), goal, vec![("floe".to_owned(), resident)]));
         rows.push(vec![
-            format!("idle for {} s, {files} file(s)", idle.over.as_secs()),
+            format!("idle for {} s, {name}", idle.over.as_secs()),
             format!("{resident:.1}"),
             format!("{peak:.1}"),
             format!("{:.3}", idle.share * 100.0),
@@ -35,7 +37,7 @@ pub fn memory(bench: &Bench, report: &mut Report) -> io::Result<()> {
     for (letter, log) in [('A', bench.log_a()?), ('B', bench.log_b()?)] {
         let peak = megabytes(daemon::over_slow(bench, &log, SLOW)?.peak);
         most = most.max(peak);
-        bars.push((format!("log {letter}, answers after 20 ms"), peak));
+        bars.push((format!("floe, log {letter}"), peak));
         rows.push(vec![
             format!("log {letter}, endpoint that answers after 20 ms"),
             "–".to_owned(),
@@ -44,6 +46,7 @@ pub fn memory(bench: &Bench, report: &mut Report) -> io::Result<()> {
         ]);
     }
     report.goals.measured("slow-peak", most);
+    panels.push(panel("at most, endpoint that answers after 20 ms", 16.0, bars));
     let binary = fs::metadata(&bench.options.program)?.len();
     report.goals.measured("binary", megabytes(binary));
     report.table(&Table {
@@ -55,11 +58,15 @@ pub fn memory(bench: &Bench, report: &mut Report) -> io::Result<()> {
     });
     report.chart(Chart {
         file: "speed-memory",
-        title: "Resident memory".to_owned(),
+        title: "Resident memory, MB, and the goals (red)".to_owned(),
         axis: "MB",
-        panels: vec![Panel { title: "MB".to_owned(), limit: Some(16.0), bars, curves: Vec::new() }],
+        panels,
     });
     Ok(())
+}
+
+fn panel(title: &str, goal: f64, bars: Vec<(String, f64)>) -> Panel {
+    Panel { title: title.to_owned(), limit: Some(goal), bars, curves: Vec::new() }
 }
 
 struct Idle {
@@ -79,12 +86,12 @@ fn idle(bench: &Bench, files: u64) -> io::Result<Idle> {
     let sink = Sink::start()?;
     let mut child = Daemon::new(bench, &glob, log.workload).prepared(Some(&sink), &["run"])?.spawn()?;
     sink.expect(log.billable, &mut child)?;
-    eprint!("\r\x1b[Kidle with {files} file(s)");
+    bench::progress(&format!("idle with {files} files"));
     thread::sleep(Duration::from_secs(5));
     let (before, began) = (living(&child)?, Instant::now());
     thread::sleep(Duration::from_secs(if bench.options.quick { 10 } else { 30 }));
     let (now, over) = (living(&child)?, began.elapsed());
-    eprint!("\r\x1b[K");
+    bench::progress("");
     terminate(&child)?;
     child.wait()?;
     fs::remove_dir_all(&folder)?;

@@ -43,6 +43,8 @@ pub fn threads(bench: &Bench, report: &mut Report) -> io::Result<()> {
     ] {
         let daemon = |mapping_threads| Daemon {
             shadow: true,
+            // The one event of a log that is ignored waits for no other.
+            batch_max_wait: condition.map(|_| "0s"),
             mapping_threads: Some(mapping_threads),
             condition,
             rules_before,
@@ -50,12 +52,12 @@ pub fn threads(bench: &Bench, report: &mut Report) -> io::Result<()> {
             ..Daemon::new(bench, &path, log.workload)
         };
         let until = text(&last, until)?;
-        let programs: Vec<Program<'_>> = [1, 2]
+        let programs: Vec<Program<'_>> = [(1, "1 thread"), (2, "2 threads")]
             .into_iter()
-            .map(|threads| {
+            .map(|(threads, name)| {
                 let (daemon, until) = (daemon(threads), &until);
                 let run = move || shadowed(&daemon, until);
-                (threads.to_string(), Box::new(run) as Box<dyn Fn() -> _>)
+                (name.to_owned(), Box::new(run) as Box<dyn Fn() -> _>)
             })
             .collect();
         let measured = bench::rounds(bench.options.runs, &programs)?;
@@ -65,7 +67,7 @@ pub fn threads(bench: &Bench, report: &mut Report) -> io::Result<()> {
         }
         for row in &measured {
             rows.push(vec![
-                format!("{what}: {} mapping thread(s)", row.name),
+                format!("{what}: {}", row.name),
                 format!("{:.2}", row.wall()),
                 format!("{:.2}", row.cpu()),
                 format!("{:.2}×", measured[0].wall() / row.wall()),

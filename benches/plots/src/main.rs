@@ -109,10 +109,11 @@ fn bars(panel: &Panel, area: &Area<'_>) -> Result<(), Fault> {
     area.draw(&Text::new(panel.title.as_str(), (20, 8), text(18.0)))?;
     for (number, (name, value)) in panel.bars.iter().enumerate() {
         let y = ABOVE + (BAR * number as u32) as i32;
-        let colour = if name.starts_with("floe") || panel.limit.is_some() { OURS } else { OTHERS };
+        let colour = if name.starts_with("floe") { OURS } else { OTHERS };
         area.draw(&Text::new(name.as_str(), (36, y + 8), text(16.0)))?;
         area.draw(&Rectangle::new([(LEFT, y + 4), (x(*value).max(LEFT + 1), y + BAR as i32 - 6)], colour.filled()))?;
-        area.draw(&Text::new(number_text(*value), (x(*value) + 8, y + 8), text(16.0)))?;
+        let behind = panel.limit.map_or(*value, |limit| limit.max(*value));
+        area.draw(&Text::new(number_text(*value), (x(behind) + 8, y + 8), text(16.0)))?;
     }
     if let Some(limit) = panel.limit {
         area.draw(&PathElement::new([(x(limit), ABOVE), (x(limit), bottom)], GOAL.stroke_width(2)))?;

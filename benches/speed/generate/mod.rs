@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use random::Random;
 
 /// Changes when the lines change, so that a file of an older generator is not taken for a new one.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Which log. The first two are A and B of the tables; the others are shapes that users have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Workload {
     OnePercent,
     /// logfmt of an application; one line in twenty is billable.
     Application,
-    /// nginx's combined format; every third request is one that is billed.
+    /// nginx's combined format; every fourth request is one that is billed.
     Nginx,
     /// JSON of a gateway to language models, with what was asked and answered; three in four are billable.
     Llm,
@@ -55,8 +55,8 @@ impl Workload {
             Self::All => true,
             Self::OnePercent => from_the_end.is_multiple_of(100),
             Self::Application => from_the_end.is_multiple_of(20),
-            Self::Nginx => from_the_end.is_multiple_of(3),
-            Self::Llm => !line.wrapping_add(1).is_multiple_of(4) || from_the_end == 0,
+            Self::Nginx => from_the_end.is_multiple_of(4),
+            Self::Llm => !(from_the_end + 1).is_multiple_of(4),
         }
     }
 }
