@@ -136,7 +136,7 @@ impl Agent {
             tail,
             ship,
             letters: Letters::default(),
-            saver: Saver::new(sequence),
+            saver: Saver::new(sequence, now.moment),
             phase: match purpose {
                 Purpose::Follow => Phase::Running,
                 Purpose::ReadOnce { .. } => Phase::Draining { by: None },
