@@ -21,6 +21,7 @@ pub mod logs;
 pub mod look;
 mod lookout_thread;
 pub mod quarantine;
+pub mod pool;
 pub mod readers;
 pub mod reload;
 pub mod retried;
