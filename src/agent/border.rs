@@ -208,6 +208,8 @@ pub struct ReadOrder {
     pub limit: u32,
     /// See [`MapContext::room`](crate::mapping::MapContext).
     pub room: usize,
+    /// What may be read behind `limit` with it, by whoever can.
+    pub ahead: Option<Ahead>,
     pub expected: Option<Guard>,
     /// A second place that tells whether the file is still what it was: take the guard before it, too, after
     /// the other bytes, and give it to [`ReadOrder::bear_out`].
@@ -226,6 +228,16 @@ pub struct ReadOrder {
     pub path: Arc<str>,
     pub captures: Arc<Captures>,
     pub polar_now: Timestamp,
+}
+
+/// More of a long way to go: parts of [`ReadOrder::limit`] bytes each, one behind the other. Each is mapped by itself,
+/// and what is mapped without a gap makes one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// How many, at most.
+    pub parts: u32,
+    /// Room of them all together.
+    pub room: usize,
 }
 
 /// Most bytes of a line that says what the columns are.

@@ -18,7 +18,7 @@ mod tail;
 pub mod transfers;
 
 pub use border::{
-    Against, Agreement, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
+    Against, Agreement, Ahead, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
     ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Unread, Whom,
 };
 pub use errand::{Counted, Errand, ErrandLine, ErrandVerdict};
@@ -138,7 +138,7 @@ impl Agent {
             tail,
             ship,
             letters: Letters::default(),
-            saver: Saver::new(sequence),
+            saver: Saver::new(sequence, now.moment),
             phase: match purpose {
                 Purpose::Follow => Phase::Running,
                 Purpose::ReadOnce { .. } => Phase::Draining { by: None },

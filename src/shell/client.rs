@@ -5,7 +5,6 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,7 +62,7 @@ impl Client {
     /// [`NoClient`], when `ca_file` or `proxy` cannot be used.
     pub fn new(settings: &PolarSettings) -> Result<Self, NoClient> {
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(settings.ca_file.as_deref())?)
+            .tls_backend_preconfigured(tls(roots(settings)?))
             .http1_only()
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
@@ -235,10 +234,11 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// Only the operator's authorities where given, else the system's, else those compiled in.
-fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
+/// Only the operator's authorities where given, else the system's, else those compiled in. Where nothing is encrypted
+/// none: reading the system's takes a while, and a start waits for it.
+fn roots(settings: &PolarSettings) -> Result<RootCertStore, NoClient> {
     let mut roots = RootCertStore::empty();
-    if let Some(path) = ca_file {
+    if let Some(path) = settings.ca_file.as_deref() {
         let bad = |why: &str| NoClient(format!("polar.ca_file: cannot use {path:?}: {why}"));
         let pem = std::fs::read(path).map_err(|error| bad(&words_of(&error)))?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -249,7 +249,7 @@ fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
             return Err(bad("it holds no certificate"));
         }
         tracing::debug!("trusting the authorities of {path:?} alone");
-    } else {
+    } else if is_encrypted(settings) {
         let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         tracing::debug!("trusting {added} authorities of the system");
         if added == 0 {
@@ -257,16 +257,32 @@ fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
             tracing::debug!("the system has none; trusting the {} that are compiled in", roots.len());
         }
     }
+    Ok(roots)
+}
+
+/// Whether any connection may be a secure one.
+fn is_encrypted(settings: &PolarSettings) -> bool {
+    let of_environment =
+        ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| std::env::var(name).ok());
+    let mut urls = [Some(&settings.base_url), settings.proxy.as_ref()]
+        .into_iter()
+        .chain(of_environment.iter().map(Option::as_ref));
+    urls.any(|url| url.is_some_and(|url| !url.starts_with("http://")))
+}
+
+fn tls(roots: RootCertStore) -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
+    rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring knows TLS 1.2 and 1.3")
         .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_no_client_auth()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -377,6 +393,21 @@ mod tests {
     async fn without_a_token_nothing_is_sent_and_it_is_said() {
         let reply = client("http://127.0.0.1:9", Path::new("/nowhere")).post(Bytes::from_static(BODY)).await;
         check_words(&reply, "no token: cannot read \"/nowhere\"");
+    }
+
+    #[test]
+    fn a_server_or_a_proxy_may_be_behind_a_secure_connection() {
+        for (server, proxy, expected) in [
+            ("https://api.polar.sh", None, true),
+            ("https://api.polar.sh", Some("http://proxy:3128"), true),
+            ("http://127.0.0.1:8080", Some("https://proxy:3128"), true),
+        ] {
+            let settings = PolarSettings {
+                proxy: proxy.map(str::to_owned),
+                ..fixtures::polar(server, TokenSource::Credential)
+            };
+            assert_eq!(is_encrypted(&settings), expected, "{server} {proxy:?}");
+        }
     }
 
     #[test]

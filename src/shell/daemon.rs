@@ -26,8 +26,9 @@ use super::intake::{Intake, IntakeFault, Ready};
 use super::look::Lookout;
 use super::lookout_thread::{Eyes, LookoutThread};
 use super::numbering::{Numbering, Whose};
+use super::pool::Pool;
 use super::quarantine::{Bounds, QuarantineThread, letters_path};
-use super::readers::{Buffers, Job, Pool};
+use super::readers::{Buffers, Job};
 use super::saver::SaverThread;
 use super::shadow::Shadow;
 use super::state::{self, ResumeFrom, StateFault, StateFolder};
@@ -501,10 +502,9 @@ impl Hands {
     fn read(&mut self, order: Box<ReadOrder>, reports: &Reports) {
         let beyond = order.beyond.and_then(|(stream, _)| self.files.get(stream));
         let job = Job { file: self.files.get(order.stream), beyond, order };
-        if job.is_small() {
-            reports.input(job.perform(&mut self.buffers));
-        } else {
-            self.pool.perform(job);
+        match job.size_if_small() {
+            Some(size) => reports.input(job.perform(Some(size), &mut self.buffers)),
+            None => self.pool.perform(job),
         }
     }
 

@@ -22,6 +22,7 @@ pub mod look;
 mod lookout_thread;
 pub mod numbering;
 pub mod quarantine;
+pub mod pool;
 pub mod readers;
 pub mod reload;
 pub mod retried;

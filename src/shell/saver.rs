@@ -97,7 +97,7 @@ impl Saver {
             }
             What::Floors => {
                 identity.saved_floors = true;
-                durable::replace(&self.folder, FLOORS, bytes)?;
+                durable::replace_for_now(&self.folder, FLOORS, bytes)?;
             }
         }
         // From the first time on its absence is a loss.
@@ -105,6 +105,7 @@ impl Saver {
             write_identity(&self.folder, &identity)?;
             self.identity = identity;
         }
-        Ok(())
+        // One sync for both, and for the identity that the start left to it.
+        durable::sync_folder(&self.folder)
     }
 }

@@ -195,10 +195,11 @@ pub fn peek_as(settings: &Settings) -> Result<Checkpoint, StateFault> {
     peek(path)
 }
 
+/// Whoever writes it syncs the folder before anything relies on it: at a start that is the first save.
 pub(super) fn write_identity(folder: &Path, identity: &Identity) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(identity).expect("plain records are always JSON");
     bytes.push(b'\n');
-    durable::replace(folder, IDENTITY, &bytes)
+    durable::replace_for_now(folder, IDENTITY, &bytes)
 }
 
 pub(super) fn make_folder(path: &Path) -> Result<(), StateFault> {

@@ -15,8 +15,11 @@ use crate::model::{Compression, FileKey, Guard, Mark, Moment, Offset, Print};
 /// Bytes that a read takes while a file is near its end.
 pub(super) const SMALL_READ: u32 = 64 * 1024;
 
-/// Bytes that a read takes while there is much to catch up.
+/// Bytes that a read takes while there is much to catch up, or each part of it.
 pub(super) const LARGE_READ: u32 = 256 * 1024;
+
+/// Parts of one read, at most.
+pub(super) const MOST_PARTS: u64 = 32;
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -77,6 +80,8 @@ pub(super) struct Stream {
     /// Something rang while a read was under way.
     pub again: bool,
     pub limit: u32,
+    /// Most of its lines are billed, as the last read saw it.
+    pub is_dense: bool,
     pub last_growth: Moment,
     pub retry_at: Moment,
     /// The operator knows that it cannot be read.
@@ -187,6 +192,7 @@ impl Stream {
             queued: false,
             again: false,
             limit: SMALL_READ,
+            is_dense: false,
             last_growth: since,
             retry_at: Moment::START,
             unreadable: false,
