@@ -11,6 +11,7 @@ use super::disk::disk_fault;
 use super::durable;
 use super::event::Reports;
 use super::identity::Identity;
+use super::shadow;
 use super::state::{FLOORS, StateFolder, write_identity};
 use crate::agent::{Input, SaveId};
 
@@ -28,11 +29,13 @@ enum What {
 }
 
 impl SaverThread {
+    /// `shadow`: where the events of shadow mode go. They are durable before a checkpoint that knows them.
+    ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(folder: &StateFolder, reports: Reports) -> io::Result<Self> {
+    pub fn start(folder: &StateFolder, shadow: Option<PathBuf>, reports: Reports) -> io::Result<Self> {
         let (orders, queue) = channel();
-        let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone() };
+        let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone(), shadow };
         let thread =
             thread::Builder::new().name("floe-save".into()).spawn(move || saver.work(&queue, &reports))?;
         Ok(Self { orders, thread })
@@ -58,6 +61,7 @@ impl SaverThread {
 struct Saver {
     folder: PathBuf,
     identity: Identity,
+    shadow: Option<PathBuf>,
 }
 
 impl Saver {
@@ -74,6 +78,7 @@ impl Saver {
         match what {
             What::Checkpoint => {
                 identity.saved_checkpoint = true;
+                self.shadow.as_deref().map_or(Ok(()), shadow::sync)?;
                 let (name, previous) = (mode.checkpoint(), mode.previous_checkpoint());
                 durable::replace_and_keep(&self.folder, name, previous, bytes)?;
             }
