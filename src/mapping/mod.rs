@@ -10,6 +10,7 @@ mod event;
 mod explain;
 mod expression;
 mod formats;
+mod fragments;
 mod framing;
 mod found;
 mod instant;

@@ -452,7 +452,12 @@ impl Hands {
                 bounds(&settings.limits),
                 reports.clone(),
             )?,
-            saver: SaverThread::start(&place.folder, place.numbering.take(), reports.clone())?,
+            saver: SaverThread::start(
+                &place.folder,
+                place.polar.shadow(),
+                place.numbering.take(),
+                reports.clone(),
+            )?,
         })
     }
 
@@ -533,6 +538,14 @@ impl Polar {
             Mode::Live => Self::Live(Arc::new(Client::new(&settings.polar)?)),
             Mode::Shadow => Self::Shadow(Arc::new(Shadow::new(shadow, settings.limits.shadow_max_bytes))),
         })
+    }
+
+    /// The file that takes what is not sent.
+    fn shadow(&self) -> Option<PathBuf> {
+        match self {
+            Self::Shadow(shadow) => Some(shadow.path().to_owned()),
+            Self::Live(_) | Self::Census(_) => None,
+        }
     }
 
     fn post(self, request: RequestId, body: Bytes, reports: Reports) {

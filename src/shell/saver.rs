@@ -12,6 +12,7 @@ use super::durable;
 use super::event::Reports;
 use super::identity::Identity;
 use super::numbering::{Numbering, Turn};
+use super::shadow;
 use super::state::{FLOORS, StateFolder, write_identity};
 use crate::agent::{Input, SaveId};
 
@@ -29,11 +30,19 @@ enum What {
 }
 
 impl SaverThread {
+    /// `shadow`: where the events of shadow mode go. They are durable before a checkpoint that knows them.
+    ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(folder: &StateFolder, numbering: Option<Numbering>, reports: Reports) -> io::Result<Self> {
+    pub fn start(
+        folder: &StateFolder,
+        shadow: Option<PathBuf>,
+        numbering: Option<Numbering>,
+        reports: Reports,
+    ) -> io::Result<Self> {
         let (orders, queue) = channel();
-        let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone(), numbering };
+        let (path, identity) = (folder.path.clone(), folder.identity.clone());
+        let saver = Saver { folder: path, identity, shadow, numbering };
         let thread =
             thread::Builder::new().name("floe-save".into()).spawn(move || saver.work(&queue, &reports))?;
         Ok(Self { orders, thread })
@@ -60,6 +69,7 @@ struct Saver {
     folder: PathBuf,
     identity: Identity,
     numbering: Option<Numbering>,
+    shadow: Option<PathBuf>,
 }
 
 impl Saver {
@@ -92,6 +102,7 @@ impl Saver {
         match what {
             What::Checkpoint { .. } => {
                 identity.saved_checkpoint = true;
+                self.shadow.as_deref().map_or(Ok(()), shadow::sync)?;
                 let (name, previous) = (mode.checkpoint(), mode.previous_checkpoint());
                 durable::replace_and_keep(&self.folder, name, previous, bytes)?;
             }

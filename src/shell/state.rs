@@ -354,7 +354,7 @@ mod tests {
     fn run(settings: &Settings, checkpoints: &[u64], floors: bool) {
         let (folder, _, _) = open(settings, None).unwrap();
         let (sender, _events) = unbounded_channel();
-        let saver = SaverThread::start(&folder, None, Reports::new(sender)).unwrap();
+        let saver = SaverThread::start(&folder, None, None, Reports::new(sender)).unwrap();
         for sequence in checkpoints {
             saver.checkpoint(SaveId(*sequence), Bytes::from(seal(&checkpoint(*sequence))), false);
         }
