@@ -24,7 +24,11 @@ fuzz_target!(|bytes: &[u8]| {
         // A byte order mark belongs to no line, but only where a file begins.
         if !line.starts_with(b"\xef\xbb\xbf") {
             assert_eq!(event, events.get(&at), "a guess changes what is found");
-            assert_eq!(event, TARGET.events(&[line, &b"\n"[..]].concat()).get(&0), "a guess changes what is found");
+            assert_eq!(
+                event,
+                TARGET.events(&[line, &b"\n"[..]].concat()).get(&0),
+                "a guess changes what is found"
+            );
         }
         // A lone surrogate or 1e999 is JSON, of which serde_json makes no value.
         let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));

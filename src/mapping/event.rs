@@ -214,7 +214,8 @@ impl<'s> EventWriter<'_, 's> {
     fn timestamp(&mut self, value: &Value<Field>) -> Result<(), Refusal> {
         let reason = Quarantined::BadTimestamp;
         let bad = |detail: String| Refusal { reason, detail: format!("timestamp {detail}") };
-        let found = match plain::plain_text(value, self.scope).and_then(instant::read_rfc3339) {
+        let plain = plain::plain_text(value, self.scope);
+        let found = match plain.and_then(instant::read_rfc3339) {
             Some(instant) => Found::Instant(instant),
             None => self.evaluate(value, "timestamp", reason)?,
         };
@@ -240,7 +241,10 @@ impl<'s> EventWriter<'_, 's> {
         }
         self.written.timestamp = Some(instant);
         self.out.extend_from_slice(b",\"timestamp\":\"");
-        instant::write(self.out, instant);
+        match plain {
+            Some(text) => instant::write_again(self.out, text, instant),
+            None => instant::write(self.out, instant),
+        }
         self.out.push(b'"');
         Ok(())
     }

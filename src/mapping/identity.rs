@@ -127,12 +127,19 @@ fn print(bytes: &[u8]) -> Print {
 /// 26 characters, RFC 4648 alphabet in lower case, no padding.
 pub(super) fn base32(bytes: [u8; 16]) -> [u8; ID_BYTES] {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    // 128 bits and two zero bits are 26 characters of five bits.
-    let bits = u128::from_be_bytes(bytes);
-    std::array::from_fn(|at| {
-        let five = if at < 25 { bits >> (123 - 5 * at) } else { bits << 2 };
-        ALPHABET[(five & 31) as usize]
-    })
+    let sign = |five: u64| ALPHABET[(five & 31) as usize];
+    let mut text = [0; ID_BYTES];
+    // Five bytes are eight characters; the last byte is two, filled up with two zero bits.
+    let (fives, last) = bytes.as_chunks::<5>();
+    let (eights, rest) = text.as_chunks_mut::<8>();
+    for (five, eight) in fives.iter().zip(eights) {
+        let bits = five.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        for (at, character) in eight.iter_mut().enumerate() {
+            *character = sign(bits >> (35 - 5 * at));
+        }
+    }
+    rest.copy_from_slice(&[sign(u64::from(last[0] >> 3)), sign(u64::from(last[0] << 2))]);
+    text
 }
 
 #[cfg(test)]

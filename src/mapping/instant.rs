@@ -167,6 +167,28 @@ pub(super) fn write(out: &mut Vec<u8>, instant: Timestamp) {
     out.push(b'Z');
 }
 
+/// As [`write`], of a time that was read from `text`: most are written so already.
+pub(super) fn write_again(out: &mut Vec<u8>, text: &str, instant: Timestamp) {
+    let Some((b'Z', digits)) = text.as_bytes().split_last() else { return write(out, instant) };
+    let (seconds, decimals) = digits.split_at(19);
+    if seconds[10] != b'T'
+        || seconds.ends_with(b"60")
+        || !matches!(decimals, [] | [b'.', ..])
+        || decimals.len() > 10
+    {
+        return write(out, instant);
+    }
+    let zeros = decimals.iter().rev().take_while(|digit| **digit == b'0').count();
+    let end = match decimals.len() - zeros {
+        // Without decimals the point goes too.
+        1 => 0,
+        end => end,
+    };
+    out.extend_from_slice(seconds);
+    out.extend_from_slice(&decimals[..end]);
+    out.push(b'Z');
+}
+
 pub(super) fn to_text(instant: Timestamp) -> String {
     let mut out = Vec::with_capacity(30);
     write(&mut out, instant);
@@ -182,10 +204,20 @@ mod tests {
     fn rfc_3339_is_read_to_the_nanosecond() {
         #[track_caller]
         fn check(text: &str, wanted: Option<&str>) {
-            assert_eq!(read_rfc3339(text).map(to_text).as_deref(), wanted, "{text}");
+            let read = read_rfc3339(text);
+            assert_eq!(read.map(to_text).as_deref(), wanted, "{text}");
+            let mut again = Vec::new();
+            read.into_iter().for_each(|read| write_again(&mut again, text, read));
+            assert_eq!(String::from_utf8(again).unwrap(), wanted.unwrap_or_default(), "{text}");
         }
         check("2026-11-20T10:15:32Z", Some("2026-11-20T10:15:32Z"));
         check("2026-11-20T10:15:32.120000Z", Some("2026-11-20T10:15:32.12Z"));
+        check("2026-11-20T10:15:32.000Z", Some("2026-11-20T10:15:32Z"));
+        check("2026-11-20T10:15:32.100200300Z", Some("2026-11-20T10:15:32.1002003Z"));
+        check("2026-11-20T10:15:32.1234567890Z", Some("2026-11-20T10:15:32.123456789Z"));
+        check("2026-11-20 10:15:32,5Z", Some("2026-11-20T10:15:32.5Z"));
+        check("2026-11-20T10:15:32,5Z", Some("2026-11-20T10:15:32.5Z"));
+        check("2026-11-20t10:15:32z", Some("2026-11-20T10:15:32Z"));
         check("2026-11-20 10:15:32.123456789+02:00", Some("2026-11-20T08:15:32.123456789Z"));
         check("2026-11-20T10:15:32-0330", Some("2026-11-20T13:45:32Z"));
         check("2026-11-20T10:15:32.1234567891Z", Some("2026-11-20T10:15:32.123456789Z"));

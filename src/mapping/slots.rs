@@ -91,6 +91,7 @@ impl Slots {
         self.layout.forget();
     }
 
+    #[inline]
     pub fn put(&mut self, slot: u16, range: Range<usize>, written: Written) {
         let place = |at: usize| u32::try_from(at).expect("a line is shorter than 4 GiB");
         self.places[usize::from(slot)] = Place { start: place(range.start), end: place(range.end), written };
@@ -108,6 +109,7 @@ impl Slots {
     }
 
     /// The field's source text, if it is a JSON string without an escape, quotes included.
+    #[inline]
     pub fn json_text<'a>(&self, text: &'a str, slot: u16) -> Option<&'a str> {
         let Place { start, end, written: Written::JsonText } = *self.places.get(usize::from(slot))? else {
             return None;
@@ -116,6 +118,7 @@ impl Slots {
     }
 
     /// The field's source text, if it is any other JSON value.
+    #[inline]
     pub fn json_value<'a>(&self, text: &'a str, slot: u16) -> Option<&'a str> {
         let Place { start, end, written: Written::Json } = *self.places.get(usize::from(slot))? else {
             return None;

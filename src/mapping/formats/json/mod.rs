@@ -10,6 +10,7 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 mod thorough;
+mod values;
 
 use serde_json::value::RawValue;
 
@@ -120,6 +121,7 @@ impl Node {
         }
     }
 
+    #[inline]
     fn is_leaf(&self) -> bool {
         self.keys.is_empty() && self.indexes.is_empty()
     }
