@@ -81,6 +81,9 @@ enum Command {
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
+    outcome::end_on_panic(|panic| {
+        outcome::fail(outcome::SOFTWARE, panic, Some("this is a fault of Floe: please report it"));
+    });
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

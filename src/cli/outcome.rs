@@ -1,6 +1,7 @@
 //! How a command ends: the exit codes of sysexits that Floe uses, and errors by consequence with the cure.
 
 use std::fmt::Display;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use super::check;
@@ -22,6 +23,15 @@ pub fn fail(code: u8, what: impl Display, hint: Option<&str>) -> ExitCode {
         anstream::eprintln!("hint: {hint}");
     }
     ExitCode::from(code)
+}
+
+/// A panic in any thread is a mistake of Floe's own. The process says so and ends, whichever thread it was: one
+/// that goes on without a part of itself would only look alive. In releases nothing is unwound (`Cargo.toml`).
+pub fn end_on_panic(say: impl Fn(&PanicHookInfo<'_>) + Send + Sync + 'static) {
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        std::process::exit(SOFTWARE.into());
+    }));
 }
 
 /// The hint with [`NoToken`](crate::shell::token::NoToken) of a command that ends.

@@ -33,7 +33,10 @@ pub fn run(arguments: &RunArguments, config: Option<PathBuf>, log_format: LogFor
         Err(faults) => return outcome::bad_config(&faults),
     };
     logs::start(log_format);
-    end_on_panic();
+    outcome::end_on_panic(|panic| {
+        let hint = "this is a fault of Floe: please report it; nothing is lost, the next start goes on here";
+        tracing::error!(hint, "{panic}");
+    });
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return outcome::fail(outcome::NO, format!("cannot start: {error}"), None),
@@ -42,16 +45,6 @@ pub fn run(arguments: &RunArguments, config: Option<PathBuf>, log_format: LogFor
     // A name that is still being resolved must not keep the process.
     runtime.shutdown_background();
     code
-}
-
-/// A panic in any thread is a mistake of Floe's own. The process says so and ends, whichever thread it was: one
-/// that goes on without a part of itself would only look alive.
-fn end_on_panic() {
-    std::panic::set_hook(Box::new(|panic| {
-        let hint = "this is a fault of Floe: please report it; nothing is lost, the next start goes on here";
-        tracing::error!(hint, "{panic}");
-        std::process::exit(outcome::SOFTWARE.into());
-    }));
 }
 
 /// The runtime of a daemon: one thread, and a few that wait for names and disks.

@@ -344,6 +344,10 @@ impl FilePatterns {
             return None;
         }
         self.include.iter().find_map(|pattern| {
+            if pattern.regex.captures_len() == 1 {
+                // Without a name for a part it is enough, and much less work, to know that the whole matches.
+                return pattern.regex.is_match(path).then(Captures::new);
+            }
             let found = pattern.regex.captures(path)?;
             let names = pattern.regex.capture_names().flatten();
             Some(

@@ -6,6 +6,7 @@ pub mod file;
 pub mod letter;
 pub mod moment;
 pub mod reason;
+pub mod room;
 
 pub use account::{Count, Fate, Missed, SourceAccount, Tally};
 pub use chunk::{BilledLine, HeldLine, MappedChunk, Stop};
@@ -13,3 +14,4 @@ pub use file::{Compression, FileKey, Generation, Guard, Mark, Offset, Print, Sou
 pub use letter::{Letter, LetterId};
 pub use moment::Moment;
 pub use reason::{Dropped, Ignored, Quarantined};
+pub use room::passing_room;

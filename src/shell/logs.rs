@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::agent::{Level, Notice};
 
@@ -17,7 +18,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The variable that says how much is told, as in `FLOE_LOG=debug`.
+/// The variable that says how much is told, as in `FLOE_LOG=debug` or `FLOE_LOG=warn,hyper=debug`.
 pub const LEVEL_VARIABLE: &str = "FLOE_LOG";
 
 /// What is told where the variable says nothing.
@@ -40,22 +41,31 @@ pub fn start_with(format: LogFormat, quietness: Quietness) {
         Quietness::Everything => LevelFilter::INFO,
         Quietness::Warnings => LevelFilter::WARN,
     };
-    let filter = EnvFilter::builder()
-        .with_default_directive(level.into())
-        .with_env_var(LEVEL_VARIABLE)
-        .from_env_lossy();
+    let told = std::env::var(LEVEL_VARIABLE).unwrap_or_default();
+    let filter = targets(&told, level);
     let coloured =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(coloured);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(coloured);
+    let filtered = tracing_subscriber::registry().with(filter);
     // It fails when there is one already, and then that one stays.
     let _ = match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => filtered.with(lines).try_init(),
+        LogFormat::Json => filtered.with(lines.json().flatten_event(true)).try_init(),
     };
+}
+
+/// What is told: `level` where `wanted` names none for all, and what it says of parts besides. What cannot be read
+/// of it is left out.
+fn targets(wanted: &str, level: LevelFilter) -> Targets {
+    let known: Vec<Targets> = wanted
+        .split(',')
+        .filter(|part| !part.trim().is_empty())
+        .filter_map(|part| part.trim().parse().ok())
+        .collect();
+    let default = known.iter().rev().find_map(Targets::default_level).unwrap_or(level);
+    let parts = known.into_iter().flatten();
+    Targets::new().with_default(default).with_targets(parts)
 }
 
 /// Says a notice.
@@ -66,5 +76,30 @@ pub fn say(notice: &Notice) {
         Level::Info => tracing::info!(code, hint, "{message}"),
         Level::Warning => tracing::warn!(code, hint, "{message}"),
         Level::Error => tracing::error!(code, hint, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(wanted: &str, expected: &str) {
+        let targets = targets(wanted, LevelFilter::INFO);
+        let mut all: Vec<String> =
+            targets.iter().map(|(target, level)| format!("{target}={level}")).collect();
+        all.sort();
+        let default = targets.default_level().map(|level| level.to_string());
+        assert_eq!(format!("{} {}", default.unwrap_or_default(), all.join(" ")).trim(), expected, "{wanted}");
+    }
+
+    #[test]
+    fn the_variable_says_how_much_is_told_and_of_what() {
+        check("", "info");
+        check("debug", "debug");
+        check("off", "off");
+        check("hyper=debug", "info hyper=debug");
+        check("warn, hyper=debug,reqwest=trace", "warn hyper=debug reqwest=trace");
+        check("floe=loud,debug", "debug");
     }
 }

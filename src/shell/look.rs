@@ -15,7 +15,10 @@ use super::disk::{OddPaths, key_of, words_of};
 use crate::agent::{Notice, NoticeCode, Sighting};
 use crate::config::Settings;
 use crate::config::settings::{FilePattern, FilePatterns};
-use crate::model::{FileKey, SourceIndex};
+use crate::model::{FileKey, SourceIndex, passing_room};
+
+/// A list of more than this is megabytes.
+const MANY_FILES: usize = 1000;
 
 /// What one walk found.
 #[derive(Debug, Default)]
@@ -39,13 +42,15 @@ pub struct Lookout {
     homes: BTreeSet<PathBuf>,
     /// Folders that cannot be read, and paths that cannot be named.
     refused: BTreeSet<PathBuf>,
+    /// The list of the walk before was long.
+    found_many: bool,
 }
 
 impl Lookout {
     /// `homes`: folders of the files that the checkpoint knows.
     #[must_use]
     pub fn new(settings: Arc<Settings>, names: OddPaths, extents: Extents, homes: BTreeSet<PathBuf>) -> Self {
-        Self { settings, names, extents, homes, refused: BTreeSet::new() }
+        Self { settings, names, extents, homes, refused: BTreeSet::new(), found_many: false }
     }
 
     /// Other settings from the next walk on.
@@ -56,6 +61,9 @@ impl Lookout {
     /// Every file that stands there now.
     pub fn look(&mut self) -> Found {
         let mut found = Found::default();
+        if self.found_many {
+            found.sightings = passing_room();
+        }
         let mut refused = BTreeMap::new();
         let settings = Arc::clone(&self.settings);
         for (index, source) in settings.sources.iter().enumerate() {
@@ -79,6 +87,7 @@ impl Lookout {
             }
         }
         found.notices.extend(self.changes(refused));
+        self.found_many = found.sightings.len() > MANY_FILES;
         self.extents.forget_unseen();
         found
     }
@@ -133,16 +142,15 @@ impl Walk<'_> {
         if !metadata.is_dir() || above.contains(&key) {
             return;
         }
-        let entries = self.entries(folder);
-        if self.seen.insert(folder.to_owned()) {
-            // With a fixed depth only the lowest folders are where matches lie; neighbours elsewhere are not ours.
-            self.files(folder, &entries, levels == Some(0));
-        }
-        if levels == Some(0) {
+        let is_new = self.seen.insert(folder.to_owned());
+        // With a fixed depth only the lowest folders are where matches lie; neighbours elsewhere are not ours.
+        let is_lowest = levels == Some(0);
+        let below = self.list(folder, is_new.then_some(is_lowest));
+        if is_lowest {
             return;
         }
         above.push(key);
-        for entry in entries.iter().filter(|entry| may_be_folder(entry)) {
+        for entry in below {
             self.folder(&entry.path(), levels.map(|levels| levels - 1), above);
         }
         above.pop();
@@ -151,49 +159,63 @@ impl Walk<'_> {
     /// A folder that once held a match, if this walk did not come by.
     fn home(&mut self, home: &Path) {
         if !self.seen.contains(home) && home.is_dir() {
-            let entries = self.entries(home);
             self.seen.insert(home.to_owned());
-            self.files(home, &entries, false);
+            self.list(home, Some(false));
         }
     }
 
-    fn entries(&mut self, folder: &Path) -> Vec<DirEntry> {
-        match fs::read_dir(folder) {
-            Ok(entries) => {
-                self.found.folders.insert(folder.to_owned());
-                entries.filter_map(Result::ok).collect()
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+    /// Goes through a folder and returns what may be a folder in it. `of_pattern`: whether its files are those of the
+    /// pattern; `None`: they were taken in already. A folder may hold ten thousand, so entries are not kept.
+    fn list(&mut self, folder: &Path, of_pattern: Option<bool>) -> Vec<DirEntry> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
             Err(error) => {
-                self.refused.insert(folder.to_owned(), words_of(&error));
-                Vec::new()
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.refused.insert(folder.to_owned(), words_of(&error));
+                }
+                return Vec::new();
+            }
+        };
+        self.found.folders.insert(folder.to_owned());
+        let before = self.found.sightings.len();
+        let mut below = Vec::new();
+        for entry in entries.filter_map(Result::ok) {
+            if of_pattern.is_some() && may_be_file(&entry) {
+                let sighting = self.sighting(&entry);
+                self.found.sightings.extend(sighting);
+            }
+            if may_be_folder(&entry) {
+                below.push(entry);
             }
         }
+        if let Some(of_pattern) = of_pattern {
+            self.keep_ours(folder, before, of_pattern);
+        }
+        below
     }
 
-    fn files(&mut self, folder: &Path, entries: &[DirEntry], of_pattern: bool) {
-        let sightings: Vec<Sighting> = entries
-            .iter()
-            .filter(|entry| may_be_file(entry))
-            .filter_map(|entry| self.sighting(entry))
-            .collect();
-        if sightings.iter().any(|sighting| sighting.matched.is_some()) {
+    /// Of the files of a folder, found from `before` on, none is ours if no match ever stood there.
+    fn keep_ours(&mut self, folder: &Path, before: usize, of_pattern: bool) {
+        if self.found.sightings[before..].iter().any(|sighting| sighting.matched.is_some()) {
             self.homes.insert(folder.to_owned());
         }
-        if of_pattern || self.homes.contains(folder) {
-            self.found.sightings.extend(sightings);
+        if !of_pattern && !self.homes.contains(folder) {
+            self.found.sightings.truncate(before);
         }
     }
 
     fn sighting(&mut self, entry: &DirEntry) -> Option<Sighting> {
         let path = entry.path();
-        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        // Asked in its folder: to walk down the whole path for each file of it takes longer than all the rest.
+        let metadata = if is_link { fs::metadata(&path) } else { entry.metadata() };
+        let metadata = metadata.ok().filter(fs::Metadata::is_file)?;
         let Some(name) = self.names.name(&path) else {
             self.refused.insert(path, "its name is not UTF-8 and another one looks the same".into());
             return None;
         };
         let matched = self.patterns.captures(&name);
-        if matched.is_some() && entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+        if matched.is_some() && is_link {
             self.link(&path);
         }
         let (size, modified) = self.extents.sighted(&name, &metadata, &mut self.found.notices);

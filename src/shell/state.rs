@@ -23,6 +23,7 @@ use crate::agent::checkpoint::{Checkpoint, Damage, Floors, unseal};
 use crate::agent::{Notice, NoticeCode, Restored};
 use crate::config::Settings;
 use crate::config::settings::{LiveFrom, ReadFrom};
+use crate::model::passing_room;
 
 pub(super) const IDENTITY: &str = "identity.json";
 pub(super) const FLOORS: &str = "floors.json";
@@ -264,7 +265,7 @@ pub(super) fn read_checkpoint(
 ) -> Result<Option<Checkpoint>, StateFault> {
     for name in [mode.checkpoint(), mode.previous_checkpoint()] {
         let path = folder.join(name);
-        let why = match fs::read(&path) {
+        let why = match read_at_once(&path) {
             Ok(bytes) => match Checkpoint::read(&bytes) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
                 Err(Damage::Version(version)) => return Err(StateFault::NewerRelease { path, version }),
@@ -276,6 +277,12 @@ pub(super) fn read_checkpoint(
         on_damage(&path, &why)?;
     }
     Ok(None)
+}
+
+fn read_at_once(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = passing_room();
+    File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Shadow mode billed nobody: the places in the files go on, the account begins anew.
@@ -413,7 +420,7 @@ mod tests {
     fn s21_a_checkpoint_of_a_newer_release_is_not_guessed() {
         let (_folder, settings) = fresh();
         run(&settings, &[1], false);
-        let newer = Checkpoint { version: CHECKPOINT_VERSION + 1, ..Checkpoint::default() };
+        let newer: Checkpoint = Checkpoint { version: CHECKPOINT_VERSION + 1, ..Checkpoint::default() };
         fs::write(settings.state_dir.join("checkpoint.json"), seal(&newer)).unwrap();
         let fault = open(&settings, None).unwrap_err();
         assert!(matches!(fault, StateFault::NewerRelease { .. }), "{fault}");

@@ -35,7 +35,8 @@ const DEEP: Offset = Offset(1024 * 1024);
 #[derive(Debug)]
 pub struct Content {
     file: File,
-    view: Option<View>,
+    /// Boxed: most files have none.
+    view: Option<Box<View>>,
 }
 
 /// The decompressed view of a file.
@@ -80,7 +81,8 @@ impl Content {
     pub fn compressed(file: File, compression: Compression, extents: &Extents) -> io::Result<Self> {
         let extent = extents.of(&file)?;
         let state = State { unpacked: Unpacked::new(compression), peeks: Vec::new(), used: Instant::now() };
-        Ok(Self { file, view: Some(View { compression, extent, state: Mutex::new(state) }) })
+        let view = View { compression, extent, state: Mutex::new(state) };
+        Ok(Self { file, view: Some(Box::new(view)) })
     }
 
     /// The file itself.
