@@ -80,7 +80,9 @@ impl Tail {
         }
         let mut seen = BTreeSet::new();
         let streams = &self.streams;
-        self.handles.order.retain(|id| streams.get(id).is_some_and(Stream::is_open) && seen.insert(*id));
+        self.handles
+            .order
+            .retain(|id| streams.get(id).is_some_and(|stream| stream.is_open()) && seen.insert(*id));
     }
 
     /// Takes in that a handle changed.
