@@ -92,7 +92,8 @@ pub(super) struct Entry {
 
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    ledgers: BTreeMap<StreamId, Ledger>,
+    /// Boxed: a tree of many large values is half empty.
+    ledgers: BTreeMap<StreamId, Box<Ledger>>,
     accounts: BTreeMap<Arc<str>, SourceAccount>,
     /// Sum of the charges of all open chunks.
     charged: u64,
@@ -137,7 +138,7 @@ impl Books {
             first: 0,
             chain: VecDeque::new(),
         };
-        let before = self.ledgers.insert(stream, ledger);
+        let before = self.ledgers.insert(stream, Box::new(ledger));
         assert!(before.is_none(), "a stream has one ledger");
     }
 

@@ -16,7 +16,7 @@ pub const VERSION: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Checkpoint {
+pub struct Checkpoint<Files = Vec<FileRecord>> {
     pub version: u32,
     /// Counts the saves of this state folder.
     pub sequence: u64,
@@ -25,7 +25,7 @@ pub struct Checkpoint {
     /// Which boot of the machine it was, as the operating system names it. A power cut lies between two.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot: String,
-    pub files: Vec<FileRecord>,
+    pub files: Files,
     pub ordinals: Vec<OrdinalRecord>,
     /// Rotated siblings that were there before Floe first looked: not ours to read.
     pub strangers: BTreeMap<String, Vec<FileKey>>,
@@ -185,7 +185,12 @@ impl std::fmt::Display for Damage {
 /// The bytes of a checked file: JSON line and checksum line.
 #[must_use]
 pub fn seal<T: Serialize>(content: &T) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(content).expect("plain records are always JSON");
+    sealed_in(Vec::new(), content)
+}
+
+/// As [`seal`], in a vector that may have the room already.
+pub(super) fn sealed_in<T: Serialize>(mut bytes: Vec<u8>, content: &T) -> Vec<u8> {
+    serde_json::to_writer(&mut bytes, content).expect("plain records are always JSON");
     let checksum = crc32fast::hash(&bytes);
     bytes.extend_from_slice(format!("\ncrc32 {checksum:08x}\n").as_bytes());
     bytes
@@ -205,6 +210,42 @@ pub fn unseal<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage>
     serde_json::from_slice(content).map_err(|error| Damage::Content(error.to_string()))
 }
 
+/// Records that are made while they are written.
+pub(super) struct InTurn<F>(pub F);
+
+impl<F: Fn() -> I, I: Iterator<Item = FileRecord>> Serialize for InTurn<F> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+impl<Files> Checkpoint<Files> {
+    /// One that says of these files, and of nothing else yet.
+    pub(super) fn of_files(files: Files) -> Self {
+        Self {
+            version: VERSION,
+            sequence: 0,
+            saved_at: String::new(),
+            boot: String::new(),
+            files,
+            ordinals: Vec::new(),
+            strangers: BTreeMap::new(),
+            stranger_records: BTreeMap::new(),
+            ordinals_lost: false,
+            held: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            events_inserted: 0,
+            events_duplicate: 0,
+            events_duplicate_unexpected: 0,
+        }
+    }
+
+    pub(super) fn set_accounts(&mut self, accounts: &BTreeMap<Arc<str>, SourceAccount>) {
+        self.accounts =
+            accounts.iter().map(|(source, account)| (source.to_string(), record_of(account))).collect();
+    }
+}
+
 impl Checkpoint {
     /// The accounts that it holds. Codes that this release does not know are left out.
     pub fn source_accounts(&self) -> BTreeMap<Arc<str>, SourceAccount> {
@@ -212,11 +253,6 @@ impl Checkpoint {
             .iter()
             .map(|(source, record)| (Arc::from(source.as_str()), account_of(record)))
             .collect()
-    }
-
-    pub(super) fn set_accounts(&mut self, accounts: &BTreeMap<Arc<str>, SourceAccount>) {
-        self.accounts =
-            accounts.iter().map(|(source, account)| (source.to_string(), record_of(account))).collect();
     }
 
     /// Reads what [`seal`] wrote.
@@ -325,7 +361,7 @@ mod tests {
         assert_eq!(read, checkpoint());
         let accounts = read.source_accounts();
         assert!(accounts["app"].adds_up());
-        let mut again = Checkpoint::default();
+        let mut again: Checkpoint = Checkpoint::default();
         again.set_accounts(&accounts);
         assert_eq!(again.accounts, read.accounts);
     }

@@ -29,12 +29,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::config::Settings;
 use crate::mapping::Rules;
-use crate::model::{BilledLine, Dropped, Fate, Moment, Quarantined};
+use crate::model::{BilledLine, Dropped, Fate, Moment, Quarantined, passing_room};
 
 use books::{Books, Entry};
-use checkpoint::{Checkpoint, Floors, seal};
+use checkpoint::{Checkpoint, Floors, InTurn, sealed_in};
 use letters::{Condemned, Letters};
 use saver::Saver;
 use ship::{Delivered, Ship, Verdict};
@@ -406,6 +408,7 @@ impl Agent {
         let now = self.now;
         self.tail.look_if_due(now, &mut self.out);
         self.tail.retry_due(now, &mut self.out);
+        self.tail.ask_more(&mut self.out);
         self.tail.resolve_if_wanted(now, &mut self.out);
         self.tail.save_floors_if_changed(&mut self.out);
         self.tail.hand_out(now, &self.books, &mut self.out);
@@ -476,24 +479,24 @@ impl Agent {
         let Some((save, sequence)) = self.saver.begin(changes, urgent, self.now) else { return };
         self.tail.save_begins(save.0);
         self.tail.mark_spent(save.0, &self.books);
-        let checkpoint = seal(&self.checkpoint(sequence)).into();
+        let room = if self.tail.knows_many_files() { passing_room() } else { Vec::new() };
+        let checkpoint = sealed_in(room, &self.checkpoint(sequence)).into();
         let numbers = self.tail.gives_ordinals_by(save.0);
         self.out.push(Effect::Save { save, checkpoint, numbers });
     }
 
-    fn checkpoint(&self, sequence: u64) -> Checkpoint {
+    fn checkpoint(&self, sequence: u64) -> Checkpoint<impl Serialize> {
         let delivered = self.ship.delivered();
         let mut checkpoint = Checkpoint {
-            version: checkpoint::VERSION,
             sequence,
             saved_at: self.now.wall.to_string(),
             events_inserted: delivered.inserted,
             events_duplicate: delivered.duplicate,
             events_duplicate_unexpected: delivered.duplicate_unexpected,
-            ..Checkpoint::default()
+            ..Checkpoint::of_files(InTurn(|| self.tail.file_records(&self.books)))
         };
         checkpoint.set_accounts(self.books.accounts());
-        self.tail.record(&self.books, &mut checkpoint);
+        self.tail.record(&mut checkpoint);
         checkpoint
     }
 

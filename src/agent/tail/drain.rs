@@ -101,7 +101,7 @@ impl Tail {
             && self.reads.is_empty()
             && !self.sources.iter().any(|source| matches!(source.floors, FloorState::Saving(_)))
             && !self.candidates.values().any(|it| matches!(it.step, Step::New | Step::Asking(_)))
-            && !self.streams.values().any(is_waiting)
+            && !self.streams.values().map(|stream| &**stream).any(is_waiting)
     }
 }
 

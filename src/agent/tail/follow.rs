@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::candidate::Candidate;
 use super::evidence::{Head, Judgement, agreed_before_difference, judge, told_by_offset};
 use super::look::{modified_of, size_of};
+use super::questions::Question;
 use super::stream::{Handle, Place};
-use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
+use super::{CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
 use crate::agent::books::Books;
-use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, Sighting, Whom};
+use crate::agent::border::{Asked, DiskFault, Effect, Now, Sighting};
 use crate::agent::notice::NoticeCode;
 use crate::agent::words;
 use crate::model::{FileKey, Moment, Offset, StreamId};
@@ -235,15 +236,10 @@ impl Tail {
 
     /// Asks whether the file that stands where the checkpoint left a stream is that stream.
     pub(super) fn verify(&mut self, id: StreamId, file: FileKey, sightings: &[&Sighting], out: &mut Outbox) {
-        let ask = AskId(self.new_id());
         let stream = self.streams.get_mut(&id).expect("a stream that is verified is known");
         let path = path_among(sightings, &stream.path);
         stream.place = Place::Verifying { file };
-        let tales = stream.tell_tales();
-        let at: Vec<Offset> = tales.iter().map(|(offset, _)| *offset).collect();
-        let whom = Whom::At { path: path.to_string(), file };
-        self.asking.insert(ask, Asking::Verify { stream: id, at: at.clone(), path });
-        out.push(Effect::Ask { ask, whom, at, against: None });
+        self.put(Question::Verify { stream: id, file, path }, out);
     }
 
     pub(super) fn verified(
@@ -393,7 +389,7 @@ impl Tail {
         let Some(captures) = index.and_then(|index| self.captures_of(index, &path)) else { return };
         let mut candidate = Candidate::new(path, Arc::new(captures), size);
         candidate.distinct_from.insert(id);
-        self.candidates.insert((source, file), candidate);
+        self.candidates.insert((source, file), Box::new(candidate));
     }
 
     /// Whether a stream's writer has another file by now.

@@ -82,7 +82,9 @@ impl Tail {
         }
         let mut seen = BTreeSet::new();
         let streams = &self.streams;
-        self.handles.order.retain(|id| streams.get(id).is_some_and(Stream::is_open) && seen.insert(*id));
+        self.handles
+            .order
+            .retain(|id| streams.get(id).is_some_and(|stream| stream.is_open()) && seen.insert(*id));
     }
 
     /// Takes in that a handle changed.
@@ -133,7 +135,7 @@ impl Tail {
         let waits = &mut self.handles.wait_for_successors;
         waits.insert(id);
         let streams = &self.streams;
-        waits.retain(|id| streams.get(id).is_some_and(Stream::is_open));
+        waits.retain(|id| streams.get(id).is_some_and(|stream| stream.is_open()));
         if waits.first() != Some(&id) {
             waits.remove(&id);
             self.give_way(id, now, out);

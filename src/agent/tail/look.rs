@@ -172,7 +172,7 @@ impl Tail {
                 floor: self.floor_of(&key.0, key.1),
                 ..Candidate::new(path, captures, size_of(sightings))
             };
-            self.candidates.insert(key.clone(), candidate);
+            self.candidates.insert(key.clone(), Box::new(candidate));
         }
     }
 

@@ -15,6 +15,7 @@ mod handles;
 mod look;
 mod numbered;
 mod once;
+mod questions;
 mod read;
 mod resolve;
 mod rewind;
@@ -44,6 +45,7 @@ use candidate::{Candidate, Step};
 use drain::Draining;
 use handles::Handles;
 use numbered::Numbered;
+use questions::Question;
 pub(super) use read::Arrived;
 use read::{KnownAt, ReadUnderWay};
 pub use rotation::rotated_from;
@@ -142,17 +144,20 @@ pub(super) struct Tail {
     settings: Arc<Settings>,
     rules: Arc<Rules>,
     sources: Vec<Source>,
-    streams: BTreeMap<StreamId, Stream>,
+    /// Boxed: a tree of many large values is half empty.
+    streams: BTreeMap<StreamId, Box<Stream>>,
     by_file: BTreeMap<CandidateKey, StreamId>,
     by_path: BTreeSet<(Arc<str>, StreamId)>,
-    by_print: BTreeMap<(Arc<str>, Print), BTreeSet<StreamId>>,
-    candidates: BTreeMap<CandidateKey, Candidate>,
+    by_print: BTreeSet<(Arc<str>, Print, StreamId)>,
+    candidates: BTreeMap<CandidateKey, Box<Candidate>>,
     /// Files that were gone before anybody had read them.
     vanished: Vec<Vanished>,
     /// Candidates that are, or were a moment ago, held.
     held: BTreeSet<CandidateKey>,
     /// Some candidate has something to ask.
     resolve_wanted: bool,
+    /// Some candidate has, and there were too many questions already.
+    left_to_ask: bool,
     /// Where it is more than the streams here say: the next ordinal of a print.
     ordinals: BTreeMap<(Arc<str>, Print), u32>,
     /// What others have numbered.
@@ -170,6 +175,8 @@ pub(super) struct Tail {
     /// For how many looks a file with a floor was not seen, whose beginning nobody knows.
     unseen_floors: BTreeMap<CandidateKey, u32>,
     asking: BTreeMap<AskId, Asking>,
+    /// What is asked when others are answered.
+    questions: VecDeque<Question>,
     reads: BTreeMap<ReadId, ReadUnderWay>,
     ready: VecDeque<StreamId>,
     handles: Handles,
@@ -233,11 +240,12 @@ impl Tail {
             streams: BTreeMap::new(),
             by_file: BTreeMap::new(),
             by_path: BTreeSet::new(),
-            by_print: BTreeMap::new(),
+            by_print: BTreeSet::new(),
             candidates: BTreeMap::new(),
             vanished: Vec::new(),
             held: BTreeSet::new(),
             resolve_wanted: false,
+            left_to_ask: false,
             ordinals: BTreeMap::new(),
             numbered: Numbered::new(numbered),
             boot,
@@ -249,6 +257,7 @@ impl Tail {
             floors_dirty: false,
             unseen_floors: BTreeMap::new(),
             asking: BTreeMap::new(),
+            questions: VecDeque::new(),
             reads: BTreeMap::new(),
             ready: VecDeque::new(),
             handles: Handles::default(),
@@ -369,9 +378,15 @@ impl Tail {
         self.changes
     }
 
-    /// Whether a stream waits to be registered by a save.
+    /// Whether a stream waits to be registered by a save. While many more are about to, one save is for all of them:
+    /// each writes down every file.
     pub(super) fn wants_save(&self) -> bool {
-        self.unregistered
+        self.unregistered && !self.left_to_ask
+    }
+
+    /// Whether what a checkpoint says of them is megabytes.
+    pub(super) fn knows_many_files(&self) -> bool {
+        self.streams.len() > MANY_FILES
     }
 
     pub(super) fn stream_count(&self) -> usize {
@@ -396,8 +411,10 @@ impl Tail {
     }
 
     pub(super) fn generation_of(&self, stream: StreamId) -> Generation {
-        let of = |stream: &Stream| Generation { print: stream.print, ordinal: stream.ordinal };
-        self.streams.get(&stream).map_or_else(Generation::default, of)
+        self.streams.get(&stream).map_or_else(Generation::default, |stream| Generation {
+            print: stream.print,
+            ordinal: stream.ordinal,
+        })
     }
 
     pub(super) fn stream_captures(&self, stream: StreamId) -> Arc<Captures> {
@@ -444,11 +461,11 @@ impl Tail {
         self.first_look_done &= before.len() == self.sources.len();
     }
 
-    /// What a checkpoint says of the files.
-    pub(super) fn record(&self, books: &Books, checkpoint: &mut Checkpoint) {
-        for (id, stream) in &self.streams {
+    /// What a checkpoint says of the files, one after the other: of all at once it is much memory.
+    pub(super) fn file_records(&self, books: &Books) -> impl Iterator<Item = FileRecord> {
+        self.streams.iter().map(|(id, stream)| {
             let Standing { frontier, guard, carry } = books.standing(*id);
-            checkpoint.files.push(FileRecord {
+            FileRecord {
                 source: stream.source.to_string(),
                 path: stream.path.to_string(),
                 first_path: stream.first_path.to_string(),
@@ -475,15 +492,19 @@ impl Tail {
                 modified: if stream.is_compressed() { stream.modified } else { 0 },
                 inside_line: stream.foreign.contains(&frontier),
                 given_up: matches!(stream.place, Place::Nowhere { given_up: true, .. }),
-            });
-        }
+            }
+        })
+    }
+
+    /// What a checkpoint says besides.
+    pub(super) fn record<Files>(&self, checkpoint: &mut Checkpoint<Files>) {
         for ((source, print), next) in &self.ordinals {
             let (source, print) = (source.to_string(), print.to_string());
             checkpoint.ordinals.push(OrdinalRecord { source, print, next: *next });
         }
         checkpoint.ordinals_lost = self.ordinals_lost;
         // Until each file is made sure of, it matters that the machine may have lost its power.
-        let is_sure = !self.streams.values().any(Stream::is_undecided);
+        let is_sure = !self.streams.values().any(|stream| stream.is_undecided());
         checkpoint.boot.clone_from(if is_sure { &self.boot } else { &self.boot_before });
         let awaiting = self.candidates.iter().filter(|(_, candidate)| candidate.awaits_others);
         let held: BTreeSet<&CandidateKey> =
@@ -599,21 +620,21 @@ impl Tail {
     }
 
     fn remember(&mut self, id: StreamId, stream: Stream) {
-        self.by_print.entry((Arc::clone(&stream.source), stream.print)).or_default().insert(id);
-        self.streams.insert(id, stream);
+        self.by_print.insert((Arc::clone(&stream.source), stream.print, id));
+        self.streams.insert(id, Box::new(stream));
     }
 
     /// The streams of a source with this print, in the order of their ids.
     fn with_print(&self, source: &Arc<str>, print: Print) -> impl Iterator<Item = (StreamId, &Stream)> {
-        let ids = self.by_print.get(&(Arc::clone(source), print)).into_iter().flatten();
-        ids.map(|id| (*id, &self.streams[id]))
+        let of = |id| (Arc::clone(source), print, StreamId(id));
+        let alike = self.by_print.range(of(0)..=of(u32::MAX));
+        alike.map(|(_, _, id)| (*id, &*self.streams[id]))
     }
 
     fn forget(&mut self, id: StreamId, books: &mut Books) {
         let stream = self.take_out(id, books);
-        let of_print = (Arc::clone(&stream.source), stream.print);
-        if stream.ordinal > 0 || self.by_print.contains_key(&of_print) {
-            let next = self.ordinals.entry(of_print).or_default();
+        if stream.ordinal > 0 || self.with_print(&stream.source, stream.print).next().is_some() {
+            let next = self.ordinals.entry((stream.source, stream.print)).or_default();
             *next = (*next).max(stream.ordinal + 1);
         }
     }
@@ -622,13 +643,8 @@ impl Tail {
         let stream = self.streams.remove(&id).expect("a stream that is taken out was known");
         books.close(id);
         self.changes += 1;
-        let of_print = (Arc::clone(&stream.source), stream.print);
-        let others = self.by_print.get_mut(&of_print).expect("a stream that is known has its print listed");
-        others.remove(&id);
-        if others.is_empty() {
-            self.by_print.remove(&of_print);
-        }
-        stream
+        self.by_print.remove(&(Arc::clone(&stream.source), stream.print, id));
+        *stream
     }
 
     /// The print that the head of a file of the source shows.

@@ -123,7 +123,7 @@ impl Tail {
             floor: self.floor_of(&stream.source, file),
             ..Candidate::new(stream.path, stream.captures, stream.size)
         };
-        self.candidates.insert((stream.source, file), candidate);
+        self.candidates.insert((stream.source, file), Box::new(candidate));
         self.resolve_wanted = true;
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::drain::Draining;
 use super::evidence::{Head, is_strong};
+use super::questions::Question;
 use super::stream::{Handle, LARGE_READ, MOST_PARTS, Registered, SMALL_READ, Stream};
 use super::succession::{HANDOVER_TIME, Inherited, WAIT_TIME};
-use super::{Asking, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, miss};
+use super::{DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, miss};
 use crate::agent::books::Books;
-use crate::agent::border::{Ahead, AskId, Asked, DiskFault, Effect, Now, ReadEnd, ReadId, ReadOrder, Whom};
+use crate::agent::border::{Ahead, AskId, Asked, DiskFault, Now, ReadEnd, ReadId, ReadOrder};
 use crate::agent::words;
 use crate::config::Settings;
 use crate::config::settings::{Columns, Format, SourceSettings};
@@ -150,9 +151,7 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is asked about is known");
         stream.asking = Some(ask);
         stream.again = false;
-        let known = stream.known();
-        self.asking.insert(ask, Asking::Marks { stream: id, known });
-        out.push(Effect::Ask { ask, whom: Whom::Open(id), at: vec![known.position], against: None });
+        self.put(Question::Marks { stream: id, ask }, out);
     }
 
     pub(super) fn marks_told(
@@ -535,7 +534,7 @@ impl Tail {
 }
 
 impl Stream {
-    fn known(&self) -> KnownAt {
+    pub(super) fn known(&self) -> KnownAt {
         KnownAt { position: self.position, size: self.size, doubts: self.doubts }
     }
 

@@ -114,7 +114,12 @@ impl Tail {
             })
             .map(|(key, _)| key.clone())
             .collect();
-        for key in due {
+        let room = self.room_for_questions();
+        for key in due.iter().skip(room) {
+            self.candidates.get_mut(key).expect("the candidate was just listed").step = Step::New;
+            self.left_to_ask = true;
+        }
+        for key in due.into_iter().take(room) {
             let candidate = self.candidates.get_mut(&key).expect("the candidate was just listed");
             candidate.in_vain.clear();
             let at = candidate.floor.as_ref().map(|floor| floor.floor).into_iter().collect();
@@ -541,7 +546,7 @@ impl Tail {
             said: true,
             ..Candidate::new(before, captures, stream.size)
         };
-        self.candidates.insert((Arc::clone(&key.0), file), left);
+        self.candidates.insert((Arc::clone(&key.0), file), Box::new(left));
         self.resolve_wanted = true;
         self.settle_at(id, key.1, size, now, out);
     }
