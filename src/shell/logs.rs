@@ -1,10 +1,14 @@
-//! What the daemon says: one event a line on stderr, for people or as JSON.
+//! What the daemon says: one event a line on stderr, for people or as JSON; or an entry of the journal, where stderr is
+//! that and nobody asked for JSON.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::journal::Journal;
 use crate::agent::{Level, Notice};
 
 /// How lines look.
@@ -44,6 +48,11 @@ pub fn start_with(format: LogFormat, quietness: Quietness) {
         .with_default_directive(level.into())
         .with_env_var(LEVEL_VARIABLE)
         .from_env_lossy();
+    let journal = Journal::behind_stderr().filter(|_| format == LogFormat::Text);
+    if let Some(journal) = journal {
+        let _ = tracing_subscriber::registry().with(filter).with(journal).try_init();
+        return;
+    }
     let coloured =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt()
@@ -56,6 +65,12 @@ pub fn start_with(format: LogFormat, quietness: Quietness) {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
+}
+
+/// Whether what is said goes to the journal, with levels: there, plain words on stderr would have none.
+#[must_use]
+pub fn go_to_journal(format: LogFormat) -> bool {
+    format == LogFormat::Text && Journal::behind_stderr().is_some()
 }
 
 /// Says a notice.
