@@ -15,12 +15,15 @@ beside it are merged. `FLOE__POLAR__SERVER=sandbox` in the environment overrides
 lists. `${NAME}` inside of a text is an environment variable; `$${` stands for the characters themselves.
 ";
 
+/// Definitions of the schema that are values, not tables with a section of their own. Conditions hold conditions.
+const VALUES: [&str; 6] = ["duration", "size", "count", "texts", "literal", "conditions"];
+
 /// The whole page.
 pub fn text(schema: &Value) -> String {
     let mut page = HEAD.to_owned();
-    section(&mut page, "The top", schema);
+    section(&mut page, "The top", schema, schema);
     for Table { title, definition } in tables(schema) {
-        section(&mut page, &format!("`{title}`"), definition);
+        section(&mut page, &format!("`{title}`"), schema, definition);
     }
     page.push_str("\n## Kinds of values\n\n| kind | written as |\n|---|---|\n");
     for (kind, written) in [
@@ -57,7 +60,7 @@ fn inside<'a>(schema: &'a Value, path: &str, table: &'a Value, found: &mut Vec<T
         let key = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         let (title, definition) = if value.get("items").is_some() {
             (format!("[[{key}]]"), meant(schema, &value["items"]))
-        } else if value["additionalProperties"].get("$ref").is_some() {
+        } else if value["additionalProperties"].get("$ref").is_some() && value.get("properties").is_none() {
             (format!("[{key}.NAME]"), meant(schema, &value["additionalProperties"]))
         } else {
             (format!("[{key}]"), meant(schema, value))
@@ -69,15 +72,16 @@ fn inside<'a>(schema: &'a Value, path: &str, table: &'a Value, found: &mut Vec<T
     }
 }
 
-/// What a reference leads to.
+/// What a reference leads to, where that is a table.
 fn meant<'a>(schema: &'a Value, value: &'a Value) -> &'a Value {
-    match value["$ref"].as_str() {
-        Some(place) => &schema["$defs"][last_part(place)],
+    match value["$ref"].as_str().map(last_part) {
+        Some(kind) if VALUES.contains(&kind) => &Value::Null,
+        Some(table) => &schema["$defs"][table],
         None => value,
     }
 }
 
-fn section(page: &mut String, title: &str, table: &Value) {
+fn section(page: &mut String, title: &str, schema: &Value, table: &Value) {
     let _ = writeln!(page, "\n## {title}\n");
     if let Some(about) = table["description"].as_str() {
         let _ = writeln!(page, "{about}\n");
@@ -88,7 +92,8 @@ fn section(page: &mut String, title: &str, table: &Value) {
     let empty = Map::new();
     for (key, value) in table["properties"].as_object().unwrap_or(&empty) {
         let needed = if required.contains(&key.as_str()) { "Required. " } else { "" };
-        let about = value["description"].as_str().unwrap_or_default();
+        let about = [value, meant(schema, value)].into_iter().find_map(|value| value["description"].as_str());
+        let about = about.unwrap_or_default();
         let _ = writeln!(page, "| `{key}` | {} | {needed}{} |", kind(value), cell(about));
     }
 }
@@ -123,7 +128,7 @@ fn kind(value: &Value) -> String {
 
 fn named(place: &str) -> String {
     match last_part(place) {
-        kind @ ("duration" | "size" | "count" | "texts" | "literal" | "conditions") => kind.to_owned(),
+        kind if VALUES.contains(&kind) => kind.to_owned(),
         _ => "table".to_owned(),
     }
 }
@@ -180,8 +185,12 @@ mod tests {
                 "many": { "type": "array", "items": { "properties": { "inner": { "$ref": "#/$defs/leaf" } } } },
                 "named": { "type": "object", "additionalProperties": { "$ref": "#/$defs/leaf" } },
                 "text": { "type": "string" },
+                "when": { "$ref": "#/$defs/conditions" },
             },
-            "$defs": { "leaf": leaf },
+            "$defs": {
+                "leaf": leaf,
+                "conditions": { "properties": { "any": { "items": { "$ref": "#/$defs/conditions" } } } },
+            },
         });
         let mut titles: Vec<String> = tables(&schema).into_iter().map(|table| table.title).collect();
         titles.sort_unstable();
