@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use floe::config::{Environment, LoadOptions, load};
+use floe::config::{Environment, LoadOptions, Loaded, load};
 
 /// What the manifests set by the downward API.
 const FROM_KUBERNETES: [(&str, &str); 2] =
@@ -11,11 +11,7 @@ const FROM_KUBERNETES: [(&str, &str); 2] =
 #[test]
 fn the_configs_of_the_manifests_have_no_fault_and_no_warning() {
     for name in ["sidecar", "node-agent"] {
-        let path = folder().join(name).join("floe.toml");
-        let environment: Environment =
-            FROM_KUBERNETES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let loaded = load(&LoadOptions { path: Some(path), environment, machine_id: None });
-        let loaded = loaded.unwrap_or_else(|faults| panic!("{name}: {}", faults.render(false)));
+        let loaded = loaded(name);
         assert!(loaded.warnings.is_empty(), "{name}: {}", loaded.warnings.render(false));
         assert!(!loaded.settings.tests.is_empty(), "{name} shows what it bills");
     }
@@ -53,6 +49,15 @@ fn the_kubelet_waits_longer_than_a_drain_takes() {
         let drain = loaded.settings.limits.drain_timeout.as_secs();
         assert!(period >= drain + to_spare, "{name}: {period} s for a drain of {drain} s");
     }
+}
+
+#[track_caller]
+fn loaded(name: &str) -> Loaded {
+    let environment: Environment =
+        FROM_KUBERNETES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let path = Some(folder().join(name).join("floe.toml"));
+    let loaded = load(&LoadOptions { path, environment, machine_id: None });
+    loaded.unwrap_or_else(|faults| panic!("{name}: {}", faults.render(false)))
 }
 
 fn folder() -> PathBuf {

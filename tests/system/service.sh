@@ -20,7 +20,7 @@ boot
 cp "$deb" "$MACHINE/floe.deb"
 install -m 0755 "$FLOE" "$MACHINE/usr/local/bin/polar-sandbox"
 
-install_deb() { inside apt-get install --yes --no-download --reinstall "$1" >"$WORK/apt.log" 2>&1 || { tail "$WORK/apt.log"; fail "apt does not install $1"; }; }
+install_deb() { inside apt-get install --yes --reinstall "$1" >"$WORK/apt.log" 2>&1 || { tail "$WORK/apt.log"; fail "apt does not install $1"; }; }
 
 step() { printf -- '-- %s\n' "$*"; }
 
@@ -33,6 +33,10 @@ for file in usr/share/man/man1/floe-run.1.gz usr/share/bash-completion/completio
 done
 grep -qx /etc/floe/floe.toml "$MACHINE/var/lib/dpkg/info/floe.conffiles" || fail "the config is no conffile"
 inside man --pager=cat floe-run >"$WORK/man" 2>&1 || { cat "$WORK/man"; fail "there is no manual page"; }
+
+# As installed, with its manual page and its documents in place.
+inside systemd-analyze verify floe.service floe.socket >"$WORK/said" 2>&1 || true
+[[ ! -s "$WORK/said" ]] || { cat "$WORK/said"; fail "systemd has something to say about the units"; }
 
 step "a token, a config, real nginx; systemctl start returns when it is ready"
 start_polar() {
@@ -134,6 +138,9 @@ wait_for 15 says_status "1 quarantined" || fail "its status is: $(property Statu
 as_floe quarantine discard --all --yes >"$WORK/discard" 2>&1 || { cat "$WORK/discard"; fail "the service's user cannot discard"; }
 ! inside find /var/lib/private/floe -user root | grep . || fail "root owns a part of the state: $(cat "$WORK/discard")"
 
+exposure="$(inside systemd-analyze security floe.service --no-pager | grep -o 'floe.service: [0-9.]*' | grep -o '[0-9.]*$')"
+awk -v exposure="$exposure" 'BEGIN { exit !(exposure != "" && exposure <= 2.0) }' || fail "its exposure is $exposure"
+
 step "the journal has levels and fields"
 inside journalctl --no-pager --unit=floe --output=json FLOE_CODE=file_found >"$WORK/journal"
 grep -q '"PRIORITY":"6"' "$WORK/journal" || { cat "$WORK/journal"; fail "no entry has FLOE_CODE and a level"; }
@@ -154,12 +161,12 @@ expect_machine_billed 21
 step "the watchdog ends a process that is frozen, and the next one loses nothing"
 put /etc/systemd/system/floe.service.d/watchdog.conf <<'UNIT'
 [Service]
-WatchdogSec=3s
+WatchdogSec=5s
 UNIT
 inside systemctl daemon-reload
 inside systemctl restart floe
 has_restarted() { (($(property NRestarts) >= $1)) && [[ "$(property ActiveState)" == active ]]; }
-sleep 4 # longer than the watchdog waits
+sleep 6 # longer than the watchdog waits
 (($(property NRestarts) == 0)) || fail "the watchdog bites a process that works"
 inside kill -STOP "$(property MainPID)"
 for n in $(seq 22 40); do request "$n"; done
