@@ -24,6 +24,7 @@ rm -rf "$stage"
 mkdir -p "$made/man" "$made/completions"
 install -m 0755 "$binary" "$stage/release/floe"
 "$binary" man --to "$made/man"
+gzip --best --no-name "$made"/man/*.1
 "$binary" completions bash >"$made/completions/floe"
 "$binary" completions zsh >"$made/completions/_floe"
 "$binary" completions fish >"$made/completions/floe.fish"

@@ -175,6 +175,8 @@ fn words(status: &Status) -> String {
     }
     let waiting = status.lag_bytes + status.in_flight.values().map(|tally| tally.total().bytes).sum::<u64>();
     words += &match waiting {
+        // Files that are not looked into yet may have lines.
+        0 if status.blocked.is_some() => String::new(),
         0 => ", nothing waits".to_owned(),
         waiting => format!(", {} wait", bytes(waiting)),
     };
@@ -209,6 +211,7 @@ mod tests {
             blocked: Some("Polar refuses the token:\n401".to_owned()),
             ..Status::default()
         };
+        let away = Status { blocked: Some("connection refused".to_owned()), ..Status::default() };
         let ending = Status { draining: true, ..Status::default() };
         for (status, expected) in [
             (quiet, "Following 1 file: 1,234 lines billed, nothing waits"),
@@ -217,6 +220,7 @@ mod tests {
                 "Following 3 files: 1,234 lines billed, 2 quarantined, 43.0 MB wait; \
                  held back: Polar refuses the token: 401",
             ),
+            (away, "Following 0 files: 0 lines billed; held back: connection refused"),
             (ending, "Ending 0 files: 0 lines billed, nothing waits"),
         ] {
             assert_eq!(words(&status), expected);

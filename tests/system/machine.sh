@@ -46,7 +46,8 @@ find_leader() {
     [[ -n "$LEADER" ]]
 }
 
-is_booted() { [[ "$(inside systemctl is-system-running 2>/dev/null)" =~ ^(running|degraded)$ ]]; }
+# The first child of systemd-nspawn only prepares the second one, which is PID 1.
+is_booted() { find_leader && [[ "$(inside systemctl is-system-running 2>/dev/null)" =~ ^(running|degraded)$ ]]; }
 
 inside() { nsenter --target "$LEADER" --all -- env PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"; }
 

@@ -103,6 +103,8 @@ server {
     location / { return 200 "hello"; }
 }
 CONF
+# As Debian's logrotate leaves it: the group alone may read.
+inside install -m 0640 -o www-data -g adm /dev/null /var/log/nginx/billing.log
 inside systemctl restart nginx || fail "nginx does not start"
 # Its own, until systemd's comes.
 socket=/run/floe/worker.sock
@@ -228,7 +230,7 @@ inside apt-get remove --yes floe >"$WORK/apt.log" 2>&1 || fail "apt does not rem
 ! inside pgrep -x floe >/dev/null || fail "it still runs"
 request 64
 install_deb /next.deb
-inside systemctl start floe
+inside systemctl start floe.socket floe
 expect_machine_billed 64
 inside apt-get purge --yes floe </dev/null >"$WORK/apt.log" 2>&1 || { tail "$WORK/apt.log"; fail "apt does not purge it"; }
 left="$(inside find / -xdev -iname '*floe*' -not -path '/proc/*' -not -path '/tmp/*' -not -path '/var/log/*' -not -name floe.deb \
