@@ -15,10 +15,11 @@ file -L "$busybox" | grep -q 'static' || not_run "busybox is not static (apt-get
 
 static="${FLOE_STATIC:-}"
 if [[ -z "$static" ]]; then
-    (cd "$repository" && cargo rustc --locked --bin floe -- -C target-feature=+crt-static) >"$WORK/build.log" 2>&1 ||
-        { tail "$WORK/build.log"; fail "no static binary can be built"; }
     static="$WORK/floe-static"
-    cp "$FLOE" "$static"
+    target="$(cd "$repository" && cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"
+    # It takes the place of the usual one for a moment.
+    (cd "$repository" && cargo rustc --locked --bin floe -- -C target-feature=+crt-static && cp "$target/debug/floe" "$static" &&
+        cargo build --locked --bin floe) >"$WORK/build.log" 2>&1 || { tail "$WORK/build.log"; fail "no static binary can be built"; }
 fi
 
 cat >"$WORK/containers.conf" <<'CONF'

@@ -233,7 +233,7 @@ install_deb /next.deb
 inside systemctl start floe.socket floe
 expect_machine_billed 64
 inside apt-get purge --yes floe </dev/null >"$WORK/apt.log" 2>&1 || { tail "$WORK/apt.log"; fail "apt does not purge it"; }
-left="$(inside find / -xdev -iname '*floe*' -not -path '/proc/*' -not -path '/tmp/*' -not -path '/var/log/*' -not -name floe.deb \
+left="$(inside find / -xdev -iname '*floe*' -not -path '/proc/*' -not -path '/tmp/*' -not -path '/var/log/*' -not -path '/var/cache/man/*' -not -name floe.deb \
     -not -path '/var/lib/systemd/*' -not -path '/sys/*' 2>/dev/null || true)"
 [[ -z "$left" ]] || fail "purge left: $left"
 power_off
