@@ -4,6 +4,8 @@
 mod inputs;
 #[path = "config/lookups.rs"]
 mod lookups;
+#[path = "config/packaged.rs"]
+mod packaged;
 #[path = "config/shadowed.rs"]
 mod shadowed;
 #[path = "config/warnings.rs"]

@@ -3,11 +3,12 @@
 pub mod account;
 pub mod backfill;
 pub mod check;
+pub mod completions;
 pub mod demo;
 pub mod events;
 pub mod explain;
 pub mod init;
-mod numbers;
+pub mod man;
 mod outcome;
 pub mod presets;
 mod pretty;
@@ -21,9 +22,10 @@ mod times;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::shell::logs::LogFormat;
+use crate::shell::numbers;
 
 /// Tails log files and bills every line to Polar exactly once
 ///
@@ -76,6 +78,10 @@ enum Command {
     Presets(presets::PresetsArguments),
     /// Print the JSON Schema of the config, for editors
     Schema,
+    /// Print a manual page
+    Man(man::ManArguments),
+    /// Print the completions of a shell: bash, zsh or fish
+    Completions(completions::CompletionsArguments),
 }
 
 /// Does what the command line says.
@@ -107,13 +113,13 @@ pub fn main() -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),
+        Command::Man(arguments) => man::run(&arguments, Arguments::command()),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,5 +1,6 @@
 //! `floe run`: the daemon.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{check, outcome};
-use crate::config::{self, Settings};
+use crate::config::{self, Faults, Settings};
 use crate::shell::daemon::{Daemon, DaemonOptions, Reload};
 use crate::shell::logs::{self, LogFormat};
 use crate::shell::signals;
@@ -28,9 +29,10 @@ pub struct RunArguments {
 /// 0 after a drain; 73, 75 or 78 where the daemon cannot start.
 #[must_use]
 pub fn run(arguments: &RunArguments, config: Option<PathBuf>, log_format: LogFormat) -> ExitCode {
+    let refusal = Refusal { to_journal: logs::go_to_journal(log_format) };
     let settings = match config::load(&check::options(config.clone())) {
         Ok(loaded) => loaded.settings,
-        Err(faults) => return outcome::bad_config(&faults),
+        Err(faults) => return refusal.bad_config(&faults),
     };
     logs::start(log_format);
     outcome::end_on_panic(|panic| {
@@ -39,12 +41,36 @@ pub fn run(arguments: &RunArguments, config: Option<PathBuf>, log_format: LogFor
     });
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return outcome::fail(outcome::NO, format!("cannot start: {error}"), None),
+        Err(error) => return refusal.say(outcome::NO, format!("cannot start: {error}"), None),
     };
-    let code = runtime.block_on(serve(settings, reload(config), arguments.resume_from));
+    let code = runtime.block_on(serve(settings, reload(config), arguments.resume_from, refusal));
     // A name that is still being resolved must not keep the process.
     runtime.shutdown_background();
     code
+}
+
+/// How the daemon says that it does not start: plainly, or in the journal with a level.
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    to_journal: bool,
+}
+
+impl Refusal {
+    fn say(self, code: u8, what: impl Display, hint: Option<&str>) -> ExitCode {
+        if !self.to_journal {
+            return outcome::fail(code, what, hint);
+        }
+        tracing::error!(hint, "{what}");
+        ExitCode::from(code)
+    }
+
+    fn bad_config(self, faults: &Faults) -> ExitCode {
+        if !self.to_journal {
+            return outcome::bad_config(faults);
+        }
+        logs::start(LogFormat::Text);
+        self.say(outcome::BAD_CONFIG, format!("the config has faults:\n{}", faults.render(false)), None)
+    }
 }
 
 /// The runtime of a daemon: one thread, and a few that wait for names and disks.
@@ -52,15 +78,20 @@ pub(super) fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
 }
 
-async fn serve(settings: Settings, reload: Reload, resume_from: Option<ResumeFrom>) -> ExitCode {
+async fn serve(
+    settings: Settings,
+    reload: Reload,
+    resume_from: Option<ResumeFrom>,
+    refusal: Refusal,
+) -> ExitCode {
     let options =
         DaemonOptions { settings: Arc::new(settings), reload: Some(reload), resume_from, observer: None };
     let daemon = match Daemon::start(options) {
         Ok(daemon) => daemon,
-        Err(fault) => return outcome::fail(fault.exit_code(), &fault, fault.hint().as_deref()),
+        Err(fault) => return refusal.say(fault.exit_code(), &fault, fault.hint().as_deref()),
     };
     if let Err(error) = signals::listen(daemon.commands()) {
-        return outcome::fail(outcome::NO, format!("cannot listen for signals: {error}"), None);
+        return refusal.say(outcome::NO, format!("cannot listen for signals: {error}"), None);
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "floe runs");
     match daemon.run().await {
@@ -68,7 +99,7 @@ async fn serve(settings: Settings, reload: Reload, resume_from: Option<ResumeFro
             tracing::info!("floe has ended; the next start goes on here");
             ExitCode::SUCCESS
         }
-        Err(broken) => outcome::fail(
+        Err(broken) => refusal.say(
             outcome::NO,
             broken.0,
             Some("this is a fault of Floe: please report it; nothing is lost, the next start goes on here"),

@@ -30,6 +30,7 @@ use super::pool::Pool;
 use super::quarantine::{Bounds, QuarantineThread, letters_path};
 use super::readers::{Buffers, Job};
 use super::saver::SaverThread;
+use super::service_manager::ServiceManager;
 use super::shadow::Shadow;
 use super::state::{self, ResumeFrom, StateFault, StateFolder};
 use super::watch::{Bell, Doorbell};
@@ -116,6 +117,7 @@ pub struct Daemon {
     is_ending: bool,
     reload: Option<Reload>,
     observer: Option<Observer>,
+    service_manager: ServiceManager,
     /// Set by [`Effect::Stop`].
     stopped: bool,
     /// Given back when all threads that write to it are done.
@@ -229,9 +231,12 @@ impl Daemon {
     ) -> Result<Self, StartFault> {
         let (sender, events) = unbounded_channel();
         let reports = Reports::new(sender);
-        let intake = match place.files {
-            None => Intake::open(&settings, reports.clone()).map_err(StartFault::Intake)?,
-            Some(_) => Intake::closed(reports.clone()),
+        let (intake, service_manager) = match place.files {
+            None => {
+                let intake = Intake::open(&settings, reports.clone()).map_err(StartFault::Intake)?;
+                (intake, ServiceManager::from_environment())
+            }
+            Some(_) => (Intake::closed(reports.clone()), ServiceManager::absent()),
         };
         let mut place = place;
         let hands = Hands::new(&settings, &mut place, &reports).map_err(StartFault::Thread)?;
@@ -250,6 +255,7 @@ impl Daemon {
             is_ending: false,
             reload,
             observer,
+            service_manager,
             stopped: false,
             folder,
         })
@@ -275,6 +281,7 @@ impl Daemon {
             }
             self.tick_if_due();
             self.tell_observer();
+            self.service_manager.turn(|| self.agent.status());
         }
         let status = self.agent.status();
         if let Some(observer) = &self.observer {
@@ -289,7 +296,7 @@ impl Daemon {
     async fn next(&mut self) -> Option<Event> {
         let behind = self.observer.as_ref().and_then(Observer::due);
         let due = self.agent.deadline().and_then(|moment| self.clock.instant(moment));
-        match [due, behind].into_iter().flatten().min() {
+        match [due, behind, self.service_manager.due()].into_iter().flatten().min() {
             Some(due) => tokio::time::timeout_at(due.into(), self.events.recv()).await.ok().flatten(),
             None => self.events.recv().await,
         }
@@ -302,6 +309,7 @@ impl Daemon {
                 found.notices.iter().for_each(logs::say);
                 if generation == self.hands.generation {
                     self.take(Input::Looked(found.sightings));
+                    self.service_manager.ready(|| self.agent.status());
                 } else {
                     self.hands.lookout.look();
                 }
@@ -323,6 +331,7 @@ impl Daemon {
             return;
         }
         let limit = self.settings.limits.drain_timeout;
+        self.service_manager.ending(limit);
         let by = self.clock.now().moment + limit;
         if !self.intake.is_open() {
             self.take(Input::Drain { by });
@@ -340,6 +349,7 @@ impl Daemon {
         if let Some(observer) = &mut self.observer {
             observer.behind = true;
         }
+        self.service_manager.note_change();
         self.agent.handle(self.clock.now(), input);
         self.act();
     }
@@ -384,6 +394,7 @@ impl Daemon {
     }
 
     fn reload(&mut self) {
+        self.service_manager.reloading();
         match self.new_settings() {
             Ok((settings, polar, ready)) => {
                 self.intake.change(ready);
@@ -399,6 +410,7 @@ impl Daemon {
                 hint: None,
             }),
         }
+        self.service_manager.reloaded();
     }
 
     fn new_settings(&mut self) -> Result<(Settings, Polar, Ready), String> {

@@ -1,11 +1,13 @@
-//! What the daemon says: one event a line on stderr, for people or as JSON.
+//! What the daemon says: one event a line on stderr, for people or as JSON; or an entry of the journal, where stderr is
+//! that and nobody asked for JSON.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::journal::Journal;
 use crate::agent::{Level, Notice};
 
 /// How lines look.
@@ -43,6 +45,11 @@ pub fn start_with(format: LogFormat, quietness: Quietness) {
     };
     let told = std::env::var(LEVEL_VARIABLE).unwrap_or_default();
     let filter = targets(&told, level);
+    let journal = Journal::behind_stderr().filter(|_| format == LogFormat::Text);
+    if let Some(journal) = journal {
+        let _ = tracing_subscriber::registry().with(filter).with(journal).try_init();
+        return;
+    }
     let coloured =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines =
@@ -66,6 +73,12 @@ fn targets(wanted: &str, level: LevelFilter) -> Targets {
     let default = known.iter().rev().find_map(Targets::default_level).unwrap_or(level);
     let parts = known.into_iter().flatten();
     Targets::new().with_default(default).with_targets(parts)
+}
+
+/// Whether what is said goes to the journal, with levels: there, plain words on stderr would have none.
+#[must_use]
+pub fn go_to_journal(format: LogFormat) -> bool {
+    format == LogFormat::Text && Journal::behind_stderr().is_some()
 }
 
 /// Says a notice.

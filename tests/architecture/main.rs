@@ -3,6 +3,7 @@
 //!
 //! Each check is a function over texts, so that each is also shown a planted violation.
 
+mod configuration_page;
 mod documents;
 mod paths;
 mod presets_page;
@@ -74,6 +75,19 @@ fn the_page_of_presets_is_made_of_their_files() {
     }
     // Not `assert_eq`: two screens of Markdown tell nobody anything.
     assert!(made == wanted, "run `FLOE_WRITE_DOCS=1 cargo test --test architecture`");
+}
+
+/// `FLOE_WRITE_DOCS=1 cargo test --test architecture` writes the page anew.
+#[test]
+fn the_page_of_the_config_is_made_of_its_schema() {
+    let path = root().join("docs/configuration.md");
+    let schema = floe::config::schema::schema();
+    let wanted = configuration_page::text(&schema);
+    if std::env::var_os("FLOE_WRITE_DOCS").is_some() {
+        fs::write(&path, wanted).expect("the page can be written");
+        return;
+    }
+    assert!(read(&path) == wanted, "run `FLOE_WRITE_DOCS=1 cargo test --test architecture`");
 }
 
 #[test]

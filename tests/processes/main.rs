@@ -19,6 +19,7 @@ mod lines;
 mod quarantine;
 mod records;
 mod rotation;
+mod service_manager;
 mod sockets;
 mod state;
 mod world;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The systemd unit, as systemd itself reads it. `verify` ends with 0 even for a key that it does not know, so
+# The systemd units, as systemd itself reads them. `verify` ends with 0 even for a key that it does not know, so
 # what counts is that it has nothing to say.
 set -euo pipefail
 # shellcheck source=tests/system/lib.sh
@@ -8,9 +8,10 @@ set -euo pipefail
 needs systemd-analyze
 unit="$(dirname "$0")/../../systemd/floe.service"
 
-# The program stands elsewhere before it is installed; all else is the unit as it is.
-sed "s|/usr/bin/floe|$FLOE|" "$unit" >"$WORK/floe.service"
-systemd-analyze verify "$WORK/floe.service" 2>"$WORK/said" || true
+# Program and pages stand elsewhere before they are installed; all else is the unit as it is.
+sed -e "s|/usr/bin/floe|$FLOE|" -e '/^Documentation=/d' "$unit" >"$WORK/floe.service"
+grep -v '^Documentation=' "$(dirname "$unit")/floe.socket" >"$WORK/floe.socket"
+systemd-analyze verify "$WORK/floe.service" "$WORK/floe.socket" 2>"$WORK/said" || true
 [[ ! -s "$WORK/said" ]] || { cat "$WORK/said"; fail "systemd has something to say about the unit"; }
 
 systemd-analyze security --offline=true --threshold=20 "$WORK/floe.service" >"$WORK/security" 2>&1 ||
