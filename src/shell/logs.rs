@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::told;
 use crate::agent::{Level, Notice};
 
 /// How lines look.
@@ -60,6 +61,7 @@ pub fn start_with(format: LogFormat, quietness: Quietness) {
 
 /// Says a notice.
 pub fn say(notice: &Notice) {
+    told::remember(notice);
     let Notice { code, message, hint } = notice;
     let (code, hint) = (code.code(), hint.as_deref());
     match notice.code.level() {

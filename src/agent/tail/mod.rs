@@ -6,6 +6,7 @@
 //! line is sent, so a crash cannot give it another ordinal.
 
 mod archive;
+mod arrivals;
 mod candidate;
 mod drain;
 mod evidence;
@@ -14,6 +15,7 @@ mod follow;
 mod handles;
 mod look;
 mod once;
+mod overview;
 mod read;
 mod resolve;
 mod rewind;
