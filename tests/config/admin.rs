@@ -49,7 +49,7 @@ fn what_is_no_place_to_listen_is_told_and_what_is_public_is_warned_of() {
     check(&long, &["fault: the path of the socket has 101 bytes, and the operating system takes 95"]);
     for address in ["0.0.0.0:9464", "10.0.0.7:9464", "[::]:9464"] {
         let what = "can read which files and rules there are, and how much is billed";
-        check(address, &[&format!("warning: whoever can reach {address} {what}")]);
+        check(address, &[&format!("warning[public_admin]: whoever can reach {address} {what}")]);
     }
     check("127.0.0.5:9464", &[]);
 }

@@ -27,14 +27,12 @@ start_sandbox
 mkdir "$WORK/logs"
 start_floe "$WORK/logs/*.log" "$RULE"
 expect_said 20 "the admin endpoint listens on http"
-ADMIN="$(grep -o 'http://127.0.0.1:[0-9]*$' "$WORK/floe.log" | tail -n 1)"
+ADMIN="$(grep -o 'listens on http://[0-9.:]*' "$WORK/floe.log" | tail -n 1 | cut -d ' ' -f 3)"
 
+line_of() { printf '{"event":"usage","customer":"c%s","n":%s,"ts":"2026-11-20T10:15:32Z"}\n' "$(($1 % 7))" "$1"; }
 write_lines() {
-    local number now
-    now="$(date --utc +%FT%TZ)"
-    for number in $(seq "$1" "$2"); do
-        printf '{"event":"usage","customer":"c%s","n":%s,"ts":"%s"}\n' "$((number % 7))" "$number" "$now"
-    done >>"$WORK/logs/app.log"
+    local number
+    for number in $(seq "$1" "$2"); do line_of "$number"; done >>"$WORK/logs/app.log"
 }
 write_lines 1 150
 printf '{"event":"usage","n":1,"ts":"2026-01-01T00:00:00Z"}\n{"event":"other"}\n' >>"$WORK/logs/app.log"
@@ -62,7 +60,7 @@ if command -v chromium >/dev/null; then
     echo "the page in Chromium"
     write_lines 151 1234 &
     STARTED+=("$!")
-    python3 tests/system/browser.py "$ADMIN/" "${FLOE_SHOTS:-$WORK}" "1,234 lines" missing_customer no_rule usage "1 lines" || fail "the page"
+    python3 tests/system/browser.py "$ADMIN/" "${FLOE_SHOTS:-$WORK}" "$WORK/logs/app.log" "$(line_of 1235)" "1,235 lines" "1,234 lines" missing_customer no_rule usage "1 line" || fail "the page"
 else
     not_run "the page: chromium is not installed"
 fi
