@@ -1,5 +1,7 @@
 //! The config as operators meet it: what is wrong with one, where, and what several places set together.
 
+#[path = "config/admin.rs"]
+mod admin;
 #[path = "config/inputs.rs"]
 mod inputs;
 #[path = "config/lookups.rs"]

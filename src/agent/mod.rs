@@ -11,6 +11,7 @@ mod errand;
 pub mod known;
 mod letters;
 mod notice;
+pub mod overview;
 mod saver;
 mod ship;
 mod sums;
@@ -23,6 +24,7 @@ pub use border::{
 };
 pub use errand::{Counted, Errand, ErrandLine, ErrandVerdict};
 pub use notice::{Level, Notice, NoticeCode};
+pub use overview::Overview;
 pub use tail::rotated_from;
 
 use std::collections::BTreeMap;

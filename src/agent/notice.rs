@@ -127,6 +127,10 @@ notices! {
     SocketUnknown = "socket_unknown" Warning,
     /// A user who is not among `allowed_uids` tried to write.
     WriterRefused = "writer_refused" Warning,
+    /// The admin endpoint listens.
+    AdminOpen = "admin_open" Info,
+    /// The admin endpoint cannot listen; lines are billed all the same.
+    AdminUnavailable = "admin_unavailable" Error,
     /// The config was read again and has a fault; nothing changes.
     ReloadRefused = "reload_refused" Error,
     /// New settings are in force.

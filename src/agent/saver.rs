@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::border::{DiskFault, Now, SaveId};
 use super::notice::{Notice, NoticeCode};
+use super::overview::Saved;
 use crate::model::Moment;
 
 /// Between two saves, at least.
@@ -25,14 +26,27 @@ pub(super) struct Saver {
     last: Option<Moment>,
     started: Moment,
     retry_at: Moment,
+    /// When a checkpoint was durable.
+    saved_at: Option<Moment>,
+    /// Since when the durable one does not say all that is so.
+    unsaved_since: Option<Moment>,
     failing: bool,
     sequence: u64,
 }
 
 impl Saver {
     pub(super) fn new(sequence: u64, started: Moment) -> Self {
-        let retry_at = Moment::START;
-        Self { saved: None, saving: None, last: None, started, retry_at, failing: false, sequence }
+        Self {
+            saved: None,
+            saving: None,
+            last: None,
+            started,
+            retry_at: Moment::START,
+            saved_at: None,
+            unsaved_since: None,
+            failing: false,
+            sequence,
+        }
     }
 
     fn ready_at(&self, urgent: bool) -> Moment {
@@ -46,6 +60,10 @@ impl Saver {
 
     /// Begins a save, when `changes` are not saved and it is time: the id and the sequence to write.
     pub(super) fn begin(&mut self, changes: u64, urgent: bool, now: Now) -> Option<(SaveId, u64)> {
+        self.unsaved_since = match self.saved == Some(changes) {
+            true => None,
+            false => self.unsaved_since.or(Some(now.moment)),
+        };
         if self.saving.is_some() || self.saved == Some(changes) || now.moment < self.ready_at(urgent) {
             return None;
         }
@@ -63,6 +81,9 @@ impl Saver {
         match result {
             Ok(()) => {
                 self.saved = Some(changes);
+                self.saved_at = Some(now.moment);
+                // What changed meanwhile is not older than the save.
+                self.unsaved_since = self.last;
                 std::mem::take(&mut self.failing).then(|| Notice {
                     code: NoticeCode::CheckpointSaved,
                     message: "the checkpoint can be saved again".to_owned(),
@@ -87,6 +108,11 @@ impl Saver {
     /// It was not written, and is to be made anew at once.
     pub(super) fn refused(&mut self, save: SaveId) {
         self.saving.take_if(|(saving, _)| *saving == save);
+    }
+
+    pub(super) fn overview(&self, now: Now) -> Saved {
+        let since = |moment: Moment| now.moment.since(moment);
+        Saved { age: self.saved_at.map(since), unsaved: self.unsaved_since.map(since).unwrap_or_default() }
     }
 
     pub(super) fn is_saved(&self, changes: u64) -> bool {
@@ -135,6 +161,25 @@ mod tests {
         }
         assert_eq!(said, [Some(NoticeCode::CheckpointUnsaved), None, Some(NoticeCode::CheckpointSaved)]);
         assert!(saver.is_saved(1));
+    }
+
+    #[test]
+    fn it_is_known_for_how_long_something_is_not_saved() {
+        let mut saver = Saver::new(0, now(0).moment);
+        let age = |saver: &Saver, ms| {
+            let Saved { age, unsaved } = saver.overview(now(ms));
+            (age.map(|age| age.as_millis()), unsaved.as_millis())
+        };
+        let (save, _) = saver.begin(1, true, now(100)).expect("nothing is saved yet");
+        assert_eq!(age(&saver, 150), (None, 50));
+        saver.ended(save, &Err(DiskFault::Full), now(200));
+        assert_eq!(age(&saver, 1_100), (None, 1_000), "the disk says no");
+        let (save, _) = saver.begin(1, true, now(1_200)).expect("it is time");
+        saver.begin(2, true, now(1_250));
+        saver.ended(save, &Ok(()), now(1_300));
+        assert_eq!(age(&saver, 1_400), (Some(100), 200), "the second change is not saved");
+        saver.begin(1, true, now(1_400));
+        assert_eq!(age(&saver, 9_300), (Some(8_000), 0));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod quarantine;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
+pub mod status;
 pub mod test;
 mod times;
 
@@ -65,6 +66,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Read files that are over once, and bill what Polar does not have yet
     Backfill(backfill::BackfillArguments),
+    /// Show the running daemon at a glance
+    Status(status::StatusArguments),
     /// Say where every byte and line of each source went
     Account(account::AccountArguments),
     /// Show, export or retry lines that could not be billed
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments, config),
         Command::Explain(arguments) => explain::run(&arguments, config),
         Command::Backfill(arguments) => backfill::run(&arguments, config, log_format),
+        Command::Status(arguments) => status::run(&arguments, config),
         Command::Account(arguments) => account::run(&arguments, config),
         Command::Quarantine(arguments) => quarantine::run(&arguments, config),
         Command::Events(arguments) => events::run(&arguments, config),

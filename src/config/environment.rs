@@ -42,6 +42,8 @@ pub(super) const OVERRIDABLE: &[&str] = &[
     "limits.drain_timeout",
     "limits.open_files",
     "limits.sweep_interval",
+    "admin.listen",
+    "admin.public",
 ];
 
 /// A variable that sets a key.

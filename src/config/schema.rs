@@ -22,6 +22,7 @@ pub fn schema() -> Value {
             "polar": reference("polar"),
             "delivery": reference("delivery"),
             "limits": reference("limits"),
+            "admin": reference("admin"),
             "lookups": {
                 "type": "object",
                 "description": "Tables by name, for {field | lookup(name, column)}.",
@@ -55,6 +56,7 @@ fn definitions() -> Value {
         ("polar", polar()),
         ("delivery", delivery()),
         ("limits", limits()),
+        ("admin", admin()),
         ("lookup", lookup()),
         ("source", source()),
         ("multiline", multiline()),
@@ -132,6 +134,22 @@ fn limits() -> Value {
             "drain_timeout": described("duration", "How long an ending may take. Default: 25s."),
             "open_files": described("count", "Files that are open at once; the others are opened when something happens to them. The operating system's limit holds as well. Default: 8192."),
             "sweep_interval": described("duration", "How often every file is looked at, whatever notify says. Default: 1s."),
+        }),
+    )
+}
+
+fn admin() -> Value {
+    let listen = json!({
+        "type": "string",
+        "description": "An address with its port, unix: and a path, or off. Default: the Unix socket admin.sock in the state folder.",
+        "examples": ["127.0.0.1:9464", "unix:/run/floe/admin.sock", "off"],
+    });
+    table(
+        "Where the daemon tells about itself: metrics, health, status, a page. Read-only.",
+        &[],
+        &json!({
+            "listen": listen,
+            "public": { "type": "boolean", "description": "true: an address that other machines can reach is meant." },
         }),
     )
 }

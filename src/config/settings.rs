@@ -1,5 +1,7 @@
 //! Checked settings. They are valid by construction: whoever holds one need not check again.
 
+// Of `core`: an address is a number, and nothing is connected here.
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub struct Settings {
     pub polar: PolarSettings,
     pub delivery: DeliverySettings,
     pub limits: LimitSettings,
+    pub admin: AdminListen,
     /// At most 65,535; ids are unique.
     pub sources: Vec<SourceSettings>,
     /// In the order in which they are tried; ids are unique.
@@ -101,6 +104,18 @@ pub struct LimitSettings {
     /// How often the sweep looks at every file, whatever notify says.
     pub sweep_interval: Duration,
 }
+
+/// Where the admin endpoint listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminListen {
+    Off,
+    /// A Unix socket, for the daemon's own user and root.
+    Socket(PathBuf),
+    Tcp(SocketAddr),
+}
+
+/// The admin endpoint's socket in the state folder, where the config does not say otherwise.
+pub const ADMIN_SOCKET: &str = "admin.sock";
 
 /// How the lines of a source are written.
 #[derive(Debug, Clone)]

@@ -21,6 +21,7 @@ const EVERY_KIND: &str = r"
     [polar]
     [delivery]
     [limits]
+    [admin]
     [lookups.plans]
     [[sources]]
     [sources.multiline]
@@ -65,7 +66,7 @@ fn the_schema_has_the_keys_that_the_reader_asks_for_and_no_others() {
 fn every_single_value_outside_of_lists_may_be_overridden() {
     let known = known_keys();
     let mut keys: BTreeSet<String> = ["version", "state_dir", "instance"].map(str::to_owned).into();
-    for kind in ["polar", "delivery", "limits"] {
+    for kind in ["polar", "delivery", "limits", "admin"] {
         keys.extend(known[kind].iter().map(|key| format!("{kind}.{key}")));
     }
     assert_eq!(OVERRIDABLE.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(), keys);

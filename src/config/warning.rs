@@ -13,6 +13,7 @@ pub enum WarningCode {
     UnreadSource,
     Estimate,
     UnusedAllow,
+    PublicAdmin,
 }
 
 impl WarningCode {
@@ -27,11 +28,12 @@ impl WarningCode {
         Self::UnreadSource,
         Self::Estimate,
         Self::UnusedAllow,
+        Self::PublicAdmin,
     ];
 
     /// Those that are said of a rule, and so may stand in its `allow`.
     pub fn of_rules() -> impl Iterator<Item = Self> {
-        let of_others = [Self::UnreadSource, Self::Estimate, Self::UnusedAllow];
+        let of_others = [Self::UnreadSource, Self::Estimate, Self::UnusedAllow, Self::PublicAdmin];
         Self::ALL.iter().copied().filter(move |code| !of_others.contains(code))
     }
 
@@ -49,6 +51,7 @@ impl WarningCode {
             Self::UnreadSource => "unread_source",
             Self::Estimate => "estimate",
             Self::UnusedAllow => "unused_allow",
+            Self::PublicAdmin => "public_admin",
         }
     }
 
@@ -68,6 +71,7 @@ impl WarningCode {
             Self::UnreadSource => "No rule reads the source.",
             Self::Estimate => "The logs of this preset are an estimate: lines of them may be missing.",
             Self::UnusedAllow => "A rule allows a warning that it does not cause.",
+            Self::PublicAdmin => "The admin endpoint answers whoever can reach the machine.",
         }
     }
 }

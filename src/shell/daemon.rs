@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
+use super::admin::Admin;
+use super::admin::snapshot::{About, Core};
 use super::census::Census;
 use super::client::{Client, NoClient};
 use super::content::Extents;
@@ -113,6 +115,8 @@ pub struct Daemon {
     reports: Reports,
     hands: Hands,
     intake: Intake,
+    /// Dropped, it answers no more.
+    _admin: Option<Admin>,
     /// Nothing more is taken in: asked once.
     is_ending: bool,
     reload: Option<Reload>,
@@ -240,9 +244,15 @@ impl Daemon {
         };
         let mut place = place;
         let hands = Hands::new(&settings, &mut place, &reports).map_err(StartFault::Thread)?;
+        let is_daemon = place.files.is_none();
         let Place { folder, restored, rules, .. } = place;
         let clock = Clock::start();
         let agent = Agent::new(Arc::clone(&settings), rules, restored, clock.now(), random_seed());
+        let admin = match is_daemon {
+            true => Admin::start(&settings, About::of(&settings, agent.status()), &reports),
+            false => Ok(None),
+        };
+        let admin = admin.map_err(StartFault::Thread)?;
         let observer = observer.map(|sender| Observer { sender, told_at: Instant::now(), behind: true });
         Ok(Self {
             agent,
@@ -252,6 +262,7 @@ impl Daemon {
             reports,
             hands,
             intake,
+            _admin: admin,
             is_ending: false,
             reload,
             observer,
@@ -321,7 +332,19 @@ impl Daemon {
                 self.take(Input::Drain { by });
             }
             Event::Command(Command::Reload) => self.reload(),
+            Event::Asked(reply) => {
+                // Who asked may have lost patience.
+                let _ = reply.send(self.core());
+            }
             Event::Broken(_) => unreachable!("the loop ends with it"),
+        }
+    }
+
+    fn core(&self) -> Core {
+        Core {
+            overview: self.agent.overview(self.clock.now()),
+            spools: self.intake.levels(),
+            quarantine_max_bytes: self.settings.limits.quarantine_max_bytes,
         }
     }
 

@@ -2,7 +2,9 @@
 //! the agent hears of things is the order in which they happened.
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
+use super::admin::snapshot::Core;
 use super::look::Found;
 use crate::agent::Input;
 use crate::model::Moment;
@@ -18,6 +20,8 @@ pub enum Event {
     Rung,
     /// The operator wants something.
     Command(Command),
+    /// The admin endpoint wants to know how things stand.
+    Asked(oneshot::Sender<Core>),
     /// Nothing more comes in by sockets or the standard input: the agent may drain, until `by`.
     IntakeClosed { by: Moment },
     /// A thread of ours panicked: our own mistake, and the end of the process.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Settings;
 use crate::config::settings::{
-    Container, DeliverySettings, FilePattern, FilePatterns, Format, Input, LimitSettings, Mode,
+    AdminListen, Container, DeliverySettings, FilePattern, FilePatterns, Format, Input, LimitSettings, Mode,
     PolarSettings, ReadFrom, SourceSettings, TokenSource,
 };
 
@@ -42,6 +42,7 @@ pub fn settings(state_dir: &Path) -> Settings {
             open_files: 1000,
             sweep_interval: Duration::from_secs(1),
         },
+        admin: AdminListen::Off,
         sources: Vec::new(),
         rules: Vec::new(),
         tests: Vec::new(),

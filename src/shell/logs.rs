@@ -8,6 +8,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::journal::Journal;
+use super::told;
 use crate::agent::{Level, Notice};
 
 /// How lines look.
@@ -83,6 +84,7 @@ pub fn go_to_journal(format: LogFormat) -> bool {
 
 /// Says a notice.
 pub fn say(notice: &Notice) {
+    told::remember(notice);
     let Notice { code, message, hint } = notice;
     let (code, hint) = (code.code(), hint.as_deref());
     match notice.code.level() {

@@ -1,6 +1,7 @@
 //! Hands: disk, notify, reqwest, state folder, quarantine, signals. They perform the agent's effects and report
 //! back; what to do about what they report is decided in the agent.
 
+pub mod admin;
 pub mod backfill;
 pub mod census;
 pub mod client;
@@ -36,5 +37,6 @@ pub mod shelf;
 pub mod signals;
 pub mod spool;
 pub mod state;
+pub mod told;
 pub mod token;
 pub mod watch;

@@ -15,6 +15,8 @@ pub fn bound_difference(old: &Settings, new: &Settings) -> Option<&'static str> 
         Some("polar.server")
     } else if old.polar.mode != new.polar.mode {
         Some("polar.mode")
+    } else if old.admin != new.admin {
+        Some("admin.listen")
     } else if reads_stdin(old) != reads_stdin(new) {
         Some("the source with stdin")
     } else {

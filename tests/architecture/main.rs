@@ -5,6 +5,7 @@
 
 mod configuration_page;
 mod documents;
+mod metrics;
 mod paths;
 mod presets_page;
 mod reliability;
@@ -111,6 +112,38 @@ fn every_command_is_documented() {
 fn every_crate_is_documented() {
     let document = read(&root().join("docs/dependencies.md"));
     report(&documents::dependency_faults(&read(&root().join("Cargo.toml")), &document));
+}
+
+#[test]
+fn every_metric_is_documented_as_the_code_has_it() {
+    report(&metrics::page_faults(&read(&root().join("docs/metrics.md"))));
+}
+
+/// An alert on a metric that is not there is silent for ever.
+#[test]
+fn alert_rules_and_dashboard_name_only_metrics_that_there_are() {
+    let files = ["packaging/prometheus/floe.rules.yml", "packaging/grafana/floe.json", "docs/alerts.md"];
+    let texts = files.map(|file| read(&root().join(file)));
+    report(
+        &files
+            .iter()
+            .zip(&texts)
+            .flat_map(|(file, text)| metrics::query_faults(file, text))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn every_alert_is_explained() {
+    let rules = read(&root().join("packaging/prometheus/floe.rules.yml"));
+    let page = read(&root().join("docs/alerts.md"));
+    let tests = read(&root().join("packaging/prometheus/floe.rules.test.yml"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 10, "the alerts were not found");
+    for alert in alerts {
+        assert!(page.contains(&format!("\n## {alert}\n")), "docs/alerts.md does not explain {alert}");
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "no test of {alert}");
+    }
 }
 
 /// The page says of each point what shows it; what is said to show it exists, and is run.

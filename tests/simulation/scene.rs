@@ -10,7 +10,7 @@ use floe::config::Settings;
 use floe::config::language::{Condition, Customer, EventTemplate, Literal, Operand, Test, Value};
 use floe::config::language::{parse_path, parse_template};
 use floe::config::settings::{
-    Container, DeliverySettings, FilePattern, FilePatterns, Format, Input, LimitSettings, Mode,
+    AdminListen, Container, DeliverySettings, FilePattern, FilePatterns, Format, Input, LimitSettings, Mode,
     PolarSettings, ReadFrom, RuleSettings, SourceSettings, TokenSource,
 };
 
@@ -149,6 +149,7 @@ fn settings(wraps: bool, random: &mut Random) -> Settings {
             drain_timeout: Duration::from_secs(20),
             sweep_interval: Duration::from_millis(*random.pick(&[2_000, 5_000, 10_000])),
         },
+        admin: AdminListen::Off,
         sources,
         rules: rules(&every_source, 0, false),
         tests: Vec::new(),

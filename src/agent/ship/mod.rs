@@ -5,6 +5,7 @@
 
 mod blame;
 mod clock;
+mod figures;
 mod pace;
 mod parcel;
 #[cfg(test)]
@@ -20,12 +21,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::books::{ChunkId, LineId};
 use super::border::{Now, Outcome, RequestId};
 use super::notice::{Notice, NoticeCode};
+use super::overview::Delivery;
 use crate::config::settings::DeliverySettings;
 use crate::model::{BilledLine, HeldLine, Moment, Quarantined};
 use crate::polar::answer::Answer;
 use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
 
 use clock::PolarClock;
+use figures::Figures;
 use pace::{Budget, Gate, Jitter, LONGEST_WAIT, RATE_WINDOW, Width};
 use parcel::{Aside, Load, Parcel};
 
@@ -110,6 +113,7 @@ pub(super) struct Ship {
     /// What Polar has shown to take, where that is less than `batch_max_bytes`.
     most_bytes: usize,
     delivered: Delivered,
+    figures: Figures,
     flushing: bool,
     /// Reading waits for what is loaded here.
     awaited: bool,
@@ -146,6 +150,7 @@ impl Ship {
             split_in_doubt: 0,
             most_bytes: usize::MAX,
             delivered,
+            figures: Figures::default(),
             flushing: false,
             awaited: false,
             greeting: false,
@@ -172,6 +177,20 @@ impl Ship {
 
     pub(super) fn delivered(&self) -> Delivered {
         self.delivered
+    }
+
+    pub(super) fn overview(&self, now: Now) -> Delivery {
+        let figures = &self.figures;
+        Delivery {
+            answers: figures.answers.clone(),
+            batches: figures.batches,
+            repeated: figures.repeated,
+            latency: figures.latency,
+            last: figures.last.iter().cloned().collect(),
+            requests_last_minute: self.budget.last_minute(now.moment),
+            requests_per_minute: self.delivery.requests_per_minute,
+            held_lines: self.held.len() as u64,
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -367,6 +386,8 @@ impl Ship {
         polar_clock: Option<Timestamp>,
     ) -> Vec<Verdict> {
         let Some(Flight { parcel, sent }) = self.flying.remove(&request) else { return Vec::new() };
+        let events = parcel.as_ref().map_or(0, Parcel::events);
+        self.figures.answered(now, sent, events, &outcome);
         let mut verdicts = Vec::new();
         if let Some(date) = polar_clock {
             let changed = self.clock.heard(now, sent, date);

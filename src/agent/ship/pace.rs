@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::figures::Recent;
 use crate::agent::border::RequestId;
 use crate::agent::notice::NoticeCode;
 use crate::model::Moment;
@@ -52,11 +53,18 @@ pub(super) struct Budget {
     counted_at: Moment,
     /// Nanoseconds' worth of refill that made no whole milli-token yet.
     remainder: u64,
+    recent: Recent,
 }
 
 impl Budget {
     pub(super) fn new(per_minute: u32, now: Moment) -> Self {
-        Self { per_minute, tokens: Self::burst(per_minute) * 1000, counted_at: now, remainder: 0 }
+        Self {
+            per_minute,
+            tokens: Self::burst(per_minute) * 1000,
+            counted_at: now,
+            remainder: 0,
+            recent: Recent::new(),
+        }
     }
 
     /// What may be sent at once after a pause: part of the minute's number, which the refill leaves out.
@@ -98,6 +106,12 @@ impl Budget {
     pub(super) fn take(&mut self, now: Moment) {
         self.count(now);
         self.tokens = self.tokens.checked_sub(1000).expect("a request is sent only when the budget has one");
+        self.recent.count(now);
+    }
+
+    /// Requests of the last minute.
+    pub(super) fn last_minute(&self, now: Moment) -> u32 {
+        self.recent.last_minute(now)
     }
 }
 

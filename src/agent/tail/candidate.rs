@@ -15,6 +15,8 @@ pub(super) struct Candidate {
     pub path: Arc<str>,
     pub captures: Arc<Captures>,
     pub size: u64,
+    /// When it was first seen.
+    pub since: Moment,
     /// The file system's time of its last change, as the last look saw it.
     pub modified: u64,
     pub step: Step,
@@ -66,11 +68,12 @@ pub(super) enum Step {
 
 impl Candidate {
     /// A file of which nothing is known but that it is there.
-    pub(super) fn new(path: Arc<str>, captures: Arc<Captures>, size: u64) -> Self {
+    pub(super) fn new(path: Arc<str>, captures: Arc<Captures>, size: u64, since: Moment) -> Self {
         Self {
             path,
             captures,
             size,
+            since,
             modified: 0,
             step: Step::New,
             adopt_only: false,

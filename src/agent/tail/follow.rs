@@ -91,6 +91,7 @@ impl Tail {
             return;
         } else if size > stream.size {
             stream.size = size;
+            stream.arrivals.saw(Offset(size), now.moment);
             stream.last_growth = now.moment;
         } else if size < stream.size {
             // Reading tells whether what was read of it is still there.
@@ -155,6 +156,7 @@ impl Tail {
         stream.doubts += 1;
         stream.asking = None;
         stream.size = size;
+        stream.arrivals.saw(Offset(size), now.moment);
         stream.told_at = now.moment;
         stream.partial = 0;
         stream.last_growth = now.moment;
@@ -387,7 +389,7 @@ impl Tail {
         // A file that was moved out of the source's reach is of no concern any more.
         let index = index_of(&self.sources, &source);
         let Some(captures) = index.and_then(|index| self.captures_of(index, &path)) else { return };
-        let mut candidate = Candidate::new(path, Arc::new(captures), size);
+        let mut candidate = Candidate::new(path, Arc::new(captures), size, now.moment);
         candidate.distinct_from.insert(id);
         self.candidates.insert((source, file), Box::new(candidate));
     }

@@ -59,8 +59,13 @@ impl Tail {
         usize::try_from(self.settings.limits.open_files).unwrap_or(usize::MAX)
     }
 
-    fn most_open(&self) -> usize {
+    pub(super) fn most_open(&self) -> usize {
         self.handles.most_learned.map_or(self.most_wanted(), |learned| learned.min(self.most_wanted())).max(1)
+    }
+
+    /// Files that are open or being opened.
+    pub(super) fn handles_taken(&self) -> usize {
+        self.handles.taken
     }
 
     /// The only way to change the handle of a stream that is at a file.

@@ -58,7 +58,7 @@ impl Tail {
         self.follow_known(now, &seen, books, out);
         self.learn_rotations(now, &seen);
         self.say_threats(now, &seen, out);
-        self.notice_unknown(&seen);
+        self.notice_unknown(now, &seen);
         self.forget_vanished(now, &seen);
         self.forget_unseen_floors(&seen);
         if !self.reads_once() {
@@ -137,7 +137,7 @@ impl Tail {
         save
     }
 
-    fn notice_unknown(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+    fn notice_unknown(&mut self, now: Now, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
         let awaited: BTreeSet<CandidateKey> = self
             .streams
             .values()
@@ -170,7 +170,7 @@ impl Tail {
                     && !is_to_learn
                     && (self.ordinals_lost || self.held_before.contains(key)),
                 floor: self.floor_of(&key.0, key.1),
-                ..Candidate::new(path, captures, size_of(sightings))
+                ..Candidate::new(path, captures, size_of(sightings), now.moment)
             };
             self.candidates.insert(key.clone(), Box::new(candidate));
         }

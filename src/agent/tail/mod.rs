@@ -6,6 +6,7 @@
 //! line is sent, so a crash cannot give it another ordinal.
 
 mod archive;
+mod arrivals;
 mod candidate;
 mod drain;
 mod evidence;
@@ -15,6 +16,7 @@ mod handles;
 mod look;
 mod numbered;
 mod once;
+mod overview;
 mod questions;
 mod read;
 mod resolve;

@@ -121,7 +121,7 @@ impl Tail {
             modified: stream.modified,
             initial: stream.fresh_from > 0,
             floor: self.floor_of(&stream.source, file),
-            ..Candidate::new(stream.path, stream.captures, stream.size)
+            ..Candidate::new(stream.path, stream.captures, stream.size, stream.last_growth)
         };
         self.candidates.insert((stream.source, file), Box::new(candidate));
         self.resolve_wanted = true;

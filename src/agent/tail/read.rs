@@ -248,12 +248,14 @@ impl Tail {
         }
         if size > stream.size {
             stream.size = size;
+            stream.arrivals.saw(Offset(size), now.moment);
             stream.last_growth = now.moment;
         } else if has_shrunk {
             // What was read is still there, but what stood behind it was taken back.
             let span = Span { start: Offset(size.max(stream.position.0)), end: Offset(stream.size) };
             miss(books, out, &stream.source, &stream.path, span, "became shorter before it was read");
             stream.size = size;
+            stream.arrivals.cut(Offset(size));
             stream.partial = 0;
             // Others may come to stand there.
             stream.marks.retain(|(at, _)| at.0 <= size);
@@ -456,6 +458,7 @@ impl Tail {
                 stream.partial = 0;
             }
         }
+        stream.arrived(books.frontier(id));
         if has_shrunk {
             // The bytes that it waits for are gone: a look tells what became of them.
             self.look_soon(now);

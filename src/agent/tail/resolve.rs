@@ -544,7 +544,7 @@ impl Tail {
             modified: stream.modified,
             agreed: [(id, Offset(stream.size))].into(),
             said: true,
-            ..Candidate::new(before, captures, stream.size)
+            ..Candidate::new(before, captures, stream.size, now.moment)
         };
         self.candidates.insert((Arc::clone(&key.0), file), Box::new(left));
         self.resolve_wanted = true;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Outbox;
+use super::arrivals::Arrivals;
 use super::evidence::is_strong;
 use super::spool::Spent;
 use super::succession::Heir;
@@ -68,6 +69,8 @@ pub(super) struct Stream {
     pub told_at: Moment,
     /// Bytes from here on were written after this process first saw the file: never sent before.
     pub fresh_from: u64,
+    /// When what is not settled was first seen.
+    pub arrivals: Arrivals,
     /// Bytes of the unterminated line that the last read found at the end.
     pub partial: u64,
     /// What is partial may be whole lines of a record that is not whole.
@@ -185,6 +188,7 @@ impl Stream {
             modified: 0,
             told_at: Moment::START,
             fresh_from: u64::MAX,
+            arrivals: Arrivals::default(),
             partial: 0,
             holds_open_record: false,
             rests: false,

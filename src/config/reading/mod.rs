@@ -1,5 +1,6 @@
 //! The tree → [`Settings`]. Reads all of it whatever is wrong, and gives settings only where nothing is.
 
+mod admin;
 mod condition;
 mod estimates;
 mod event;
@@ -80,6 +81,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
     let delivery = tuning::delivery(report, table.optional("delivery"));
     let limits_node = table.optional("limits");
     let limits = tuning::limits(report, limits_node);
+    let admin = admin::read(context, &state_dir, table.optional("admin"));
 
     // Read before: its tables are texts with places, like the config.
     table.optional("lookups");
@@ -104,6 +106,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
         polar: polar?,
         delivery,
         limits,
+        admin,
         sources: sources.into_iter().map(|source| source.settings).collect::<Option<_>>()?,
         rules: rules.into_iter().map(|rule| rule.settings).collect::<Option<_>>()?,
         tests: tests.into_iter().map(|test| test.settings).collect::<Option<_>>()?,

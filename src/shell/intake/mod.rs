@@ -26,6 +26,7 @@ pub use self::fault::IntakeFault;
 use self::passed::Passed;
 use self::stdin::StdinDoor;
 use self::stream::StreamDoor;
+use super::admin::snapshot::Level;
 use super::disk::words_of;
 use super::event::Reports;
 use super::spool::{self, Gauge, Spool};
@@ -218,6 +219,13 @@ impl Intake {
         self.gauges.insert(path, Arc::clone(spool.gauge()));
         self.spools.insert(source.id.clone(), spool.clone());
         Ok(spool)
+    }
+
+    /// How full the spools are, by source id.
+    #[must_use]
+    pub fn levels(&self) -> BTreeMap<String, Level> {
+        let level = |gauge: &Gauge| Level { bytes: gauge.bytes(), max_bytes: gauge.max_bytes() };
+        self.spools.iter().map(|(id, spool)| (id.clone(), level(spool.gauge()))).collect()
     }
 
     /// Closes the doors that are not wanted any more, and opens the new ones.

@@ -38,6 +38,11 @@ impl Gauge {
     }
 
     #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.level().bytes
+    }
+
+    #[must_use]
     pub fn max_bytes(&self) -> u64 {
         self.level().max_bytes
     }
