@@ -142,7 +142,7 @@ impl Agent {
             tail,
             ship,
             letters: Letters::default(),
-            saver: Saver::new(sequence, now.moment),
+            saver: Saver::new(sequence),
             phase: match purpose {
                 Purpose::Follow => Phase::Running,
                 Purpose::ReadOnce { .. } => Phase::Draining { by: None },

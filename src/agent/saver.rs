@@ -1,6 +1,5 @@
 //! When to save the checkpoint: at most once a second, at once when a new file waits to be read or when the
-//! daemon ends, and again and again while the disk says no. A start saves nothing by itself: a new file's save would
-//! have to wait for that.
+//! daemon ends, and again and again while the disk says no.
 
 use std::time::Duration;
 
@@ -24,7 +23,6 @@ pub(super) struct Saver {
     saved: Option<u64>,
     saving: Option<(SaveId, u64)>,
     last: Option<Moment>,
-    started: Moment,
     retry_at: Moment,
     /// When a checkpoint was durable.
     saved_at: Option<Moment>,
@@ -35,12 +33,11 @@ pub(super) struct Saver {
 }
 
 impl Saver {
-    pub(super) fn new(sequence: u64, started: Moment) -> Self {
+    pub(super) fn new(sequence: u64) -> Self {
         Self {
             saved: None,
             saving: None,
             last: None,
-            started,
             retry_at: Moment::START,
             saved_at: None,
             unsaved_since: None,
@@ -50,11 +47,8 @@ impl Saver {
     }
 
     fn ready_at(&self, urgent: bool) -> Moment {
-        let due = match self.last {
-            None if urgent => Moment::START,
-            Some(last) if urgent => last + URGENT_INTERVAL,
-            last => last.unwrap_or(self.started) + INTERVAL,
-        };
+        let interval = if urgent { URGENT_INTERVAL } else { INTERVAL };
+        let due = self.last.map_or(Moment::START, |last| last + interval);
         due.max(self.retry_at)
     }
 
@@ -134,9 +128,8 @@ mod tests {
 
     #[test]
     fn a_change_is_saved_at_most_once_a_second_or_soon_when_it_is_urgent() {
-        let mut saver = Saver::new(7, now(0).moment);
-        assert!(saver.begin(1, false, now(100)).is_none(), "a start is no reason");
-        let (save, sequence) = saver.begin(1, true, now(100)).expect("nothing is saved yet");
+        let mut saver = Saver::new(7);
+        let (save, sequence) = saver.begin(1, false, now(100)).expect("nothing is saved yet");
         assert_eq!(sequence, 8);
         assert!(saver.begin(2, true, now(2_000)).is_none(), "one at a time");
         assert!(saver.ended(save, &Ok(()), now(120)).is_none());
@@ -152,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_says_no_is_told_once_and_asked_again() {
-        let mut saver = Saver::new(0, now(0).moment);
+        let mut saver = Saver::new(0);
         let mut said = Vec::new();
         for (at, result) in [(0, Err(DiskFault::Full)), (1_000, Err(DiskFault::Denied)), (2_000, Ok(()))] {
             let (save, _) = saver.begin(1, true, now(at)).expect("it is time");
@@ -165,7 +158,7 @@ mod tests {
 
     #[test]
     fn it_is_known_for_how_long_something_is_not_saved() {
-        let mut saver = Saver::new(0, now(0).moment);
+        let mut saver = Saver::new(0);
         let age = |saver: &Saver, ms| {
             let Saved { age, unsaved } = saver.overview(now(ms));
             (age.map(|age| age.as_millis()), unsaved.as_millis())
@@ -184,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_changed_while_a_save_was_under_way_is_not_saved() {
-        let mut saver = Saver::new(0, now(0).moment);
+        let mut saver = Saver::new(0);
         let (save, _) = saver.begin(1, true, now(0)).unwrap();
         assert!(saver.ended(SaveId(1), &Ok(()), now(1)).is_none(), "the floors' answer is another part's");
         saver.ended(save, &Ok(()), now(1));

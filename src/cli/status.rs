@@ -306,7 +306,8 @@ impl Rates {
     /// `None`: they are not of one process, or of one moment.
     fn between(before: &StatusDocument, now: &StatusDocument) -> Option<Self> {
         let seconds = now.uptime_seconds - before.uptime_seconds;
-        if before.started_at != now.started_at || seconds <= 0.0 {
+        let millis = Duration::try_from_secs_f64(seconds).ok()?.as_millis();
+        if before.started_at != now.started_at || millis == 0 {
             return None;
         }
         let read = |document: &StatusDocument| {
@@ -316,7 +317,10 @@ impl Rates {
                 .fold((0, 0), |(lines, bytes), source| (lines + source.read.lines, bytes + source.read.bytes))
         };
         let events = |document: &StatusDocument| document.events.inserted + document.events.duplicates;
-        let rate = |before: u64, now: u64| (now.saturating_sub(before) as f64 / seconds).round() as u64;
+        let rate = |before: u64, now: u64| {
+            let more = u128::from(now.saturating_sub(before));
+            u64::try_from(more * 1000 / millis).unwrap_or(u64::MAX)
+        };
         let ((lines_before, bytes_before), (lines, bytes)) = (read(before), read(now));
         Some(Self {
             lines: rate(lines_before, lines),

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 use super::admin::Admin;
-use super::admin::snapshot::{About, Core};
+use super::admin::snapshot::{About, Numbers};
 use super::census::Census;
 use super::client::{Client, NoClient};
 use super::content::Extents;
@@ -334,14 +334,14 @@ impl Daemon {
             Event::Command(Command::Reload) => self.reload(),
             Event::Asked(reply) => {
                 // Who asked may have lost patience.
-                let _ = reply.send(self.core());
+                let _ = reply.send(self.numbers());
             }
             Event::Broken(_) => unreachable!("the loop ends with it"),
         }
     }
 
-    fn core(&self) -> Core {
-        Core {
+    fn numbers(&self) -> Numbers {
+        Numbers {
             overview: self.agent.overview(self.clock.now()),
             spools: self.intake.levels(),
             quarantine_max_bytes: self.settings.limits.quarantine_max_bytes,

@@ -4,7 +4,7 @@
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::admin::snapshot::Core;
+use super::admin::snapshot::Numbers;
 use super::look::Found;
 use crate::agent::Input;
 use crate::model::Moment;
@@ -21,7 +21,7 @@ pub enum Event {
     /// The operator wants something.
     Command(Command),
     /// The admin endpoint wants to know how things stand.
-    Asked(oneshot::Sender<Core>),
+    Asked(oneshot::Sender<Numbers>),
     /// Nothing more comes in by sockets or the standard input: the agent may drain, until `by`.
     IntakeClosed { by: Moment },
     /// A thread of ours panicked: our own mistake, and the end of the process.

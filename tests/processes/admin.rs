@@ -151,7 +151,7 @@ fn the_oldest_unbilled_line_ages_while_polar_is_away_and_it_is_said_why() {
     let world = World::with_sandbox(options);
     // Nobody answers there.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let config = world.config().replace(&world.sandbox.url().to_string(), &format!("http://{port}"));
+    let config = world.config().replace(world.sandbox.url().as_str(), &format!("http://{port}"));
     world.write_config(&(config + TCP));
     let floe = world.start();
     let admin = address_of(&floe);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::settings::AdminListen;
 
-/// Longer than the core may take.
+/// Longer than the agent may take.
 const PATIENCE: Duration = Duration::from_secs(7);
 
 /// What is read of an answer.

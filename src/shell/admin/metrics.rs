@@ -136,7 +136,7 @@ pub fn render(snapshot: &Snapshot, syntax: Syntax) -> String {
 }
 
 fn process(out: &mut Exposition, snapshot: &Snapshot) {
-    let status = &snapshot.core.overview.status;
+    let status = &snapshot.numbers.overview.status;
     out.family(BUILD_INFO);
     out.sample(&[env!("CARGO_PKG_VERSION"), super::status::word_of(snapshot.about.mode)], 1);
     out.one(
@@ -206,7 +206,7 @@ fn unsettled(out: &mut Exposition, snapshot: &Snapshot) {
 }
 
 fn means(out: &mut Exposition, snapshot: &Snapshot) {
-    let overview = &snapshot.core.overview;
+    let overview = &snapshot.numbers.overview;
     let spools = || snapshot.sources().filter_map(|source| Some((source.id, source.spool?)));
     out.family(SPOOL_BYTES);
     spools().for_each(|(id, level)| out.sample(&[id], level.bytes));
@@ -221,7 +221,7 @@ fn means(out: &mut Exposition, snapshot: &Snapshot) {
 }
 
 fn delivery(out: &mut Exposition, snapshot: &Snapshot) {
-    let overview = &snapshot.core.overview;
+    let overview = &snapshot.numbers.overview;
     let (status, delivery) = (&overview.status, &overview.delivery);
     out.family(EVENTS);
     out.sample(&["inserted"], status.events_inserted.saturating_sub(snapshot.about.events_before.inserted));
@@ -250,7 +250,7 @@ fn delivery(out: &mut Exposition, snapshot: &Snapshot) {
 }
 
 fn durable(out: &mut Exposition, snapshot: &Snapshot) {
-    let checkpoint = snapshot.core.overview.checkpoint;
+    let checkpoint = snapshot.numbers.overview.checkpoint;
     out.family(CHECKPOINT_AGE);
     if let Some(age) = checkpoint.age {
         out.sample(&[], seconds(age));

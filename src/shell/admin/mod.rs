@@ -1,7 +1,7 @@
 //! The admin endpoint: metrics, health, status and a page, for whoever looks after the daemon. Read-only.
 //!
 //! It has a thread of its own, so that no scrape, slow reader or hostile client holds the lines up, and so that it can
-//! say when the core is stuck. It asks the core when it is asked itself: while nobody asks it costs nothing. Where it
+//! say when the agent is stuck. It asks the agent when it is asked itself: while nobody asks it costs nothing. Where it
 //! cannot listen lines are billed all the same, and it tries again.
 
 pub mod ask;

@@ -41,7 +41,7 @@ impl Route {
         }
     }
 
-    /// The answer. `snapshot` is `None` where the core did not answer in time.
+    /// The answer. `snapshot` is `None` where the agent did not answer in time.
     #[must_use]
     pub fn reply(self, snapshot: Option<&Snapshot>, accept: Option<&str>) -> Reply {
         let text = |status, body: &str| Reply { status, content_type: TEXT, body: format!("{body}\n") };
@@ -49,7 +49,7 @@ impl Route {
             return Reply { status: 200, content_type: "text/html; charset=utf-8", body: PAGE.to_owned() };
         }
         let Some(snapshot) = snapshot else {
-            return text(503, "the core does not answer: it is stuck, or the machine is very slow");
+            return text(503, "the agent does not answer: it is stuck, or the machine is very slow");
         };
         match self {
             Self::Page | Self::Healthz => text(200, "ok"),
@@ -73,7 +73,7 @@ impl Route {
 
 /// Ready, and what is not as it should be.
 fn ready(snapshot: &Snapshot) -> String {
-    let held_back = snapshot.core.overview.status.blocked.iter().map(|why| format!("held back: {why}"));
+    let held_back = snapshot.numbers.overview.status.blocked.iter().map(|why| format!("held back: {why}"));
     let conditions = snapshot.told.conditions.values();
     let conditions = conditions.map(|said| format!("{}: {}", said.notice.code.code(), said.notice.message));
     let lines: Vec<String> = std::iter::once("ready".to_owned()).chain(held_back).chain(conditions).collect();

@@ -30,7 +30,7 @@ const MOST_CONNECTIONS: usize = 16;
 /// How long one may live.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
 
-/// How long the core may take to answer. It answers between two steps, so it is stuck when it takes this long.
+/// How long the agent may take to answer. It answers between two steps, so it is stuck when it takes this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// For so long a snapshot serves everyone who asks.
@@ -68,13 +68,13 @@ impl Source {
     async fn ask(&self) -> Option<Snapshot> {
         let (sender, answer) = oneshot::channel();
         self.reports.send(Event::Asked(sender));
-        let core = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
+        let numbers = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
         let bytes = std::fs::metadata(&self.letters).map_or(0, |metadata| metadata.len());
         Some(Snapshot {
             now: Timestamp::now(),
             about: self.about.clone(),
-            quarantine: Level { bytes, max_bytes: core.quarantine_max_bytes },
-            core,
+            quarantine: Level { bytes, max_bytes: numbers.quarantine_max_bytes },
+            numbers,
             told: told::so_far(),
         })
     }

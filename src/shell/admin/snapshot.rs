@@ -1,4 +1,4 @@
-//! What is told of the daemon at one moment: what the core says of itself, and what is known beside it.
+//! What is told of the daemon at one moment: what the loop says of the agent, and what is known beside it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::shell::told::Told;
 
 /// What the loop answers when it is asked.
 #[derive(Debug, Default)]
-pub struct Core {
+pub struct Numbers {
     pub overview: Overview,
     /// By source id.
     pub spools: BTreeMap<String, Level>,
@@ -71,7 +71,7 @@ impl About {
 pub struct Snapshot {
     pub now: Timestamp,
     pub about: About,
-    pub core: Core,
+    pub numbers: Numbers,
     pub told: Told,
     pub quarantine: Level,
 }
@@ -92,21 +92,21 @@ pub struct SourceView<'a> {
 impl Snapshot {
     /// The sources of the config, in the order of their ids.
     pub fn sources(&self) -> impl Iterator<Item = SourceView<'_>> {
-        let status = &self.core.overview.status;
-        self.core.overview.sources.iter().map(|(id, files)| SourceView {
+        let status = &self.numbers.overview.status;
+        self.numbers.overview.sources.iter().map(|(id, files)| SourceView {
             id,
             files: *files,
             account: status.accounts.get(id),
             before: self.about.accounts_before.get(id),
             in_flight: status.in_flight.get(id),
-            spool: self.core.spools.get(id).copied(),
+            spool: self.numbers.spools.get(id).copied(),
         })
     }
 
     /// Of all sources: for how long the oldest line waits that is not settled.
     #[must_use]
     pub fn unbilled(&self) -> Option<Duration> {
-        self.core.overview.sources.values().filter_map(|source| source.unbilled).max()
+        self.numbers.overview.sources.values().filter_map(|source| source.unbilled).max()
     }
 
     /// Why it does not do its work yet, or any more. That Polar does not answer is no such reason: lines wait, and an
@@ -114,7 +114,7 @@ impl Snapshot {
     #[must_use]
     pub fn not_ready(&self) -> Option<&'static str> {
         use crate::agent::overview::NotReady;
-        self.core.overview.not_ready.map(|why| match why {
+        self.numbers.overview.not_ready.map(|why| match why {
             NotReady::Starting => "starting: the folders of the sources were not looked into yet",
             NotReady::Draining => "draining: the process ends",
         })

@@ -137,7 +137,7 @@ pub struct Notice {
 impl StatusDocument {
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
-        let overview = &snapshot.core.overview;
+        let overview = &snapshot.numbers.overview;
         let status = &overview.status;
         Self {
             version: VERSION,
