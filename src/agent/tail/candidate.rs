@@ -37,6 +37,8 @@ pub(super) struct Candidate {
     pub in_vain: BTreeSet<StreamId>,
     /// Streams that differ from it and may have been written anew, each with the number of that doubt.
     pub doubts: BTreeMap<StreamId, u64>,
+    /// Its size and the time of its last change when what it says was known to be elsewhere.
+    known_elsewhere: Option<(u64, u64)>,
     /// The operator knows that it is held, or cannot be read.
     pub said: bool,
 }
@@ -85,6 +87,7 @@ impl Candidate {
             agreed: BTreeMap::new(),
             in_vain: BTreeSet::new(),
             doubts: BTreeMap::new(),
+            known_elsewhere: None,
             said: false,
         }
     }
@@ -102,6 +105,22 @@ impl Candidate {
     /// Whether all of it was found to stand in a stream's file, too.
     pub(super) fn is_of_a_stream(&self) -> bool {
         self.agreed.values().any(|until| until.0 >= self.size)
+    }
+
+    /// Whether nothing is lost with it: it is held because of a file that says the same, or was when it was last asked, and has
+    /// not changed since.
+    pub(super) fn is_known_elsewhere(&self) -> bool {
+        matches!(self.step, Step::Held { .. } | Step::Stuck { .. })
+            || self.is_of_a_stream()
+            || self.known_elsewhere == Some((self.size, self.modified))
+    }
+
+    /// It has another name now, and is asked afresh. (Rotation renames a copy, and may delete it before it can be asked.)
+    pub(super) fn is_renamed(&mut self, path: Arc<str>, captures: Arc<Captures>) {
+        self.known_elsewhere = self.is_known_elsewhere().then_some((self.size, self.modified));
+        self.path = path;
+        self.captures = captures;
+        self.begin_again();
     }
 
     /// Up to where it is known to agree with an open stream.
@@ -134,5 +153,26 @@ impl Candidate {
     /// whatever it says.
     pub(super) fn took_the_place_of(&self, rival: &Stream) -> bool {
         rival.was_moved && self.path == rival.first_path && matches!(rival.place, Place::At { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_is_renamed_is_one_until_it_changes() {
+        let mut candidate = Candidate::new("/logs/app.log.2.gz".into(), Arc::default(), 100, Moment::START);
+        candidate.modified = 7;
+        let rename = |candidate: &mut Candidate, to: &str| {
+            candidate.is_renamed(to.into(), Arc::default());
+            candidate.is_known_elsewhere()
+        };
+        assert!(!rename(&mut candidate, "/logs/app.log.3.gz"), "nobody has asked it yet");
+        candidate.step = Step::Held { print: Print::default(), since_size: 100, rival_size: 100 };
+        assert!(rename(&mut candidate, "/logs/app.log.4.gz"));
+        assert!(rename(&mut candidate, "/logs/app.log.5.gz"));
+        candidate.modified = 8;
+        assert!(!candidate.is_known_elsewhere());
     }
 }

@@ -236,16 +236,12 @@ impl Tail {
         }
         for (key, path, captures) in moved {
             let candidate = self.candidates.get_mut(&key).expect("it was just listed");
-            candidate.path = path;
-            candidate.captures = captures;
-            candidate.begin_again();
+            candidate.is_renamed(path, captures);
         }
         for key in vanished {
             let candidate = self.candidates.remove(&key).expect("it was just listed");
-            let is_copy = matches!(candidate.step, Step::Held { .. } | Step::Stuck { .. })
-                || candidate.is_of_a_stream();
             let unread = candidate.size.saturating_sub(candidate.floor.map_or(0, |floor| floor.floor.0));
-            if unread > 0 && !candidate.adopt_only && !is_copy {
+            if unread > 0 && !candidate.adopt_only && !candidate.is_known_elsewhere() {
                 let start = Offset(candidate.size - unread);
                 let span = Span { start, end: Offset(candidate.size) };
                 self.vanished.push(Vanished::new(&key, &candidate.path, span, now));
