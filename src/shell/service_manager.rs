@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 
 use super::numbers::{bytes, grouped};
 use crate::agent::Status;
-use crate::model::Fate;
+use crate::model::{Fate, Tally};
 
 /// How often the line of status may change.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
@@ -160,7 +160,7 @@ fn say(what: &[NotifyState<'_>]) {
 fn words(status: &Status) -> String {
     let lines = |is_meant: fn(Fate) -> bool| -> u64 {
         let tallies = status.accounts.values().map(|account| &account.settled);
-        let counts = tallies.flat_map(|tally| tally.iter());
+        let counts = tallies.flat_map(Tally::iter);
         counts.filter(|(fate, _)| is_meant(*fate)).map(|(_, count)| count.lines).sum()
     };
     let files = match status.streams {
@@ -168,28 +168,27 @@ fn words(status: &Status) -> String {
         streams => format!("{} files", grouped(streams as u64)),
     };
     let doing = if status.draining { "Ending" } else { "Following" };
-    let mut words = format!("{doing} {files}: {} lines billed", grouped(lines(|fate| fate == Fate::Billed)));
+    let billed = lines(|fate| fate == Fate::Billed);
+    let mut parts = vec![format!("{doing} {files}: {} lines billed", grouped(billed))];
     let quarantined = lines(|fate| matches!(fate, Fate::Quarantined(_)));
     if quarantined > 0 {
-        words += &format!(", {} quarantined", grouped(quarantined));
+        parts.push(format!("{} quarantined", grouped(quarantined)));
     }
     let waiting = status.lag_bytes + status.in_flight.values().map(|tally| tally.total().bytes).sum::<u64>();
-    words += &match waiting {
+    match waiting {
         // Files that are not looked into yet may have lines.
-        0 if status.blocked.is_some() => String::new(),
-        0 => ", nothing waits".to_owned(),
-        waiting => format!(", {} wait", bytes(waiting)),
-    };
-    if let Some(why) = &status.blocked {
-        words += &format!("; held back: {}", why.replace('\n', " "));
+        0 if status.blocked.is_some() => {}
+        0 => parts.push("nothing waits".to_owned()),
+        waiting => parts.push(format!("{} wait", bytes(waiting))),
     }
-    words
+    let held_back = status.blocked.iter().map(|why| format!("; held back: {}", why.replace('\n', " ")));
+    parts.join(", ") + &held_back.collect::<String>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Quarantined, SourceAccount, Tally};
+    use crate::model::{Quarantined, SourceAccount};
 
     #[test]
     fn the_status_is_a_line_that_says_what_was_billed_what_waits_and_why() {
