@@ -1,8 +1,10 @@
 //! Runs a program and says what it cost. Between this program and the measured one stands a third, fresh and
 //! small: the kernel tells the cost of children as a sum, and the sum over one child is that child.
 
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,25 +20,65 @@ pub struct Cost {
     pub peak: u64,
 }
 
-/// A program that is being measured.
+/// What is to be run. What it says goes to a file, so that it stands in no table.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    pub program: String,
+    pub arguments: Vec<String>,
+    pub variables: Vec<(String, String)>,
+    /// Is asked to end (SIGTERM) when its work is done; others end by themselves.
+    pub stops_on_request: bool,
+    pub says: PathBuf,
+}
+
+impl Invocation {
+    fn command(&self) -> io::Result<Command> {
+        let says = File::options().create(true).append(true).open(&self.says)?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(says);
+        Ok(command)
+    }
+
+    /// Starts it with nothing in between: for what is asked of a living process.
+    pub fn spawn(&self) -> io::Result<Child> {
+        let program = &self.program;
+        let cannot =
+            |error: io::Error| io::Error::new(error.kind(), format!("cannot start {program}: {error}"));
+        self.command()?.spawn().map_err(cannot)
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> io::Result<Cost> {
+        Measured::start(self)?.end()
+    }
+}
+
+/// A program that is being measured. Where a measurement is given up, its stdin ends, and with that the program.
 #[derive(Debug)]
 pub struct Measured {
-    between: Child,
+    /// Lives as long as what is measured.
+    pub between: Child,
     began: Instant,
+    says: PathBuf,
 }
 
 impl Measured {
-    /// Starts it. Its own output goes nowhere; what it says on stderr is shown.
-    pub fn start(program: &str, arguments: &[String], variables: &[(&str, &str)]) -> io::Result<Self> {
+    pub fn start(invocation: &Invocation) -> io::Result<Self> {
         let between = Command::new(std::env::current_exe()?)
-            .arg("between")
-            .arg(program)
-            .args(arguments)
-            .envs(variables.iter().copied())
+            .args(["between", if invocation.stops_on_request { "stops" } else { "ends" }])
+            .arg(&invocation.program)
+            .args(&invocation.arguments)
+            .envs(invocation.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(File::options().create(true).append(true).open(&invocation.says)?)
             .spawn()?;
-        Ok(Self { between, began: Instant::now() })
+        Ok(Self { between, began: Instant::now(), says: invocation.says.clone() })
     }
 
     /// Waits for its end.
@@ -49,11 +91,14 @@ impl Measured {
             [micros, peak] if output.status.success() => {
                 Ok(Cost { cpu: Duration::from_micros(micros), wall, peak })
             }
-            _ => Err(io::Error::other("the measured program failed; see above")),
+            _ => Err(io::Error::other(format!(
+                "the measured program failed; {} has what it said",
+                self.says.display()
+            ))),
         }
     }
 
-    /// Asks it to end (SIGTERM) and waits. The wall time is the one until `done`.
+    /// Asks it to end and waits. The wall time is the one until `done`.
     pub fn stop(mut self, done: Instant) -> io::Result<Cost> {
         drop(self.between.stdin.take());
         let began = self.began;
@@ -61,10 +106,11 @@ impl Measured {
     }
 }
 
-/// The program in between: `between PROGRAM ARGUMENTS…`. When its stdin ends, it asks the program to end.
+/// The program in between: `between stops|ends PROGRAM ARGUMENTS…`. When its stdin ends, it asks the program
+/// to end, if that is one to be asked.
 pub fn between(mut arguments: impl Iterator<Item = String>) -> io::Result<()> {
+    let stops_on_request = arguments.next().as_deref() == Some("stops");
     let program = arguments.next().ok_or_else(|| io::Error::other("name a program"))?;
-    let stops_on_request = program.ends_with("floe");
     let mut child = Command::new(&program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -74,9 +120,7 @@ pub fn between(mut arguments: impl Iterator<Item = String>) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot start {program}: {error}")))?;
     if stops_on_request {
         io::stdin().read_to_end(&mut Vec::new())?;
-        let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("the child has no id"))?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        terminate(&child)?;
     }
     let status = child.wait()?;
     if !status.success() {
@@ -87,4 +131,43 @@ pub fn between(mut arguments: impl Iterator<Item = String>) -> io::Result<()> {
     let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
     println!("{micros} {}", usage.max_rss() * 1024);
     Ok(())
+}
+
+/// Asks a child to end.
+pub fn terminate(child: &Child) -> io::Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("the child has no id"))?;
+    Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+}
+
+/// What the kernel tells of a process that runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Living {
+    /// In bytes: now, and at most so far.
+    pub resident: u64,
+    pub peak: u64,
+    pub cpu: Duration,
+}
+
+/// The CPU time is that of its present threads, to the nanosecond: in an idle half minute a clock that counts
+/// hundredths of a second sees nothing.
+pub fn living(child: &Child) -> io::Result<Living> {
+    let process = PathBuf::from(format!("/proc/{}", child.id()));
+    let status = fs::read_to_string(process.join("status"))?;
+    let kilobytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        number.ok_or_else(|| io::Error::other(format!("the kernel says no {name} of the process")))
+    };
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(process.join("task"))? {
+        let times = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let running = times.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
+        nanoseconds += running.ok_or_else(|| io::Error::other("the kernel keeps no times of threads"))?;
+    }
+    Ok(Living {
+        resident: kilobytes("VmRSS:")? * 1024,
+        peak: kilobytes("VmHWM:")? * 1024,
+        cpu: Duration::from_nanos(nanoseconds),
+    })
 }

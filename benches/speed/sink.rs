@@ -1,14 +1,19 @@
-//! An endpoint that takes whatever comes and says so at once. A thread for each connection, no parsing of
-//! the body beyond counting its events: it must never be what is measured.
+//! An endpoint that takes whatever comes and says so at once, or after a while, with or without TLS. A thread for
+//! each connection, no parsing of the body beyond counting its events: it must never be what is measured.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::poster::Poster;
 
 /// Each event that is posted here has one.
 pub const MARK: &[u8] = b"\"external_id\":\"";
@@ -16,31 +21,70 @@ pub const MARK: &[u8] = b"\"external_id\":\"";
 #[derive(Debug)]
 pub struct Sink {
     pub address: SocketAddr,
+    /// What `polar.server` is to be.
+    pub url: String,
+    /// In PEM, where it speaks TLS.
+    pub authority: Option<String>,
     counts: Arc<Counts>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     requests: AtomicU64,
-    events: Mutex<u64>,
+    events: Mutex<Events>,
     more: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Events {
+    seen: u64,
+    /// When the request was here as a whole that brought the newest of them.
+    newest: Option<Instant>,
+    /// The same of the first one.
+    first: Option<Instant>,
+}
+
 impl Sink {
-    /// Listens on a port that is free.
+    /// Listens on a port that is free, and answers at once.
     pub fn start() -> io::Result<Self> {
+        Self::listen(Duration::ZERO, None)
+    }
+
+    /// Answers `after` a request came.
+    pub fn slow(after: Duration) -> io::Result<Self> {
+        Self::listen(after, None)
+    }
+
+    /// Speaks TLS, with a certificate made for the purpose.
+    pub fn with_tls() -> io::Result<Self> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).map_err(io::Error::other)?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|config| {
+                config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)
+            })
+            .map_err(io::Error::other)?;
+        let mut sink = Self::listen(Duration::ZERO, Some(Arc::new(config)))?;
+        sink.authority = Some(made.cert.pem());
+        Ok(sink)
+    }
+
+    fn listen(after: Duration, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let counts = Arc::new(Counts::default());
         let shared = Arc::clone(&counts);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let counts = Arc::clone(&shared);
+                let (counts, tls) = (Arc::clone(&shared), tls.clone());
                 // A client that goes away ends its connection; there is nothing to say about it.
-                thread::spawn(move || serve(&connection, &counts).ok());
+                thread::spawn(move || accept(connection, tls, after, &counts).ok());
             }
         });
-        Ok(Self { address, counts })
+        Ok(Self { address, url: format!("{scheme}://{address}"), authority: None, counts })
     }
 
     pub fn requests(&self) -> u64 {
@@ -48,62 +92,153 @@ impl Sink {
     }
 
     pub fn events(&self) -> u64 {
-        *self.counts.events.lock().expect("no holder panics")
+        self.counts.events.lock().expect("no holder panics").seen
     }
 
-    /// Waits until `events` have come. `None` when they have not after `limit`.
+    pub fn first(&self) -> Option<Instant> {
+        self.counts.events.lock().expect("no holder panics").first
+    }
+
+    /// Waits until `events` have come; says when the request with the last of them was here. `None` when they
+    /// have not after `limit`.
     pub fn wait_for(&self, events: u64, limit: Duration) -> Option<Instant> {
         let guard = self.counts.events.lock().expect("no holder panics");
-        let (_guard, waited) = self
+        let (guard, waited) = self
             .counts
             .more
-            .wait_timeout_while(guard, limit, |seen| *seen < events)
+            .wait_timeout_while(guard, limit, |so_far| so_far.seen < events)
             .expect("no holder panics");
-        (!waited.timed_out()).then(Instant::now)
+        if waited.timed_out() { None } else { guard.newest }
+    }
+
+    /// The same, as an error where they do not come, or their sender is gone.
+    pub fn expect(&self, events: u64, sender: &mut Child) -> io::Result<Instant> {
+        const LIMIT: Duration = Duration::from_mins(10);
+        const LOOK: Duration = Duration::from_millis(200);
+        let began = Instant::now();
+        while began.elapsed() < LIMIT {
+            if let Some(there) = self.wait_for(events, LOOK) {
+                return Ok(there);
+            }
+            if let Some(status) = sender.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "the program ended ({status}) when {} of {events} events had come; its file *.said has what it said",
+                    self.events()
+                )));
+            }
+        }
+        Err(io::Error::other(format!("after {LIMIT:?} {} of {events} events had come", self.events())))
     }
 }
 
-fn serve(connection: &TcpStream, counts: &Counts) -> io::Result<()> {
+fn accept(
+    connection: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    after: Duration,
+    counts: &Counts,
+) -> io::Result<()> {
     connection.set_nodelay(true)?;
+    let Some(config) = tls else { return serve(connection, after, counts) };
+    let session = ServerConnection::new(config).map_err(io::Error::other)?;
+    serve(StreamOwned::new(session, connection), after, counts)
+}
+
+fn serve(connection: impl Read + Write, after: Duration, counts: &Counts) -> io::Result<()> {
     let mut input = BufReader::with_capacity(256 * 1024, connection);
-    let mut output = connection;
-    let (mut line, mut body) = (String::new(), Vec::new());
+    let mut body = Vec::new();
     let mark = memmem::Finder::new(MARK);
+    if input.fill_buf()?.first() == Some(&b'{') {
+        return take_lines(input, counts);
+    }
+    while let Some(head) = Head::read(&mut input)? {
+        if head.wants_to_be_asked {
+            input.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        body.resize(head.length, 0);
+        input.read_exact(&mut body)?;
+        let events = mark.find_iter(&body).count() as u64;
+        if !after.is_zero() {
+            thread::sleep(after);
+        }
+        // Before the answer: whoever has it may look at the counts.
+        counts.add(events);
+        input.get_mut().write_all(&answer(events))?;
+    }
+    Ok(())
+}
+
+/// A peer that speaks no HTTP sends an event a line.
+fn take_lines(mut input: impl BufRead, counts: &Counts) -> io::Result<()> {
     loop {
-        let mut length = 0;
+        let filled = input.fill_buf()?;
+        if filled.is_empty() {
+            return Ok(());
+        }
+        let length = filled.len();
+        let events = memchr::memchr_iter(b'\n', filled).count() as u64;
+        input.consume(length);
+        if events > 0 {
+            counts.add(events);
+        }
+    }
+}
+
+impl Counts {
+    fn add(&self, events: u64) {
+        let now = Instant::now();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut so_far = self.events.lock().expect("no holder panics");
+        so_far.seen += events;
+        if events > 0 {
+            so_far.newest = Some(now);
+            so_far.first.get_or_insert(now);
+        }
+        drop(so_far);
+        self.more.notify_all();
+    }
+}
+
+/// What matters of a request's headers.
+#[derive(Debug, Default)]
+struct Head {
+    length: usize,
+    wants_to_be_asked: bool,
+}
+
+impl Head {
+    /// `None` when the connection is over.
+    fn read(input: &mut impl BufRead) -> io::Result<Option<Self>> {
+        let (mut head, mut line) = (Self::default(), String::new());
         loop {
             line.clear();
             if input.read_line(&mut line)? == 0 {
-                return Ok(());
+                return Ok(None);
             }
             let header = line.trim_end();
             if header.is_empty() {
-                break;
+                return Ok(Some(head));
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().map_err(io::Error::other)?;
+            let Some((name, value)) = header.split_once(':') else { continue };
+            if name.eq_ignore_ascii_case("content-length") {
+                head.length = value.trim().parse().map_err(io::Error::other)?;
+            } else if name.eq_ignore_ascii_case("expect") {
+                head.wants_to_be_asked = true;
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                return Err(io::Error::other("the sink reads no chunked bodies"));
             }
         }
-        body.resize(length, 0);
-        input.read_exact(&mut body)?;
-        let events = mark.find_iter(&body).count() as u64;
-        // Before the answer: whoever has it may look at the counts.
-        counts.requests.fetch_add(1, Ordering::Relaxed);
-        *counts.events.lock().expect("no holder panics") += events;
-        counts.more.notify_all();
-        let answer = format!("{{\"inserted\":{events},\"duplicates\":0}}");
-        let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT");
-        let length = answer.len();
-        output.write_all(
-            format!(
-                "HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: application/json\r\n\
-                 content-length: {length}\r\n\r\n{answer}"
-            )
-            .as_bytes(),
-        )?;
     }
+}
+
+fn answer(events: u64) -> Vec<u8> {
+    let answer = format!("{{\"inserted\":{events},\"duplicates\":0}}");
+    let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let length = answer.len();
+    format!(
+        "HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{answer}"
+    )
+    .into_bytes()
 }
 
 /// What the sink takes at most: events and bytes a second, from four connections that do nothing else.
@@ -130,55 +265,4 @@ pub fn ceiling() -> io::Result<(f64, f64)> {
     }
     let seconds = began.elapsed().as_secs_f64();
     Ok((sink.events() as f64 / seconds, sink.requests() as f64 * body.len() as f64 / seconds))
-}
-
-/// The least that a client can be: one connection, one request at a time.
-#[derive(Debug)]
-pub struct Poster {
-    connection: BufReader<TcpStream>,
-    request: Vec<u8>,
-}
-
-impl Poster {
-    pub fn connect(address: SocketAddr) -> io::Result<Self> {
-        let connection = TcpStream::connect(address)?;
-        connection.set_nodelay(true)?;
-        Ok(Self { connection: BufReader::new(connection), request: Vec::new() })
-    }
-
-    /// Sends `body` and waits for the answer.
-    pub fn post(&mut self, body: &[u8]) -> io::Result<()> {
-        self.request.clear();
-        let length = body.len();
-        write!(
-            self.request,
-            "POST /v1/events/ingest HTTP/1.1\r\nhost: sink\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\n\r\n"
-        )?;
-        self.request.extend_from_slice(body);
-        self.connection.get_mut().write_all(&self.request)?;
-        let (mut line, mut length) = (String::new(), 0);
-        loop {
-            line.clear();
-            self.connection.read_line(&mut line)?;
-            if line.trim_end().is_empty() {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().map_err(io::Error::other)?;
-            }
-        }
-        self.connection.consume_exactly(length)
-    }
-}
-
-trait ConsumeExactly {
-    fn consume_exactly(&mut self, length: usize) -> io::Result<()>;
-}
-
-impl ConsumeExactly for BufReader<TcpStream> {
-    fn consume_exactly(&mut self, length: usize) -> io::Result<()> {
-        let mut answer = [0; 256];
-        self.read_exact(&mut answer[..length])
-    }
 }

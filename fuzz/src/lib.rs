@@ -2,11 +2,14 @@
 //!
 //! It goes through the same doors as the daemon, a config and `map`, so nothing is open for fuzzing alone.
 
+use std::collections::BTreeMap;
+
 use floe::config::Settings;
 use floe::config::settings::Captures;
 use floe::mapping::{End, MapContext, ReadWindow, Rules, Scratch, map};
 use floe::model::{BilledLine, Generation, MappedChunk, Offset, SourceIndex};
 use floe::polar;
+use serde_json::Value;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
 
@@ -63,6 +66,33 @@ external_customer_id = '''{{{} | default('nobody')}}'''
 
     /// Maps `bytes` as a whole file.
     pub fn check(&self, bytes: &[u8]) {
+        let chunk = self.map(bytes);
+        every_byte_has_a_fate(&chunk);
+        polar_takes(&chunk.body, NOW);
+        for held in &chunk.held {
+            polar_takes(&held.body, &held.due.to_string());
+        }
+    }
+
+    /// The last event of each line that has one, without its id, by the number of the line.
+    pub fn events(&self, bytes: &[u8]) -> BTreeMap<u64, Value> {
+        let chunk = self.map(bytes);
+        let mut start = 0;
+        let mut events = BTreeMap::new();
+        for line in &chunk.lines {
+            let end = line.body_end as usize;
+            let body = [b"[", &chunk.body[start..end - 1], b"]"].concat();
+            let all: Vec<Value> = serde_json::from_slice(&body).expect("mapping writes JSON");
+            let mut last = all.into_iter().next_back().expect("a billed line has an event");
+            last.as_object_mut().expect("an event is an object").remove("external_id");
+            let number = bytes[..line.at as usize].iter().filter(|byte| **byte == b'\n').count();
+            events.insert(number as u64, last);
+            start = end;
+        }
+        events
+    }
+
+    fn map(&self, bytes: &[u8]) -> MappedChunk {
         let context = MapContext {
             rules: &self.rules,
             source: SourceIndex(0),
@@ -77,12 +107,7 @@ external_customer_id = '''{{{} | default('nobody')}}'''
         };
         let window =
             ReadWindow { end: End::File { beyond: b"" }, ..ReadWindow::new(b"", Offset::ZERO, bytes) };
-        let chunk = map(&context, window, &mut Scratch::default()).expect("no guard is expected");
-        every_byte_has_a_fate(&chunk);
-        polar_takes(&chunk.body, NOW);
-        for held in &chunk.held {
-            polar_takes(&held.body, &held.due.to_string());
-        }
+        map(&context, window, &mut Scratch::default()).expect("no guard is expected")
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::checkpoint::Checkpoint;
 use super::notice::Notice;
 use crate::config::Settings;
 use crate::config::settings::Captures;
@@ -68,6 +69,8 @@ pub enum Input {
     Quarantined { letters: LettersId, result: Result<(), DiskFault> },
     /// The checkpoint or the floors are durable, or they are not.
     Saved { save: SaveId, result: Result<(), DiskFault> },
+    /// The checkpoint was not written: others have given ordinals meanwhile. These are all of theirs.
+    Outnumbered { save: SaveId, numbered: Box<Checkpoint> },
     /// The answer to [`Effect::Discard`]: it is gone, or [`DiskFault::Gone`] where the file is not that one.
     Discarded { stream: StreamId, result: Result<(), DiskFault> },
     /// Datagrams came in and could not be spooled.
@@ -141,7 +144,9 @@ pub enum Effect {
     /// `malformed` letters count against the smaller quota; beyond it the shell keeps them without `text`.
     Quarantine { letters: LettersId, text: Bytes },
     /// Replace the checkpoint with these bytes, durably; keep the previous one. Answer: [`Input::Saved`].
-    Save { save: SaveId, checkpoint: Bytes },
+    /// `numbers`: it gives ordinals to files. That may be only when all is known that others have given; else
+    /// [`Input::Outnumbered`] is the answer, and nothing is written.
+    Save { save: SaveId, checkpoint: Bytes, numbers: bool },
     /// Replace the floors file, durably. Answer: [`Input::Saved`].
     SaveFloors { save: SaveId, floors: Bytes },
     /// Remove the file at `path` if it is `file` and has this size: all of it is settled in every checkpoint that is
@@ -203,6 +208,8 @@ pub struct ReadOrder {
     pub limit: u32,
     /// See [`MapContext::room`](crate::mapping::MapContext).
     pub room: usize,
+    /// What may be read behind `limit` with it, by whoever can.
+    pub ahead: Option<Ahead>,
     pub expected: Option<Guard>,
     /// A second place that tells whether the file is still what it was: take the guard before it, too, after
     /// the other bytes, and give it to [`ReadOrder::bear_out`].
@@ -221,6 +228,16 @@ pub struct ReadOrder {
     pub path: Arc<str>,
     pub captures: Arc<Captures>,
     pub polar_now: Timestamp,
+}
+
+/// More of a long way to go: parts of [`ReadOrder::limit`] bytes each, one behind the other. Each is mapped by itself,
+/// and what is mapped without a gap makes one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// How many, at most.
+    pub parts: u32,
+    /// Room of them all together.
+    pub room: usize,
 }
 
 /// Most bytes of a line that says what the columns are.

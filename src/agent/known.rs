@@ -1,7 +1,7 @@
 //! What is known of files, for a process that reads them again from their beginnings: which they are, and which ordinals
 //! they have. How far anybody has read them does not matter to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoint::{Checkpoint, FileRecord, OrdinalRecord, VERSION};
 use crate::model::{Guard, Offset};
@@ -44,11 +44,15 @@ pub fn known<'a>(checkpoints: &[Checkpoint], is_wanted: impl Fn(&str) -> bool + 
     }
 }
 
-/// What is to be remembered when a backfill is done: the files that it read, beside what was remembered before.
+/// What is to be remembered when a backfill is done: the files that it read, and those that nobody else knows (lines of
+/// them may be sent, whatever became of the answers), beside what was remembered before.
 #[must_use]
-pub fn remembered(before: Checkpoint, done: &Checkpoint) -> Checkpoint {
-    let read = done.files.iter().filter(|record| record.frontier > Offset::ZERO);
-    let mut read: Vec<FileRecord> = read.cloned().collect();
+pub fn remembered(before: Checkpoint, done: &Checkpoint, daemons: Option<&Checkpoint>) -> Checkpoint {
+    let name = |record: &FileRecord| (record.source.clone(), record.print.clone(), record.ordinal);
+    let of_others: BTreeSet<_> = daemons.into_iter().flat_map(|daemons| &daemons.files).map(name).collect();
+    let is_its_own =
+        |record: &&FileRecord| record.frontier > Offset::ZERO || !of_others.contains(&name(record));
+    let mut read: Vec<FileRecord> = done.files.iter().filter(is_its_own).cloned().collect();
     // Where they stood is of no use to anybody later: another file may have the inode.
     read.iter_mut().for_each(|record| record.file = None);
     let done = Checkpoint { files: read, ordinals: done.ordinals.clone(), ..Checkpoint::default() };
@@ -65,33 +69,8 @@ pub fn remembered(before: Checkpoint, done: &Checkpoint) -> Checkpoint {
     all
 }
 
-/// Lets a daemon know the files that backfills have read, where it would number such files otherwise than they were: a
-/// file that begins like another one. It then knows them by their content, wherever they turn up, and numbers others on
-/// from there.
-pub fn remind(checkpoint: &mut Checkpoint, of: &Checkpoint) {
-    let name = |record: &FileRecord| (record.source.clone(), record.print.clone());
-    let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
-    checkpoint.files.iter().chain(&of.files).for_each(|record| *counts.entry(name(record)).or_default() += 1);
-    let numbered: Vec<(String, String)> =
-        checkpoint.ordinals.iter().map(|known| (known.source.clone(), known.print.clone())).collect();
-    for record in &of.files {
-        // A source that the daemon has not looked at yet is to be looked at for the first time.
-        let is_of_daemon = checkpoint.accounts.contains_key(&record.source);
-        let is_shared = counts[&name(record)] > 1 || numbered.contains(&name(record));
-        let is_there = checkpoint
-            .files
-            .iter()
-            .any(|known| name(known) == name(record) && known.ordinal == record.ordinal);
-        // A first line alone tells nothing apart.
-        if is_of_daemon && is_shared && !is_there && record.marks.len() >= 2 {
-            // Nothing of it is missing.
-            checkpoint.files.push(FileRecord { file: None, size: 0, given_up: true, ..unread(record) });
-        }
-    }
-}
-
 /// The file as one of which nothing was read. Where it was left is one more place by which it is known.
-fn unread(record: &FileRecord) -> FileRecord {
+pub(super) fn unread(record: &FileRecord) -> FileRecord {
     let mut marks = record.marks.clone();
     let at = marks.partition_point(|(at, _)| *at < record.frontier);
     // The first two are ends of its first lines.
@@ -186,36 +165,16 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_is_reminded_of_files_that_begin_like_others() {
-        let account = [("app".to_owned(), crate::agent::checkpoint::AccountRecord::default())];
-        let of = checkpoint(
-            &[
-                record("a", 1, &[10, 20], 0),
-                record("a", 0, &[10, 20], 0),
-                record("b", 0, &[10, 20], 0),
-                record("a", 2, &[10], 0),
-            ],
-            &[],
-        );
-        let mut daemons =
-            Checkpoint { accounts: account.into(), ..checkpoint(&[record("a", 0, &[10], 10)], &[]) };
-        remind(&mut daemons, &of);
-        let names: Vec<_> =
-            daemons.files.iter().map(|file| (&*file.print, file.ordinal, file.size)).collect();
-        assert_eq!(names, [("a", 0, 1000), ("a", 1, 0)]);
-        let mut fresh = Checkpoint::default();
-        remind(&mut fresh, &of);
-        assert!(fresh.files.is_empty(), "its first look decides what is old");
-    }
-
-    #[test]
-    fn of_a_backfill_that_is_done_the_files_that_it_read_are_remembered() {
-        let done = checkpoint(&[record("a", 0, &[10], 10), record("b", 0, &[10], 0)], &[]);
-        let all = remembered(checkpoint(&[record("c", 7, &[10], 0)], &[]), &done);
+    fn of_a_backfill_that_is_done_the_files_that_it_read_or_alone_knows_are_remembered() {
+        let unread = |print| record(print, 0, &[10], 0);
+        let done = checkpoint(&[record("a", 0, &[10], 10), unread("b"), unread("d")], &[]);
+        let daemons = checkpoint(&[record("a", 0, &[10], 10), unread("b")], &[]);
+        let all = remembered(checkpoint(&[record("c", 7, &[10], 0)], &[]), &done, Some(&daemons));
         let names: Vec<_> = all.files.iter().map(|file| (&*file.print, file.file)).collect();
-        assert_eq!(names, [("a", None), ("c", Some(FileKey { device: 1, inode: 2, born: 3 }))]);
+        let file = Some(FileKey { device: 1, inode: 2, born: 3 });
+        assert_eq!(names, [("a", None), ("c", file), ("d", None)]);
         let many: Vec<FileRecord> = (0..5000).map(|ordinal| record("m", ordinal, &[10], 10)).collect();
-        let all = remembered(Checkpoint::default(), &checkpoint(&many, &[]));
+        let all = remembered(Checkpoint::default(), &checkpoint(&many, &[]), None);
         assert_eq!(all.files.len(), MOST_FILES);
         assert_eq!(all.ordinals[0].next, 5000 - MOST_FILES as u32);
     }

@@ -18,7 +18,7 @@ mod tail;
 pub mod transfers;
 
 pub use border::{
-    Against, Agreement, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
+    Against, Agreement, Ahead, AskId, Asked, DiskFault, Effect, HEADER_BYTES, Input, LettersId, Now, Outcome,
     ReadBytes, ReadEnd, ReadId, ReadOrder, RequestId, SaveId, Sighting, Status, Unread, Whom,
 };
 pub use errand::{Counted, Errand, ErrandLine, ErrandVerdict};
@@ -51,6 +51,8 @@ pub struct Restored {
     pub checkpoint_lost: bool,
     pub floors: Floors,
     pub purpose: Purpose,
+    /// Files that other processes have numbered: backfills, or for a backfill the daemon and other backfills.
+    pub numbered: Checkpoint,
     /// Which boot of the machine this is; empty where nobody says.
     pub boot: String,
 }
@@ -110,7 +112,7 @@ impl Agent {
     /// An agent at its first step. `seed` is for jitter alone.
     #[must_use]
     pub fn new(settings: Arc<Settings>, rules: Arc<Rules>, restored: Restored, now: Now, seed: u64) -> Self {
-        let Restored { checkpoint, checkpoint_lost, floors, purpose, boot } = restored;
+        let Restored { checkpoint, checkpoint_lost, floors, purpose, numbered, boot } = restored;
         let accounts = checkpoint.as_ref().map(Checkpoint::source_accounts).unwrap_or_default();
         let sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence);
         let delivered = checkpoint.as_ref().map(|checkpoint| Delivered {
@@ -126,7 +128,7 @@ impl Agent {
                 "no checkpoint can be read; files are read again from their start".to_owned(),
             );
         }
-        let known = Known { checkpoint, checkpoint_lost, floors, boot };
+        let known = Known { checkpoint, checkpoint_lost, floors, numbered, boot };
         let tail = Tail::new(Arc::clone(&settings), rules, known, purpose, &mut books, now);
         let mut ship = Ship::new(settings.delivery.clone(), delivered.unwrap_or_default(), now.moment, seed);
         ship.greet();
@@ -136,7 +138,7 @@ impl Agent {
             tail,
             ship,
             letters: Letters::default(),
-            saver: Saver::new(sequence),
+            saver: Saver::new(sequence, now.moment),
             phase: match purpose {
                 Purpose::Follow => Phase::Running,
                 Purpose::ReadOnce { .. } => Phase::Draining { by: None },
@@ -187,6 +189,10 @@ impl Agent {
             Input::Saved { save, result } => {
                 self.tail.saved(save, &result, now, &mut self.out);
                 self.out.effects.extend(self.saver.ended(save, &result, now).map(Effect::Tell));
+            }
+            Input::Outnumbered { save, numbered } => {
+                self.tail.outnumbered(save, *numbered, &mut self.books, &mut self.out);
+                self.saver.refused(save);
             }
             Input::Discarded { stream, result } => {
                 self.tail.discarded(stream, &result, now, &mut self.books, &mut self.out);
@@ -471,7 +477,8 @@ impl Agent {
         self.tail.save_begins(save.0);
         self.tail.mark_spent(save.0, &self.books);
         let checkpoint = seal(&self.checkpoint(sequence)).into();
-        self.out.push(Effect::Save { save, checkpoint });
+        let numbers = self.tail.gives_ordinals_by(save.0);
+        self.out.push(Effect::Save { save, checkpoint, numbers });
     }
 
     fn checkpoint(&self, sequence: u64) -> Checkpoint {

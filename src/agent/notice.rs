@@ -49,7 +49,7 @@ macro_rules! notices {
 notices! {
     /// A file is followed from now on.
     FileFound = "file_found" Info,
-    /// A followed file has another name now.
+    /// A followed file has another name now. Of one that is read to its end only the first is told.
     FileRenamed = "file_renamed" Info,
     /// A followed file is gone, read to its end.
     FileEnded = "file_ended" Info,

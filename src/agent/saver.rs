@@ -1,5 +1,6 @@
 //! When to save the checkpoint: at most once a second, at once when a new file waits to be read or when the
-//! daemon ends, and again and again while the disk says no.
+//! daemon ends, and again and again while the disk says no. A start saves nothing by itself: a new file's save would
+//! have to wait for that.
 
 use std::time::Duration;
 
@@ -22,19 +23,25 @@ pub(super) struct Saver {
     saved: Option<u64>,
     saving: Option<(SaveId, u64)>,
     last: Option<Moment>,
+    started: Moment,
     retry_at: Moment,
     failing: bool,
     sequence: u64,
 }
 
 impl Saver {
-    pub(super) fn new(sequence: u64) -> Self {
-        Self { saved: None, saving: None, last: None, retry_at: Moment::START, failing: false, sequence }
+    pub(super) fn new(sequence: u64, started: Moment) -> Self {
+        let retry_at = Moment::START;
+        Self { saved: None, saving: None, last: None, started, retry_at, failing: false, sequence }
     }
 
     fn ready_at(&self, urgent: bool) -> Moment {
-        let interval = if urgent { URGENT_INTERVAL } else { INTERVAL };
-        self.last.map_or(Moment::START, |last| last + interval).max(self.retry_at)
+        let due = match self.last {
+            None if urgent => Moment::START,
+            Some(last) if urgent => last + URGENT_INTERVAL,
+            last => last.unwrap_or(self.started) + INTERVAL,
+        };
+        due.max(self.retry_at)
     }
 
     /// Begins a save, when `changes` are not saved and it is time: the id and the sequence to write.
@@ -77,6 +84,11 @@ impl Saver {
         }
     }
 
+    /// It was not written, and is to be made anew at once.
+    pub(super) fn refused(&mut self, save: SaveId) {
+        self.saving.take_if(|(saving, _)| *saving == save);
+    }
+
     pub(super) fn is_saved(&self, changes: u64) -> bool {
         self.saved == Some(changes)
     }
@@ -96,8 +108,9 @@ mod tests {
 
     #[test]
     fn a_change_is_saved_at_most_once_a_second_or_soon_when_it_is_urgent() {
-        let mut saver = Saver::new(7);
-        let (save, sequence) = saver.begin(1, false, now(100)).expect("nothing is saved yet");
+        let mut saver = Saver::new(7, now(0).moment);
+        assert!(saver.begin(1, false, now(100)).is_none(), "a start is no reason");
+        let (save, sequence) = saver.begin(1, true, now(100)).expect("nothing is saved yet");
         assert_eq!(sequence, 8);
         assert!(saver.begin(2, true, now(2_000)).is_none(), "one at a time");
         assert!(saver.ended(save, &Ok(()), now(120)).is_none());
@@ -113,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_says_no_is_told_once_and_asked_again() {
-        let mut saver = Saver::new(0);
+        let mut saver = Saver::new(0, now(0).moment);
         let mut said = Vec::new();
         for (at, result) in [(0, Err(DiskFault::Full)), (1_000, Err(DiskFault::Denied)), (2_000, Ok(()))] {
             let (save, _) = saver.begin(1, true, now(at)).expect("it is time");
@@ -126,8 +139,8 @@ mod tests {
 
     #[test]
     fn what_changed_while_a_save_was_under_way_is_not_saved() {
-        let mut saver = Saver::new(0);
-        let (save, _) = saver.begin(1, false, now(0)).unwrap();
+        let mut saver = Saver::new(0, now(0).moment);
+        let (save, _) = saver.begin(1, true, now(0)).unwrap();
         assert!(saver.ended(SaveId(1), &Ok(()), now(1)).is_none(), "the floors' answer is another part's");
         saver.ended(save, &Ok(()), now(1));
         assert!(!saver.is_saved(2));

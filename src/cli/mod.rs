@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod events;
 pub mod explain;
 pub mod init;
 pub mod man;
@@ -68,6 +69,8 @@ enum Command {
     Account(account::AccountArguments),
     /// Show, export or retry lines that could not be billed
     Quarantine(quarantine::QuarantineArguments),
+    /// Show the events that Polar has
+    Events(events::EventsArguments),
     /// Run a local stand-in for Polar's event API
     #[command(long_about = None)]
     Sandbox(sandbox::SandboxArguments),
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Backfill(arguments) => backfill::run(&arguments, config, log_format),
         Command::Account(arguments) => account::run(&arguments, config),
         Command::Quarantine(arguments) => quarantine::run(&arguments, config),
+        Command::Events(arguments) => events::run(&arguments, config),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),

@@ -61,6 +61,15 @@ pub fn compact(json: &str) -> String {
         .collect()
 }
 
+/// What a terminal would act on is escaped: whoever writes a log must not write to the screen of its reader.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::{compact, pretty};

@@ -8,14 +8,13 @@ use uuid::{Uuid, Version};
 
 use super::expression::{self, is_finite};
 use super::found::{Bad, Found, Text};
+use super::identity::ID_BYTES;
 use super::instant;
+use super::plain::{self, MOST_PLAIN_DIGITS, is_plain, write_text};
 use super::scope::{Field, Scope};
 use crate::config::language::{Cost, Customer, EventTemplate, Llm, Value};
 use crate::model::Quarantined;
 use crate::polar::limits;
-
-/// Whole numbers of so many digits are taken as they stand.
-const MOST_PLAIN_DIGITS: usize = 18;
 
 /// What a written event has that its line must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,12 +34,12 @@ pub(super) struct Refusal {
     pub detail: String,
 }
 
-/// Writes the event and a `,`. On a refusal `out` holds the event's first part, which the caller takes off.
+/// Writes the event and a `,`. `position_id` gives an id for a place in `out`. On a refusal `out` holds the event's first part, which the caller takes off.
 pub(super) fn write(
     out: &mut Vec<u8>,
     template: &EventTemplate<Field>,
     scope: &Scope<'_>,
-    position_id: impl FnOnce() -> [u8; 26],
+    position_id: impl FnOnce(usize) -> [u8; ID_BYTES],
 ) -> Result<Written, Refusal> {
     let mut event = EventWriter { out, scope, written: Written::default() };
     event.out.extend_from_slice(b"{\"name\":");
@@ -62,7 +61,8 @@ pub(super) fn write(
         }
         None => {
             event.out.extend_from_slice(b",\"external_id\":\"");
-            event.out.extend_from_slice(&position_id());
+            let id = position_id(event.out.len());
+            event.out.extend_from_slice(&id);
             event.out.push(b'"');
         }
     }
@@ -129,6 +129,10 @@ impl<'s> EventWriter<'_, 's> {
             .ok_or_else(|| Refusal { reason: missing, detail: format!("{field} is missing or empty") })
     }
 
+    fn plain_text(&mut self, key: &str, value: &Value<Field>, most: usize) -> bool {
+        plain::write_plain_text(self.out, key, value, self.scope, most)
+    }
+
     fn text(&mut self, text: &Text<'_>, field: impl std::fmt::Display) -> Result<(), Refusal> {
         self.written.replaced += u32::from(text.replaced);
         if is_plain(&text.text) {
@@ -146,6 +150,9 @@ impl<'s> EventWriter<'_, 's> {
     }
 
     fn name(&mut self, value: &Value<Field>) -> Result<(), Refusal> {
+        if self.plain_text("", value, limits::NAME_MAX_CHARS) {
+            return Ok(());
+        }
         let name = self.required(value, "name", Quarantined::BadName, Quarantined::BadName)?;
         if !fits(&name.text, limits::NAME_MAX_CHARS) {
             let detail = format!("name is longer than {} characters", limits::NAME_MAX_CHARS);
@@ -159,8 +166,11 @@ impl<'s> EventWriter<'_, 's> {
             (Quarantined::MissingCustomer, Quarantined::BadCustomer, Quarantined::BadMember);
         let member = match customer {
             Customer::External { id, member } => {
-                let id = self.required(id, "external_customer_id", missing, bad)?;
-                self.id(",\"external_customer_id\":", &id, "external_customer_id", bad)?;
+                let key = ",\"external_customer_id\":";
+                if !self.plain_text(key, id, limits::ID_MAX_BYTES) {
+                    let id = self.required(id, "external_customer_id", missing, bad)?;
+                    self.id(key, &id, "external_customer_id", bad)?;
+                }
                 member.as_ref().map(|member| (member, ",\"external_member_id\":", "external_member_id"))
             }
             Customer::Polar { id, member } => {
@@ -204,7 +214,12 @@ impl<'s> EventWriter<'_, 's> {
     fn timestamp(&mut self, value: &Value<Field>) -> Result<(), Refusal> {
         let reason = Quarantined::BadTimestamp;
         let bad = |detail: String| Refusal { reason, detail: format!("timestamp {detail}") };
-        let instant = match self.evaluate(value, "timestamp", reason)? {
+        let plain = plain::plain_text(value, self.scope);
+        let found = match plain.and_then(instant::read_rfc3339) {
+            Some(instant) => Found::Instant(instant),
+            None => self.evaluate(value, "timestamp", reason)?,
+        };
+        let instant = match found {
             Found::Instant(instant) => instant,
             Found::Text(text) if !text.text.is_empty() => {
                 instant::read_rfc3339(&text.text).ok_or_else(|| bad(not_rfc3339(&text.text)))?
@@ -226,7 +241,10 @@ impl<'s> EventWriter<'_, 's> {
         }
         self.written.timestamp = Some(instant);
         self.out.extend_from_slice(b",\"timestamp\":\"");
-        instant::write(self.out, instant);
+        match plain {
+            Some(text) => instant::write_again(self.out, text, instant),
+            None => instant::write(self.out, instant),
+        }
         self.out.push(b'"');
         Ok(())
     }
@@ -236,29 +254,39 @@ impl<'s> EventWriter<'_, 's> {
         self.out.extend_from_slice(b",\"metadata\":{");
         let mut first = true;
         for (key, value) in &template.metadata {
+            let start = self.out.len();
+            self.separate(first);
+            write_text(self.out, key);
+            self.out.push(b':');
+            if self.plain_text("", value, limits::METADATA_STRING_MAX_CHARS)
+                || plain::write_plain_number(self.out, "", value, self.scope)
+            {
+                first = false;
+                continue;
+            }
             let found = expression::value(value, self.scope)
                 .map_err(|bad| refuse(Quarantined::BadMetadata, &format!("metadata.{key}"), &bad))?;
             if found.is_missing_or_empty() {
+                self.out.truncate(start);
                 continue;
             }
-            self.separate(&mut first);
-            write_text(self.out, key);
-            self.out.push(b':');
+            first = false;
             self.metadata_value(key, found)?;
         }
         if let Some(llm) = &template.llm {
-            self.separate(&mut first);
+            self.separate(first);
+            first = false;
             self.llm(llm)?;
         }
         if let Some(cost) = &template.cost {
-            self.separate(&mut first);
+            self.separate(first);
             self.cost(cost)?;
         }
         Ok(())
     }
 
-    fn separate(&mut self, first: &mut bool) {
-        if !std::mem::take(first) {
+    fn separate(&mut self, first: bool) {
+        if !first {
             self.out.push(b',');
         }
     }
@@ -299,9 +327,7 @@ impl<'s> EventWriter<'_, 's> {
     }
 
     fn number(&mut self, number: Decimal) {
-        use std::io::Write as _;
-        let number = number.normalize();
-        write!(self.out, "{number}").expect("writing to memory does not fail");
+        plain::write_number(self.out, number);
     }
 
     fn llm(&mut self, llm: &Llm<Field>) -> Result<(), Refusal> {
@@ -309,9 +335,11 @@ impl<'s> EventWriter<'_, 's> {
         for (key, field, value) in
             [("\"_llm\":{\"vendor\":", "_llm.vendor", &llm.vendor), (",\"model\":", "_llm.model", &llm.model)]
         {
-            let text = self.required(value, field, reason, reason)?;
-            self.out.extend_from_slice(key.as_bytes());
-            self.text(&text, field)?;
+            if !self.plain_text(key, value, usize::MAX) {
+                let text = self.required(value, field, reason, reason)?;
+                self.out.extend_from_slice(key.as_bytes());
+                self.text(&text, field)?;
+            }
         }
         let required = |value| (value, true);
         let cached = llm.cached_input_tokens.as_ref().map(|value| (value, false));
@@ -322,6 +350,9 @@ impl<'s> EventWriter<'_, 's> {
             (",\"total_tokens\":", "_llm.total_tokens", Some(required(&llm.total_tokens))),
         ] {
             let Some((value, required)) = value else { continue };
+            if plain::write_plain_number(self.out, key, value, self.scope) {
+                continue;
+            }
             let found = self.evaluate(value, field, reason)?;
             if found.is_missing_or_empty() {
                 if required {
@@ -364,9 +395,11 @@ impl<'s> EventWriter<'_, 's> {
         }
         let amount =
             found.to_number().map_err(|bad| refuse(reason, "_cost.amount", &bad))?.unwrap_or_default();
-        let amount = amount.normalize();
-        let bad = |why: String| refuse(reason, "_cost.amount", &Bad(format!("is {amount}, {why}")));
-        if amount.scale() > limits::COST_MAX_DECIMALS {
+        let bad =
+            |why: String| refuse(reason, "_cost.amount", &Bad(format!("is {}, {why}", amount.normalize())));
+        if amount.scale() > limits::COST_MAX_DECIMALS
+            && amount.normalize().scale() > limits::COST_MAX_DECIMALS
+        {
             let most = limits::COST_MAX_DECIMALS;
             return Err(bad(format!("which has more than {most} decimals: `| round({most})`?")));
         }
@@ -407,36 +440,4 @@ fn refuse(reason: Quarantined, field: &str, bad: &Bad) -> Refusal {
 /// Whether `text` has at most `most` characters.
 fn fits(text: &str, most: usize) -> bool {
     text.len() <= most || text.chars().nth(most).is_none()
-}
-
-/// Whether no character needs an escape. It does not stop at the first that does: so the compiler takes many at once.
-fn is_plain(text: &str) -> bool {
-    let special = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    text.bytes().fold(0, |any, byte| any | special(byte)) == 0
-}
-
-/// Writes a JSON string.
-pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        let short = match byte {
-            b'"' | b'\\' => *byte,
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0..0x20 => b'u',
-            _ => continue,
-        };
-        out.extend_from_slice(&bytes[written..at]);
-        out.extend_from_slice(&[b'\\', short]);
-        if short == b'u' {
-            out.extend_from_slice(&[b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-        written = at + 1;
-    }
-    out.extend_from_slice(&bytes[written..]);
-    out.push(b'"');
 }

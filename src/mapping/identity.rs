@@ -10,6 +10,9 @@ use crate::model::{Offset, Print};
 /// Bytes from the head of a file that are enough to find its print.
 pub const HEAD_BYTES: usize = 8 * 1024;
 
+/// Characters of an id.
+pub(super) const ID_BYTES: usize = 26;
+
 /// Bytes of the first data line that its print looks at.
 const PRINT_BYTES: usize = 1024;
 
@@ -75,29 +78,28 @@ pub fn stream_key(instance: &str, source: &str, print: Print, ordinal: u32) -> [
 ///
 /// `record` is the line without its line end and, at offset 0, without a byte order mark.
 #[must_use]
-pub fn external_id(stream_key: &[u8; 32], at: Offset, record: &[u8], slot: &str, index: u32) -> [u8; 26] {
-    external_id_in(&mut Vec::new(), stream_key, at, record, slot, index)
-}
-
-/// As [`external_id`], in a buffer that is kept between calls.
-pub(super) fn external_id_in(
-    buffer: &mut Vec<u8>,
+pub fn external_id(
     stream_key: &[u8; 32],
     at: Offset,
     record: &[u8],
     slot: &str,
     index: u32,
-) -> [u8; 26] {
-    let slot_length = u32::try_from(slot.len()).expect("the id of a rule is short");
-    buffer.clear();
-    buffer.extend_from_slice(&at.0.to_le_bytes());
-    buffer.extend_from_slice(&slot_length.to_le_bytes());
-    buffer.extend_from_slice(slot.as_bytes());
-    buffer.extend_from_slice(&index.to_le_bytes());
-    buffer.extend_from_slice(&(record.len() as u64).to_le_bytes());
-    buffer.extend_from_slice(record);
-    let hash = blake3::keyed_hash(stream_key, buffer);
+) -> [u8; ID_BYTES] {
+    let mut text = Vec::new();
+    write_text(&mut text, at, record, slot, index);
+    let hash = blake3::keyed_hash(stream_key, &text);
     base32(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
+}
+
+/// Writes what an id is the keyed hash of.
+pub(super) fn write_text(text: &mut Vec<u8>, at: Offset, record: &[u8], slot: &str, index: u32) {
+    let slot_length = u32::try_from(slot.len()).expect("the id of a rule is short");
+    text.extend_from_slice(&at.0.to_le_bytes());
+    text.extend_from_slice(&slot_length.to_le_bytes());
+    text.extend_from_slice(slot.as_bytes());
+    text.extend_from_slice(&index.to_le_bytes());
+    text.extend_from_slice(&(record.len() as u64).to_le_bytes());
+    text.extend_from_slice(record);
 }
 
 /// The line without its line end: `\n`, and a `\r` before it.
@@ -122,14 +124,22 @@ fn print(bytes: &[u8]) -> Print {
     Print(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
 }
 
-fn base32(bytes: [u8; 16]) -> [u8; 26] {
+/// 26 characters, RFC 4648 alphabet in lower case, no padding.
+pub(super) fn base32(bytes: [u8; 16]) -> [u8; ID_BYTES] {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    // 128 bits and two zero bits are 26 characters of five bits.
-    let bits = u128::from_be_bytes(bytes);
-    std::array::from_fn(|at| {
-        let five = if at < 25 { bits >> (123 - 5 * at) } else { bits << 2 };
-        ALPHABET[(five & 31) as usize]
-    })
+    let sign = |five: u64| ALPHABET[(five & 31) as usize];
+    let mut text = [0; ID_BYTES];
+    // Five bytes are eight characters; the last byte is two, filled up with two zero bits.
+    let (fives, last) = bytes.as_chunks::<5>();
+    let (eights, rest) = text.as_chunks_mut::<8>();
+    for (five, eight) in fives.iter().zip(eights) {
+        let bits = five.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        for (at, character) in eight.iter_mut().enumerate() {
+            *character = sign(bits >> (35 - 5 * at));
+        }
+    }
+    rest.copy_from_slice(&[sign(u64::from(last[0] >> 3)), sign(u64::from(last[0] << 2))]);
+    text
 }
 
 #[cfg(test)]

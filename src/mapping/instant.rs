@@ -1,6 +1,5 @@
 //! Points in time: read exactly, never guessed; written in UTC with `Z` and no trailing zeros.
 
-use jiff::civil::{Date, Time};
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Unit};
@@ -18,56 +17,75 @@ pub(super) fn is_sane(instant: Timestamp) -> bool {
 /// Reads RFC 3339: `T` or a space, any number of decimals (those beyond the ninth are cut), the offset required.
 pub(super) fn read_rfc3339(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
-    let number = |range: std::ops::Range<usize>| {
-        bytes
-            .get(range)?
-            .iter()
-            .try_fold(0_i16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i16::from(byte - b'0')))
+    let (fixed, rest) = bytes.split_first_chunk::<19>()?;
+    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't' | b' ' | b'_', _, _, b':', _, _, b':', _, _] = fixed
+    else {
+        return None;
     };
-    let small = |at: usize| i8::try_from(number(at..at + 2)?).ok();
-    let is = |at: usize, wanted: &[u8]| bytes.get(at).is_some_and(|byte| wanted.contains(byte));
-    if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt _") && is(13, b":") && is(16, b":")) {
+    let two = |at: usize| two_digits(fixed[at], fixed[at + 1]);
+    let year = two(0)? * 100 + two(2)?;
+    let (month, day) = (two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    if !(1..=12).contains(&month) || day < 1 || day > days_of_month(year, month) {
         return None;
     }
-    let date = Date::new(number(0..4)?, small(5)?, small(8)?).ok()?;
-    // A leap second is the last second of its minute to every system that could have written it.
-    let second = small(17).filter(|second| *second <= 60)?.min(59);
-    let mut at = 19;
-    let mut nanosecond = 0;
-    if is(at, b".,") {
-        let digits = bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits == 0 {
-            return None;
-        }
-        for place in 0..9 {
-            let digit = if place < digits { bytes[at + 1 + place] - b'0' } else { 0 };
-            nanosecond = nanosecond * 10 + i32::from(digit);
-        }
-        at += 1 + digits;
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
     }
-    let offset = match bytes.get(at)? {
-        b'Z' | b'z' => {
-            at += 1;
-            0
-        }
-        sign @ (b'+' | b'-') => {
-            let hours = i32::from(small(at + 1)?);
-            let minutes_at = if is(at + 3, b":") { at + 4 } else { at + 3 };
-            let minutes = i32::from(small(minutes_at)?);
-            if hours > 23 || minutes > 59 {
-                return None;
-            }
-            at = minutes_at + 2;
-            let seconds = hours * 3600 + minutes * 60;
-            if *sign == b'-' { -seconds } else { seconds }
-        }
+    let (nanosecond, rest) = match rest {
+        [b'.' | b',', decimals @ ..] => nanoseconds(decimals)?,
+        rest => (0, rest),
+    };
+    let offset = offset_seconds(rest)?;
+    // A leap second is the last second of its minute to every system that could have written it.
+    let of_day = hour * 3600 + minute * 60 + second.min(59);
+    Timestamp::new(days_before(year, month, day) * 86_400 + of_day - offset, nanosecond).ok()
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<i64> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
+}
+
+/// The decimals that `text` begins with, and what follows them.
+fn nanoseconds(text: &[u8]) -> Option<(i32, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let kept = digits.min(9);
+    let number = text[..kept].iter().fold(0, |number, digit| number * 10 + i32::from(digit - b'0'));
+    (digits > 0).then(|| (number * 10_i32.pow(9 - kept as u32), &text[digits..]))
+}
+
+/// `Z`, `+01:00` or `+0100`, and nothing behind it.
+fn offset_seconds(text: &[u8]) -> Option<i64> {
+    let (sign, [h, i, m, n]) = match *text {
+        [b'Z' | b'z'] => return Some(0),
+        [sign @ (b'+' | b'-'), h, i, b':', m, n] | [sign @ (b'+' | b'-'), h, i, m, n] => (sign, [h, i, m, n]),
         _ => return None,
     };
-    if at != bytes.len() {
+    let (hours, minutes) = (two_digits(h, i)?, two_digits(m, n)?);
+    if hours > 23 || minutes > 59 {
         return None;
     }
-    let time = Time::new(small(11)?, small(14)?, second, nanosecond).ok()?;
-    Offset::from_seconds(offset).ok()?.to_timestamp(date.to_datetime(time)).ok()
+    let seconds = hours * 3600 + minutes * 60;
+    Some(if sign == b'-' { -seconds } else { seconds })
+}
+
+fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days from the epoch to a date of the Gregorian calendar.
+fn days_before(year: i64, month: i64, day: i64) -> i64 {
+    // A year that begins in March has its leap day at its end.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    // From 0000-03-01 on; the epoch is 719,468 days later.
+    year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 
 /// The `timestamp` pipe that reads a date and a time of day without an offset; `None` for any other text. The zone is
@@ -120,26 +138,55 @@ pub(super) fn of_epoch(number: Decimal, unit: Unit) -> Option<Timestamp> {
 pub(super) fn write(out: &mut Vec<u8>, instant: Timestamp) {
     let civil = Offset::UTC.to_datetime(instant);
     let mut text = *b"0000-00-00T00:00:00.000000000";
-    fill(&mut text[0..4], civil.year().unsigned_abs().into());
-    fill(&mut text[5..7], civil.month().unsigned_abs().into());
-    fill(&mut text[8..10], civil.day().unsigned_abs().into());
-    fill(&mut text[11..13], civil.hour().unsigned_abs().into());
-    fill(&mut text[14..16], civil.minute().unsigned_abs().into());
-    fill(&mut text[17..19], civil.second().unsigned_abs().into());
-    fill(&mut text[20..29], civil.subsec_nanosecond().unsigned_abs());
-    let zeros = text[20..].iter().rev().take_while(|digit| **digit == b'0').count();
+    let (century, year) = (civil.year().unsigned_abs() / 100, civil.year().unsigned_abs() % 100);
+    let pairs = [
+        (0, century as u8),
+        (2, year as u8),
+        (5, civil.month().unsigned_abs()),
+        (8, civil.day().unsigned_abs()),
+        (11, civil.hour().unsigned_abs()),
+        (14, civil.minute().unsigned_abs()),
+        (17, civil.second().unsigned_abs()),
+    ];
+    for (at, number) in pairs {
+        text[at] = b'0' + number / 10;
+        text[at + 1] = b'0' + number % 10;
+    }
+    let mut nanosecond = civil.subsec_nanosecond().unsigned_abs();
     // Without decimals the point goes too.
-    let end = if zeros == 9 { 19 } else { text.len() - zeros };
+    let mut end = 19;
+    for at in (20..29).rev() {
+        let digit = nanosecond % 10;
+        nanosecond /= 10;
+        text[at] = b'0' + digit as u8;
+        if digit != 0 && end == 19 {
+            end = at + 1;
+        }
+    }
     out.extend_from_slice(&text[..end]);
     out.push(b'Z');
 }
 
-/// Writes the number's last digits into all of `place`.
-fn fill(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).expect("a digit is below 10");
-        number /= 10;
+/// As [`write`], of a time that was read from `text`: most are written so already.
+pub(super) fn write_again(out: &mut Vec<u8>, text: &str, instant: Timestamp) {
+    let Some((b'Z', digits)) = text.as_bytes().split_last() else { return write(out, instant) };
+    let (seconds, decimals) = digits.split_at(19);
+    if seconds[10] != b'T'
+        || seconds.ends_with(b"60")
+        || !matches!(decimals, [] | [b'.', ..])
+        || decimals.len() > 10
+    {
+        return write(out, instant);
     }
+    let zeros = decimals.iter().rev().take_while(|digit| **digit == b'0').count();
+    let end = match decimals.len() - zeros {
+        // Without decimals the point goes too.
+        1 => 0,
+        end => end,
+    };
+    out.extend_from_slice(seconds);
+    out.extend_from_slice(&decimals[..end]);
+    out.push(b'Z');
 }
 
 pub(super) fn to_text(instant: Timestamp) -> String {
@@ -157,10 +204,20 @@ mod tests {
     fn rfc_3339_is_read_to_the_nanosecond() {
         #[track_caller]
         fn check(text: &str, wanted: Option<&str>) {
-            assert_eq!(read_rfc3339(text).map(to_text).as_deref(), wanted, "{text}");
+            let read = read_rfc3339(text);
+            assert_eq!(read.map(to_text).as_deref(), wanted, "{text}");
+            let mut again = Vec::new();
+            read.into_iter().for_each(|read| write_again(&mut again, text, read));
+            assert_eq!(String::from_utf8(again).unwrap(), wanted.unwrap_or_default(), "{text}");
         }
         check("2026-11-20T10:15:32Z", Some("2026-11-20T10:15:32Z"));
         check("2026-11-20T10:15:32.120000Z", Some("2026-11-20T10:15:32.12Z"));
+        check("2026-11-20T10:15:32.000Z", Some("2026-11-20T10:15:32Z"));
+        check("2026-11-20T10:15:32.100200300Z", Some("2026-11-20T10:15:32.1002003Z"));
+        check("2026-11-20T10:15:32.1234567890Z", Some("2026-11-20T10:15:32.123456789Z"));
+        check("2026-11-20 10:15:32,5Z", Some("2026-11-20T10:15:32.5Z"));
+        check("2026-11-20T10:15:32,5Z", Some("2026-11-20T10:15:32.5Z"));
+        check("2026-11-20t10:15:32z", Some("2026-11-20T10:15:32Z"));
         check("2026-11-20 10:15:32.123456789+02:00", Some("2026-11-20T08:15:32.123456789Z"));
         check("2026-11-20T10:15:32-0330", Some("2026-11-20T13:45:32Z"));
         check("2026-11-20T10:15:32.1234567891Z", Some("2026-11-20T10:15:32.123456789Z"));
@@ -245,6 +302,31 @@ mod tests {
             ["", "2026-11-20", "2026-11-20T10:15:34Z", "20 Nov 2026", "2026-02-30 10:15:34", "1795169732"]
         {
             assert_eq!(pipe_for_zoneless(text), None, "{text}");
+        }
+    }
+
+    /// What this file computes itself, by jiff's calendar.
+    fn by_jiff(text: &str) -> Option<Timestamp> {
+        let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i16>().ok();
+        let small = |at: usize| number(at..at + 2).map(|number| number as i8);
+        let date = jiff::civil::Date::new(number(0..4)?, small(5)?, small(8)?).ok()?;
+        let time = jiff::civil::Time::new(small(11)?, small(14)?, small(17)?.min(59), 0).ok()?;
+        let (hours, minutes) = (i32::from(small(20)?), i32::from(small(23)?));
+        let seconds = hours * 3600 + minutes * 60;
+        let offset =
+            Offset::from_seconds(if text[19..].starts_with('-') { -seconds } else { seconds }).ok()?;
+        offset.to_timestamp(date.to_datetime(time)).ok()
+    }
+
+    #[test]
+    fn every_day_is_the_one_of_the_calendar() {
+        for year in [0, 1, 4, 99, 100, 400, 1582, 1900, 1969, 1970, 2000, 2023, 2024, 2100, 9999] {
+            for (month, day) in (0..=13).flat_map(|month| (0..=32).map(move |day| (month, day))) {
+                for rest in ["00:00:00+00:00", "23:59:60-23:59", "24:00:00+00:00", "12:30:59+14:00"] {
+                    let text = format!("{year:04}-{month:02}-{day:02}T{rest}");
+                    assert_eq!(read_rfc3339(&text), by_jiff(&text), "{text}");
+                }
+            }
         }
     }
 

@@ -8,7 +8,8 @@ use super::event::{self, Refusal, Written};
 use super::formats::delimited::Header;
 use super::formats::json;
 use super::found::Found;
-use super::identity::external_id_in;
+use super::identity::write_text;
+use super::ids::Ids;
 use super::rules::{Rule, SourceRules};
 use super::scope::{Container, Record, Scope};
 use super::slots::Slots;
@@ -56,11 +57,19 @@ pub(super) struct LineScratch {
     item: Slots,
     text: String,
     replaced: Vec<usize>,
-    id: Vec<u8>,
+    /// Owed to events of the body.
+    pub ids: Ids,
     duplicate_key: bool,
 }
 
 impl LineScratch {
+    /// Begins a call with rules of its own.
+    pub fn begin(&mut self) {
+        self.line.forget_layout();
+        self.item.forget_layout();
+        self.ids.forget_beyond(0);
+    }
+
     /// Whether a key that the rules name stood twice in the last line that was mapped, if it could be parsed.
     pub fn has_duplicate_key(&self) -> bool {
         self.duplicate_key
@@ -78,7 +87,8 @@ pub(super) struct Line<'a> {
     pub container: Option<Container<'a>>,
 }
 
-/// Maps a line. On anything but events `out` may hold a part of some, which the caller takes off.
+/// Maps a line. Its ids are owed then. On anything but events `out` may hold a part of some, which the caller takes off,
+/// and their ids with them.
 pub(super) fn map_line(
     context: &MapContext<'_>,
     rules: &SourceRules,
@@ -87,7 +97,7 @@ pub(super) fn map_line(
     scratch: &mut LineScratch,
     out: &mut Vec<u8>,
 ) -> Outcome {
-    let LineScratch { line: slots, item, text, replaced, id, duplicate_key } = scratch;
+    let LineScratch { line: slots, item, text, replaced, ids, duplicate_key } = scratch;
     *duplicate_key = false;
     let text = readable(line.record, text, replaced);
     if let Err(refusal) = rules.reader.read(text, header, slots) {
@@ -103,7 +113,7 @@ pub(super) fn map_line(
         source: &rules.id,
     };
     let start = out.len();
-    let mut emitter = Emitter { context, line, id, duplicate_key, out, start, events: Events::default() };
+    let mut emitter = Emitter { context, line, ids, duplicate_key, out, start, events: Events::default() };
     for rule in &rules.rules {
         match emitter.apply(rule, rules, &scope, item) {
             Err(refusal) => {
@@ -146,7 +156,7 @@ pub(super) fn matches(rule: &Rule, scope: &Scope<'_>) -> bool {
 struct Emitter<'a, 'c> {
     context: &'a MapContext<'c>,
     line: Line<'a>,
-    id: &'a mut Vec<u8>,
+    ids: &'a mut Ids,
     duplicate_key: &'a mut bool,
     out: &'a mut Vec<u8>,
     /// Where the line's events start in `out`.
@@ -197,9 +207,15 @@ impl Emitter<'_, '_> {
                 .unwrap_or_else(|| "a condition under `must` does not hold".to_owned());
             return Err(Refusal { reason: Quarantined::Invariant, detail });
         }
-        let Self { context, line, id, .. } = self;
-        let position_id = || external_id_in(id, context.stream_key, line.at, line.first, rule.slot(), index);
+        let Self { context, line, ids, .. } = self;
+        let position_id = |place| {
+            let text = |text: &mut Vec<u8>| write_text(text, line.at, line.first, rule.slot(), index);
+            ids.owe(context.stream_key, place, text)
+        };
         let written = event::write(self.out, &rule.event, scope, position_id)?;
+        if self.ids.are_many() {
+            self.ids.pay(context.stream_key, self.out);
+        }
         self.count(rule, &written)
     }
 

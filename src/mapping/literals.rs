@@ -4,9 +4,12 @@
 //! has to stand in the line, or an ASCII `\u00xx` escape that could hide a character of it. A rule without such a
 //! string wants every line. The test is part of what users see: a malformed line is quarantined only if it passes.
 
+use std::collections::BTreeMap;
+
 use aho_corasick::packed;
 use memchr::memmem::Finder;
 
+use super::fragments::Fragments;
 use crate::config::language::{
     Condition, Expression, Literal as Constant, Operand, Part, Path, Root, Start, Template, Test,
 };
@@ -37,6 +40,10 @@ pub(super) struct Literals {
     rules: Vec<Vec<Requirement>>,
     /// Of each rule the requirement that is looked for in a block; never empty.
     anchors: Vec<Needle>,
+    /// By anchor: whether it is all that some rule requires.
+    suffices: Vec<bool>,
+    /// By anchor: the rules that it is the anchor of.
+    rules_of: Vec<Vec<usize>>,
     escape: Finder<'static>,
     scan: Scan,
 }
@@ -54,6 +61,7 @@ struct Needle {
 #[derive(Debug)]
 enum Scan {
     Few,
+    Fragments(Box<Fragments>),
     Packed(packed::Searcher),
     Many(aho_corasick::AhoCorasick),
 }
@@ -83,21 +91,30 @@ impl Filter {
         if rules.is_empty() {
             return Self::Nothing;
         }
-        let mut anchors: Vec<&str> = Vec::new();
-        for requirements in &rules {
+        let mut by_anchor: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (rule, requirements) in rules.iter().enumerate() {
             // The longest is the rarest, as far as one can tell; few alternatives are better than many.
             let shortest = |runs: &&Vec<&str>| runs.iter().map(|run| run.len()).min();
             let anchor =
                 requirements.iter().max_by_key(|runs| (std::cmp::Reverse(runs.len()), shortest(runs)));
-            anchors.extend(anchor.into_iter().flatten());
+            for run in anchor.into_iter().flatten() {
+                by_anchor.entry(run).or_default().push(rule);
+            }
         }
-        anchors.sort_unstable();
-        anchors.dedup();
+        let (anchors, rules_of): (Vec<&str>, Vec<Vec<usize>>) = by_anchor.into_iter().unzip();
+        let suffices = |anchor: &&str| {
+            rules
+                .iter()
+                .any(|requirements| matches!(requirements.as_slice(), [only] if only.contains(anchor)))
+        };
+        let suffices = anchors.iter().map(suffices).collect();
         let needles = |runs: &Vec<&str>| runs.iter().map(|run| Needle::new(run)).collect();
         Self::Literals(Box::new(Literals {
             rules: rules.iter().map(|requirements| requirements.iter().map(needles).collect()).collect(),
             scan: Scan::new(&anchors),
+            suffices,
             anchors: anchors.into_iter().map(Needle::new).collect(),
+            rules_of,
             escape: Finder::new(ESCAPE).into_owned(),
         }))
     }
@@ -133,7 +150,20 @@ impl Literals {
     fn wants(&self, line: &[u8]) -> bool {
         let hidden = self.escaped_characters(line);
         let met = |requirement: &Requirement| requirement.iter().any(|needle| needle.is_met(line, hidden));
-        self.rules.iter().any(|requirements| requirements.iter().all(met))
+        let Scan::Fragments(fragments) = &self.scan else {
+            return self.rules.iter().any(|requirements| requirements.iter().all(met));
+        };
+        if hidden != 0 {
+            return self.rules.iter().any(|requirements| requirements.iter().all(met));
+        }
+        // Asking each of many rules takes longer than looking which may be meant.
+        let mut is_wanted = false;
+        fragments.each(line, 0, |_, anchor| {
+            let mut rules = self.rules_of[anchor].iter().map(|rule| &self.rules[*rule]);
+            is_wanted = rules.any(|requirements| requirements.iter().all(met));
+            is_wanted
+        });
+        is_wanted
     }
 
     /// The ASCII characters that stand in `line` as `\u00xx`.
@@ -165,6 +195,9 @@ impl Scan {
         if anchors.len() <= FEW {
             return Self::Few;
         }
+        if let Some(fragments) = Fragments::new(anchors) {
+            return Self::Fragments(Box::new(fragments));
+        }
         let needles = || anchors.iter().map(|anchor| anchor.as_bytes()).chain([ESCAPE]);
         if let Some(searcher) = packed::Config::new().builder().extend(needles()).build() {
             return Self::Packed(searcher);
@@ -181,6 +214,14 @@ pub(super) struct Search<'a> {
     next: [Next; FEW + 1],
 }
 
+/// A place where an anchor or an escape stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub at: usize,
+    /// Its line is wanted, whatever else stands there.
+    pub is_wanted: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Unknown,
@@ -188,42 +229,66 @@ enum Next {
     Never,
 }
 
+impl Next {
+    /// What is known of what stands at or after `from`, or what `find` finds there.
+    fn or_find(&mut self, from: usize, find: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        let is_stale = match self {
+            Self::Unknown => true,
+            Self::At(at) => *at < from,
+            Self::Never => false,
+        };
+        if is_stale {
+            *self = find().map_or(Self::Never, Self::At);
+        }
+        match self {
+            Self::At(at) => Some(*at),
+            Self::Unknown | Self::Never => None,
+        }
+    }
+}
+
 impl Search<'_> {
     /// The first place at or after `from` (which never goes back) where something stands.
-    pub fn next(&mut self, from: usize) -> Option<usize> {
+    pub fn next(&mut self, from: usize) -> Option<Hit> {
         if from >= self.block.len() {
             return None;
         }
         let literals = match self.filter {
             Filter::Nothing => return None,
-            Filter::Everything => return Some(from),
+            Filter::Everything => return Some(Hit { at: from, is_wanted: true }),
             Filter::Literals(literals) => literals,
         };
+        let block = self.block;
+        let find = |finder: &Finder<'_>| finder.find(&block[from..]).map(|at| from + at);
         match &literals.scan {
             Scan::Few => {
                 let finders = literals.anchors.iter().map(|needle| &needle.finder).chain([&literals.escape]);
-                let mut first = None;
-                for (finder, next) in finders.zip(&mut self.next) {
-                    let stale = match next {
-                        Next::Unknown => true,
-                        Next::At(at) => *at < from,
-                        Next::Never => false,
-                    };
-                    if stale {
-                        *next =
-                            finder.find(&self.block[from..]).map_or(Next::Never, |at| Next::At(from + at));
-                    }
-                    if let Next::At(at) = *next {
-                        first = Some(first.map_or(at, |first: usize| first.min(at)));
+                // The escape comes last, and suffices for nothing.
+                let suffices = literals.suffices.iter().copied().chain([false]);
+                let mut first: Option<Hit> = None;
+                for ((finder, is_wanted), next) in finders.zip(suffices).zip(&mut self.next) {
+                    if let Some(at) = next.or_find(from, || find(finder))
+                        && first.is_none_or(|first| at < first.at)
+                    {
+                        first = Some(Hit { at, is_wanted });
                     }
                 }
                 first
             }
+            Scan::Fragments(fragments) => {
+                let [literal, escape, ..] = &mut self.next;
+                let literal = literal.or_find(from, || fragments.find(block, from).map(|(at, _)| at));
+                let escape = escape.or_find(from, || find(&literals.escape));
+                let first = [literal, escape].into_iter().flatten().min();
+                first.map(|at| Hit { at, is_wanted: false })
+            }
             Scan::Packed(searcher) => {
                 let span = aho_corasick::Span { start: from, end: self.block.len() };
-                searcher.find_in(self.block, span).map(|found| found.start())
+                searcher.find_in(self.block, span).map(|found| Hit { at: found.start(), is_wanted: false })
             }
-            Scan::Many(automaton) => automaton.find(&self.block[from..]).map(|found| from + found.start()),
+            Scan::Many(automaton) => automaton
+                .find(&self.block[from..])
+                .map(|found| Hit { at: from + found.start(), is_wanted: false }),
         }
     }
 }
@@ -382,11 +447,12 @@ mod tests {
             let mut search = filter.search(&block);
             let mut from = 0;
             let mut found = 0;
-            while let Some(at) = search.next(from) {
+            while let Some(Hit { at, is_wanted }) = search.next(from) {
                 let start = memchr::memrchr(b'\n', &block[..at]).map_or(0, |at| at + 1);
                 let end = at + memchr::memchr(b'\n', &block[at..]).unwrap();
                 assert!(filter.wants(&block[start..end]), "{count}");
                 assert!(filter.wants_long(&block[start..end]));
+                assert_eq!(is_wanted, count <= FEW && block[at] != b'\\');
                 found += 1;
                 from = end + 1;
             }

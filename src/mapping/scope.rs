@@ -122,6 +122,25 @@ impl<'a> Scope<'a> {
         self.read(field).unwrap_or(Found::Missing)
     }
 
+    /// The source text of a field of JSON that stands in an event as it stands in the line: a string without an escape
+    /// and with nothing replaced, quotes included.
+    pub fn json_text(&self, field: &Field) -> Option<&'a str> {
+        match field {
+            Field::Line(slot) if self.line.replaced.is_empty() => {
+                self.line.slots.json_text(self.line.text, *slot)
+            }
+            _ => None,
+        }
+    }
+
+    /// The source text of a field of JSON that is no such string.
+    pub fn json_value(&self, field: &Field) -> Option<&'a str> {
+        match field {
+            Field::Line(slot) => self.line.slots.json_value(self.line.text, *slot),
+            _ => None,
+        }
+    }
+
     fn container_text(&self, part: impl FnOnce(Container<'a>) -> &'a str) -> Found<'a> {
         self.container.map_or(Found::Missing, |container| Found::Text(Text::new(part(container))))
     }

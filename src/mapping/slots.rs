@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::escapes;
+use super::formats::json::Layout;
 use super::found::{Found, Text, is_number};
 
 /// Where each wanted field stands in its text.
@@ -14,6 +15,8 @@ pub(super) struct Slots {
     places: Vec<Place>,
     /// A key that is wanted, or leads to one, stood twice in one object.
     duplicate_key: bool,
+    /// How the lines of JSON before were laid out.
+    layout: Layout,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +35,8 @@ impl Place {
 pub(super) enum Written {
     /// As a JSON value.
     Json,
+    /// As a JSON string without an escape.
+    JsonText,
     /// As text that means what it says.
     Plain,
     /// As text that is a number where it reads as one.
@@ -73,6 +78,20 @@ impl Slots {
         self.duplicate_key
     }
 
+    /// Takes the layout out, to be changed while places are noted.
+    pub fn take_layout(&mut self) -> Layout {
+        std::mem::take(&mut self.layout)
+    }
+
+    pub fn put_layout_back(&mut self, layout: Layout) {
+        self.layout = layout;
+    }
+
+    pub fn forget_layout(&mut self) {
+        self.layout.forget();
+    }
+
+    #[inline]
     pub fn put(&mut self, slot: u16, range: Range<usize>, written: Written) {
         let place = |at: usize| u32::try_from(at).expect("a line is shorter than 4 GiB");
         self.places[usize::from(slot)] = Place { start: place(range.start), end: place(range.end), written };
@@ -80,12 +99,31 @@ impl Slots {
 
     /// Forgets what was found as JSON.
     pub fn forget_json(&mut self) {
-        let found = self.places.iter_mut().filter(|place| place.written == Written::Json);
+        let is_json = |place: &&mut Place| matches!(place.written, Written::Json | Written::JsonText);
+        let found = self.places.iter_mut().filter(is_json);
         found.for_each(|place| *place = Place::NOWHERE);
     }
 
     pub fn forget(&mut self, slot: u16) {
         self.places[usize::from(slot)] = Place::NOWHERE;
+    }
+
+    /// The field's source text, if it is a JSON string without an escape, quotes included.
+    #[inline]
+    pub fn json_text<'a>(&self, text: &'a str, slot: u16) -> Option<&'a str> {
+        let Place { start, end, written: Written::JsonText } = *self.places.get(usize::from(slot))? else {
+            return None;
+        };
+        text.get(start as usize..end as usize)
+    }
+
+    /// The field's source text, if it is any other JSON value.
+    #[inline]
+    pub fn json_value<'a>(&self, text: &'a str, slot: u16) -> Option<&'a str> {
+        let Place { start, end, written: Written::Json } = *self.places.get(usize::from(slot))? else {
+            return None;
+        };
+        text.get(start as usize..end as usize)
     }
 
     /// The field, if it is there. `text` is the one that was read.
@@ -102,6 +140,7 @@ impl<'a> RawField<'a> {
     pub fn decode(self, replaced: bool) -> Found<'a> {
         match self.written {
             Written::Json => Found::of_json(self.raw, replaced),
+            Written::JsonText => Found::Text(Text { text: self.raw[1..self.raw.len() - 1].into(), replaced }),
             _ if self.raw == "-" => Found::Missing,
             Written::Plain => Found::Text(Text { text: self.raw.into(), replaced }),
             Written::Number => {

@@ -140,6 +140,55 @@ impl MappedChunk {
     }
 }
 
+impl MappedChunk {
+    /// Bytes of output that are kept until the chunk is settled.
+    #[must_use]
+    pub fn output(&self) -> usize {
+        let held: usize = self.held.iter().map(|held| held.body.len()).sum();
+        self.body.len() + held + self.letters.len()
+    }
+
+    /// Whether `next` begins where this one ends, behind the same bytes.
+    #[must_use]
+    pub fn goes_on_with(&self, next: &Self) -> bool {
+        let (Some(span), Some(next_span)) = (self.span, next.span) else { return false };
+        let is_open = matches!(self.stop, Stop::BytesEnd { .. });
+        is_open && next_span.start == span.end && next.before == self.after
+    }
+
+    /// Takes in the chunk that this one goes on with.
+    ///
+    /// # Panics
+    /// When it does not, or when both are too much for one.
+    pub fn append(&mut self, mut next: Self) {
+        assert!(self.goes_on_with(&next), "a chunk goes on where the one before ended");
+        let (Some(span), Some(next_span)) = (&mut self.span, next.span) else { return };
+        let small = |number: u64| u32::try_from(number).expect("a chunk is smaller than 4 GiB");
+        let (at, body_end) = (small(span.len()), small(self.body.len() as u64));
+        span.end = next_span.end;
+        self.lines.reserve(next.lines.len());
+        for mut line in next.lines {
+            line.at += at;
+            line.body_end += body_end;
+            self.lines.push(line);
+        }
+        for mut held in next.held {
+            held.line.at += at;
+            self.held.push(held);
+        }
+        self.body.append(&mut next.body);
+        self.letters.append(&mut next.letters);
+        self.settled.merge(&next.settled);
+        self.in_letters.merge(&next.in_letters);
+        self.stop = next.stop;
+        self.after = next.after;
+        self.carry = next.carry;
+        self.values_not_utf8 += next.values_not_utf8;
+        self.duplicate_keys += next.duplicate_keys;
+        self.natural_ids |= next.natural_ids;
+    }
+}
+
 /// Why mapping stopped where it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {

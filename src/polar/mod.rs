@@ -11,6 +11,7 @@ pub mod http_date;
 pub mod json;
 pub mod limits;
 pub mod metadata;
+pub mod reads;
 pub mod request;
 pub mod stored;
 pub mod system_events;

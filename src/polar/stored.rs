@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::system_events::SystemEvent;
+
 /// Who made an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +45,20 @@ pub struct Event {
     pub name: String,
     #[serde(default)]
     pub metadata: Map<String, Value>,
+    /// Keys that are not known here.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl Event {
+    /// What it says, where Polar made it and its name is known.
+    #[must_use]
+    pub fn system(&self) -> Option<SystemEvent> {
+        match self.source {
+            EventSource::System => SystemEvent::read(&self.name, &self.metadata),
+            EventSource::User => None,
+        }
+    }
 }
 
 /// An entry of `GET /v1/events/names`.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::disk::words_of;
 use super::durable;
 use super::identity::{Identity, RecordedMode};
+use super::numbering::{Numbering, Whose};
 use super::quarantine::letters_path;
 use super::state::{self, StateFault, StateFolder};
 use crate::agent::checkpoint::{Checkpoint, seal};
@@ -28,6 +29,8 @@ const ENDED: &str = ".ended";
 pub struct Opened {
     pub folder: StateFolder,
     pub restored: Restored,
+    /// `None` in a rehearsal.
+    pub numbering: Option<Numbering>,
     pub letters: PathBuf,
     pub shadow: PathBuf,
     /// It was begun before and not ended.
@@ -55,10 +58,13 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
     let letters = settings.state_dir.join("quarantine").join(format!("backfill-{name}.jsonl"));
     let shadow = settings.state_dir.join("shadow").join(format!("backfill-{name}.jsonl"));
     let identity = Identity { saved_checkpoint: true, ..Identity::new(settings) };
+    let known = known_before(&all, mode, daemons, sources)?;
+    let numbering = Some(Numbering::new(&settings.state_dir, mode, Whose::Backfills, &known));
+    // What others have numbered since it was interrupted.
+    let numbered = if is_resumed { known.clone() } else { Checkpoint::default() };
     let checkpoint = match before {
         Some(checkpoint) => checkpoint,
         None => {
-            let known = known_before(&all, mode, daemons, sources)?;
             // The same backfill once more finds the same again.
             for file in [&letters, &shadow] {
                 remove_if_there(file).map_err(|error| state::unusable(file, &error))?;
@@ -69,9 +75,9 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
             known
         }
     };
-    let restored = restored(checkpoint, daemon_runs);
+    let restored = restored(checkpoint, numbered, daemon_runs);
     let folder = StateFolder { path, identity, _lock: lock };
-    Ok(Opened { folder, restored, letters, shadow, is_resumed, daemon_runs })
+    Ok(Opened { folder, restored, numbering, letters, shadow, is_resumed, daemon_runs })
 }
 
 /// As [`open`], for a rehearsal: all that is written goes to `folder`, and the state is only read.
@@ -90,7 +96,8 @@ pub fn rehearse(settings: &Settings, folder: &Path, sources: &[&str]) -> Result<
         shadow: folder.join("shadow.jsonl"),
         folder: StateFolder { path: folder.to_owned(), identity, _lock: lock },
         // Nothing is sent under the ordinals that it gives.
-        restored: restored(known, false),
+        restored: restored(known, Checkpoint::default(), false),
+        numbering: None,
         is_resumed: false,
         daemon_runs: is_in_use(&settings.state_dir),
     })
@@ -100,10 +107,12 @@ pub fn rehearse(settings: &Settings, folder: &Path, sources: &[&str]) -> Result<
 ///
 /// # Errors
 /// What the operating system says; it is then done again at the next start, with the same ids.
-pub fn finish(state_dir: &Path, name: &str, done: &Checkpoint) -> io::Result<()> {
-    let all = state_dir.join("backfill");
-    let before = read_known(&all).map_err(|fault| io::Error::other(fault.to_string()))?;
-    let remembered = known::remembered(before.unwrap_or_default(), done);
+pub fn finish(settings: &Settings, name: &str, done: &Checkpoint) -> io::Result<()> {
+    let all = settings.state_dir.join("backfill");
+    let broken = |fault: StateFault| io::Error::other(fault.to_string());
+    let before = read_known(&all).map_err(broken)?;
+    let daemons = daemons_checkpoint(settings).map_err(broken)?;
+    let remembered = known::remembered(before.unwrap_or_default(), done, daemons.as_ref());
     durable::replace(&all, KNOWN, &seal(&remembered))?;
     fs::rename(all.join(name), all.join(ENDED))?;
     durable::sync_folder(&all)?;
@@ -117,24 +126,18 @@ fn take_away_ended(all: &Path) -> io::Result<()> {
     }
 }
 
-/// Adds what backfills have read to what a daemon knows, where the two might number files differently.
+/// What backfills have numbered, for the daemon.
 ///
 /// # Errors
 /// [`StateFault`], where that cannot be read.
-pub(super) fn remind(
-    state_dir: &Path,
-    mode: RecordedMode,
-    checkpoint: &mut Checkpoint,
-) -> Result<(), StateFault> {
-    let all = state_dir.join("backfill");
-    let read = checkpoints(&all, mode)?;
-    known::remind(checkpoint, &known::known(&read, |_| true));
-    Ok(())
+pub(super) fn numbered(state_dir: &Path, mode: RecordedMode) -> Result<Checkpoint, StateFault> {
+    let read = checkpoints(&state_dir.join("backfill"), mode)?;
+    Ok(known::known(&read, |_| true))
 }
 
-fn restored(checkpoint: Checkpoint, daemon_runs: bool) -> Restored {
+fn restored(checkpoint: Checkpoint, numbered: Checkpoint, daemon_runs: bool) -> Restored {
     let purpose = Purpose::ReadOnce { gives_ordinals: !daemon_runs };
-    Restored { checkpoint: Some(checkpoint), purpose, ..Restored::default() }
+    Restored { checkpoint: Some(checkpoint), numbered, purpose, ..Restored::default() }
 }
 
 /// Whether a daemon holds the state folder.
@@ -166,14 +169,33 @@ fn known_before(
 }
 
 /// Of backfills that are done, and that were interrupted.
-fn checkpoints(all: &Path, mode: RecordedMode) -> Result<Vec<Checkpoint>, StateFault> {
-    let mut checkpoints: Vec<Checkpoint> = read_known(all)?.into_iter().collect();
+pub(super) fn checkpoints(all: &Path, mode: RecordedMode) -> Result<Vec<Checkpoint>, StateFault> {
+    let mut begun = Vec::new();
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {
         if entry.path().is_dir() && entry.file_name() != ENDED {
-            checkpoints.extend(state::read_checkpoint(&entry.path(), mode, |_, _| Ok(()))?);
+            begun.extend(state::read_checkpoint(&entry.path(), mode, |_, _| Ok(()))?);
         }
     }
-    Ok(checkpoints)
+    // Read last: what is not begun any more stands there.
+    let done = read_known(all)?;
+    Ok(done.into_iter().chain(begun).collect())
+}
+
+/// Where [`checkpoints`] stand.
+pub(super) fn files(all: &Path, mode: RecordedMode) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(all) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = vec![all.join(KNOWN)];
+    for entry in entries {
+        let entry = entry?;
+        let is_begun = entry.path().is_dir() && entry.file_name() != ENDED;
+        files.extend(is_begun.then(|| entry.path().join(mode.checkpoint())));
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn read_known(all: &Path) -> Result<Option<Checkpoint>, StateFault> {

@@ -5,7 +5,6 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +17,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 
 use super::disk::words_of;
 use super::token::Token;
 use crate::agent::Outcome;
 use crate::config::settings::PolarSettings;
 use crate::polar::answer::AnswerHead;
+use crate::polar::reads::{self, Read};
 use crate::polar::{Answer, EVENTS_INGEST_PATH, Refusal, http_date, read_answer};
 
 const USER_AGENT: &str = concat!("floe/", env!("CARGO_PKG_VERSION"));
@@ -32,6 +33,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is read of an answer.
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
+
+/// The same of a page that was asked for: a hundred events, each with all that one may hold.
+const READ_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// What stands for Polar's clock and its verdict.
 #[derive(Debug)]
@@ -58,7 +62,7 @@ impl Client {
     /// [`NoClient`], when `ca_file` or `proxy` cannot be used.
     pub fn new(settings: &PolarSettings) -> Result<Self, NoClient> {
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(settings.ca_file.as_deref())?)
+            .tls_backend_preconfigured(tls(roots(settings)?))
             .http1_only()
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
@@ -106,6 +110,23 @@ impl Client {
         reply
     }
 
+    /// Asks once. The path begins with a slash and may have a query.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Read<T> {
+        let token = match self.token.current(Instant::now()) {
+            Ok(token) => token,
+            Err(error) => return Read::Refused(error.to_string()),
+        };
+        let request = self.http.get(format!("{}{path}", self.base_url)).header(AUTHORIZATION, bearer(&token));
+        let answer = match request.header("Polar-Version", API_VERSION).send().await {
+            Ok(response) => Received::of(response, READ_MAX_BYTES).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => reads::read(&answer.head(), &answer.body),
+            Err(error) => Read::Again { why: self.words(&error), after_seconds: None },
+        }
+    }
+
     fn words(&self, error: &reqwest::Error) -> String {
         let base_url = &self.base_url;
         if error.is_timeout() && error.is_connect() {
@@ -126,22 +147,39 @@ impl Reply {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Reply, reqwest::Error> {
-    let mut body = Vec::new();
-    while body.len() < ANSWER_MAX_BYTES {
-        let Some(chunk) = response.chunk().await? else { break };
-        body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_MAX_BYTES - body.len())]);
+/// An answer, or as much of it as is wanted.
+struct Received {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Received {
+    /// Dropped with a rest unread, the connection is closed.
+    async fn of(mut response: reqwest::Response, most_bytes: usize) -> Result<Self, reqwest::Error> {
+        let mut body = Vec::new();
+        while body.len() < most_bytes {
+            let Some(chunk) = response.chunk().await? else { break };
+            body.extend_from_slice(&chunk[..chunk.len().min(most_bytes - body.len())]);
+        }
+        Ok(Self { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body })
     }
-    let headers = response.headers();
-    let head = AnswerHead {
-        status: response.status().as_u16(),
-        retry_after: text(headers, &RETRY_AFTER),
-        www_authenticate: text(headers, &WWW_AUTHENTICATE),
-        date: text(headers, &DATE),
-    };
+
+    fn head(&self) -> AnswerHead<'_> {
+        AnswerHead {
+            status: self.status,
+            retry_after: text(&self.headers, &RETRY_AFTER),
+            www_authenticate: text(&self.headers, &WWW_AUTHENTICATE),
+            date: text(&self.headers, &DATE),
+        }
+    }
+}
+
+async fn read(response: reqwest::Response) -> Result<Reply, reqwest::Error> {
+    let answer = Received::of(response, ANSWER_MAX_BYTES).await?;
+    let head = answer.head();
     let polar_clock = head.date.and_then(http_date);
-    // Dropped with a rest unread, the connection is closed.
-    Ok(Reply { outcome: Outcome::Answer(read_answer(&head, &body)), polar_clock })
+    Ok(Reply { outcome: Outcome::Answer(read_answer(&head, &answer.body)), polar_clock })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -196,10 +234,11 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// Only the operator's authorities where given, else the system's, else those compiled in.
-fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
+/// Only the operator's authorities where given, else the system's, else those compiled in. Where nothing is encrypted
+/// none: reading the system's takes a while, and a start waits for it.
+fn roots(settings: &PolarSettings) -> Result<RootCertStore, NoClient> {
     let mut roots = RootCertStore::empty();
-    if let Some(path) = ca_file {
+    if let Some(path) = settings.ca_file.as_deref() {
         let bad = |why: &str| NoClient(format!("polar.ca_file: cannot use {path:?}: {why}"));
         let pem = std::fs::read(path).map_err(|error| bad(&words_of(&error)))?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -210,7 +249,7 @@ fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
             return Err(bad("it holds no certificate"));
         }
         tracing::debug!("trusting the authorities of {path:?} alone");
-    } else {
+    } else if is_encrypted(settings) {
         let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         tracing::debug!("trusting {added} authorities of the system");
         if added == 0 {
@@ -218,16 +257,32 @@ fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
             tracing::debug!("the system has none; trusting the {} that are compiled in", roots.len());
         }
     }
+    Ok(roots)
+}
+
+/// Whether any connection may be a secure one.
+fn is_encrypted(settings: &PolarSettings) -> bool {
+    let of_environment =
+        ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| std::env::var(name).ok());
+    let mut urls = [Some(&settings.base_url), settings.proxy.as_ref()]
+        .into_iter()
+        .chain(of_environment.iter().map(Option::as_ref));
+    urls.any(|url| url.is_some_and(|url| !url.starts_with("http://")))
+}
+
+fn tls(roots: RootCertStore) -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
+    rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring knows TLS 1.2 and 1.3")
         .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_no_client_auth()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -338,6 +393,21 @@ mod tests {
     async fn without_a_token_nothing_is_sent_and_it_is_said() {
         let reply = client("http://127.0.0.1:9", Path::new("/nowhere")).post(Bytes::from_static(BODY)).await;
         check_words(&reply, "no token: cannot read \"/nowhere\"");
+    }
+
+    #[test]
+    fn a_server_or_a_proxy_may_be_behind_a_secure_connection() {
+        for (server, proxy, expected) in [
+            ("https://api.polar.sh", None, true),
+            ("https://api.polar.sh", Some("http://proxy:3128"), true),
+            ("http://127.0.0.1:8080", Some("https://proxy:3128"), true),
+        ] {
+            let settings = PolarSettings {
+                proxy: proxy.map(str::to_owned),
+                ..fixtures::polar(server, TokenSource::Credential)
+            };
+            assert_eq!(is_encrypted(&settings), expected, "{server} {proxy:?}");
+        }
     }
 
     #[test]

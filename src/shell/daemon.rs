@@ -25,8 +25,10 @@ use super::given::{GivenFile, GivenFiles};
 use super::intake::{Intake, IntakeFault, Ready};
 use super::look::Lookout;
 use super::lookout_thread::{Eyes, LookoutThread};
+use super::numbering::{Numbering, Whose};
+use super::pool::Pool;
 use super::quarantine::{Bounds, QuarantineThread, letters_path};
-use super::readers::{Buffers, Job, Pool};
+use super::readers::{Buffers, Job};
 use super::saver::SaverThread;
 use super::service_manager::ServiceManager;
 use super::shadow::Shadow;
@@ -76,6 +78,8 @@ pub struct BackfillOptions {
 struct Place {
     folder: StateFolder,
     restored: Restored,
+    /// `None`: nothing is sent under the ordinals that it gives.
+    numbering: Option<Numbering>,
     rules: Arc<Rules>,
     letters: PathBuf,
     polar: Polar,
@@ -193,8 +197,10 @@ impl Daemon {
         notices.iter().for_each(logs::say);
         let rules = Arc::new(Rules::compile(&settings));
         let letters = letters_path(&folder.path);
-        let place =
-            Place { folder, restored, rules, letters, polar, files: None, extents: Extents::default() };
+        let mode = folder.identity.mode;
+        let numbering = Numbering::new(&folder.path, mode, Whose::Daemons, &restored.numbered);
+        let (numbering, extents) = (Some(numbering), Extents::default());
+        let place = Place { folder, restored, numbering, rules, letters, polar, files: None, extents };
         Self::begin(settings, place, reload, observer)
     }
 
@@ -206,13 +212,14 @@ impl Daemon {
         let BackfillOptions { settings, state, files, range, census, extents, observer } = options;
         descriptors::raise_limit();
         let settings = Arc::new(descriptors::within_limit(Settings::clone(&settings)));
-        let backfill::Opened { folder, restored, letters, shadow, .. } = state;
+        let backfill::Opened { folder, restored, numbering, letters, shadow, .. } = state;
         let polar = match census {
             Some(census) => Polar::Census(census),
             None => Polar::writing_to(&settings, shadow).map_err(StartFault::Client)?,
         };
         let rules = Arc::new(Rules::compile(&settings).within(range));
-        let place = Place { folder, restored, rules, letters, polar, files: Some(files), extents };
+        let files = Some(files);
+        let place = Place { folder, restored, numbering, rules, letters, polar, files, extents };
         Self::begin(settings, place, None, Some(observer))
     }
 
@@ -231,7 +238,8 @@ impl Daemon {
             }
             Some(_) => (Intake::closed(reports.clone()), ServiceManager::absent()),
         };
-        let hands = Hands::new(&settings, &place, &reports).map_err(StartFault::Thread)?;
+        let mut place = place;
+        let hands = Hands::new(&settings, &mut place, &reports).map_err(StartFault::Thread)?;
         let Place { folder, restored, rules, .. } = place;
         let clock = Clock::start();
         let agent = Agent::new(Arc::clone(&settings), rules, restored, clock.now(), random_seed());
@@ -431,7 +439,7 @@ impl Daemon {
 }
 
 impl Hands {
-    fn new(settings: &Arc<Settings>, place: &Place, reports: &Reports) -> io::Result<Self> {
+    fn new(settings: &Arc<Settings>, place: &mut Place, reports: &Reports) -> io::Result<Self> {
         let names = OddPaths::default();
         let bell = Bell::new(names.clone(), reports.clone());
         let extents = place.extents.clone();
@@ -456,7 +464,12 @@ impl Hands {
                 bounds(&settings.limits),
                 reports.clone(),
             )?,
-            saver: SaverThread::start(&place.folder, reports.clone())?,
+            saver: SaverThread::start(
+                &place.folder,
+                place.polar.shadow(),
+                place.numbering.take(),
+                reports.clone(),
+            )?,
         })
     }
 
@@ -475,7 +488,7 @@ impl Hands {
             Effect::Read(order) => self.read(order, reports),
             Effect::Post { request, body } => self.polar.clone().post(request, body, reports.clone()),
             Effect::Quarantine { letters, text } => self.quarantine.append(letters, text),
-            Effect::Save { save, checkpoint } => self.saver.checkpoint(save, checkpoint),
+            Effect::Save { save, checkpoint, numbers } => self.saver.checkpoint(save, checkpoint, numbers),
             Effect::SaveFloors { save, floors } => self.saver.floors(save, floors),
             Effect::Tell(notice) => logs::say(&notice),
             // The daemon performs them itself.
@@ -506,10 +519,9 @@ impl Hands {
     fn read(&mut self, order: Box<ReadOrder>, reports: &Reports) {
         let beyond = order.beyond.and_then(|(stream, _)| self.files.get(stream));
         let job = Job { file: self.files.get(order.stream), beyond, order };
-        if job.is_small() {
-            reports.input(job.perform(&mut self.buffers));
-        } else {
-            self.pool.perform(job);
+        match job.size_if_small() {
+            Some(size) => reports.input(job.perform(Some(size), &mut self.buffers)),
+            None => self.pool.perform(job),
         }
     }
 
@@ -538,6 +550,14 @@ impl Polar {
             Mode::Live => Self::Live(Arc::new(Client::new(&settings.polar)?)),
             Mode::Shadow => Self::Shadow(Arc::new(Shadow::new(shadow, settings.limits.shadow_max_bytes))),
         })
+    }
+
+    /// The file that takes what is not sent.
+    fn shadow(&self) -> Option<PathBuf> {
+        match self {
+            Self::Shadow(shadow) => Some(shadow.path().to_owned()),
+            Self::Live(_) | Self::Census(_) => None,
+        }
     }
 
     fn post(self, request: RequestId, body: Bytes, reports: Reports) {

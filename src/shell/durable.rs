@@ -10,12 +10,20 @@ use std::path::Path;
 /// # Errors
 /// What the operating system says; the old file is then still there, or the new one is.
 pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let new = write_beside(folder, name, bytes)?;
-    fs::rename(new, folder.join(name))?;
+    replace_for_now(folder, name, bytes)?;
     sync_folder(folder)
 }
 
-/// As [`replace`], and the old file, where there is one, is kept as `previous`.
+/// As [`replace`], but for the folder: after a power cut the old file may be there, until [`sync_folder`].
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_for_now(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = write_beside(folder, name, bytes)?;
+    fs::rename(new, folder.join(name))
+}
+
+/// As [`replace_for_now`], and the old file, where there is one, is kept as `previous`.
 ///
 /// # Errors
 /// As [`replace`].
@@ -28,8 +36,7 @@ pub fn replace_and_keep(folder: &Path, name: &str, previous: &str, bytes: &[u8])
         // Not every file system knows hard links.
         kept.or_else(|_| fs::rename(&current, &previous))?;
     }
-    fs::rename(new, current)?;
-    sync_folder(folder)
+    fs::rename(new, current)
 }
 
 /// Makes renames in the folder durable.

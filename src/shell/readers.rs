@@ -1,25 +1,23 @@
-//! Reading and mapping, by threads of their own.
+//! Reading and mapping, in buffers that are used again.
 //!
 //! A small read costs less than waking a thread, so the loop performs it itself; a large one goes to the pool, so
-//! that mapping uses other cores and the loop stays free. Either way [`perform_read`] does the work, in buffers
-//! that are used again.
+//! that mapping uses other cores and the loop stays free.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::{io, thread};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::content::Content;
 use super::disk::{peek_fully_at, peek_guard_before, read_fully_at, words_of};
-use super::event::{Event, Reports, words_of_panic};
 use crate::agent::{HEADER_BYTES, Input, ReadBytes, ReadEnd, ReadOrder};
 use crate::mapping::{ReadFault, Scratch};
-use crate::model::{Guard, MappedChunk};
+use crate::model::{Guard, MappedChunk, Offset};
 
 /// A read of at most so many bytes is performed where it is asked for.
 pub const INLINE_MAX_BYTES: u64 = 32 * 1024;
 
-const STACK_BYTES: usize = 256 * 1024;
+/// Few lines are longer, so that the start of one is found so far back.
+const LINE_USUALLY: u64 = 4096;
 
 /// Memory that reads use one after the other.
 #[derive(Debug, Default)]
@@ -38,52 +36,105 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether it takes so little time that waking a thread would take more. Nobody knows that of decompression.
+    /// The file's size, where the read takes so little time that waking a thread would take more. Nobody knows that of
+    /// decompression.
     #[must_use]
-    pub fn is_small(&self) -> bool {
+    pub fn size_if_small(&self) -> Option<u64> {
         let all = [self.file.as_deref(), self.beyond.as_deref()];
         if all.into_iter().flatten().any(Content::is_compressed) {
-            return false;
+            return None;
         }
-        let size = self.file.as_ref().and_then(|file| Some(file.file().metadata().ok()?.len())).unwrap_or(0);
-        size.saturating_sub(self.order.from.0).min(u64::from(self.order.limit)) <= INLINE_MAX_BYTES
+        let size = self.file.as_ref()?.file().metadata().ok()?.len();
+        let there = size.saturating_sub(self.order.from.0).min(u64::from(self.order.limit));
+        (there <= INLINE_MAX_BYTES).then_some(size)
     }
 
-    /// Reads, maps, and says so.
+    /// Reads, maps, and says so. `size`: of the file, where it was told just now.
     #[must_use]
-    pub fn perform(&self, buffers: &mut Buffers) -> Input {
-        let (result, size) = match &self.file {
-            Some(file) => perform_read(file, self.beyond.as_deref(), &self.order, buffers),
-            None => (Err(ReadFault::Gone), 0),
-        };
+    pub fn perform(&self, size: Option<u64>, buffers: &mut Buffers) -> Input {
+        let (result, size) = self.read_and_map(size, buffers, || ());
         Input::Mapped { read: self.order.read, result, size }
     }
-}
 
-/// One read of one file, and the file's size when it was read (0 on a fault).
-pub fn perform_read(
-    file: &Content,
-    beyond: Option<&Content>,
-    order: &ReadOrder,
-    buffers: &mut Buffers,
-) -> (Result<MappedChunk, ReadFault>, u64) {
-    match read_and_map(file, beyond, order, buffers) {
-        Ok((chunk, size)) => (Ok(chunk), size),
-        Err(fault) => (Err(fault), 0),
+    /// Reads, waits for its `turn`, and maps. With the file's size when it was read (0 on a fault).
+    pub(super) fn read_and_map<Turn>(
+        &self,
+        size: Option<u64>,
+        buffers: &mut Buffers,
+        turn: impl FnOnce() -> Turn,
+    ) -> (Result<MappedChunk, ReadFault>, u64) {
+        let Some(file) = &self.file else { return (Err(ReadFault::Gone), 0) };
+        let taken = match take(file, self.beyond.as_deref(), &self.order, size, buffers) {
+            Ok(taken) => taken,
+            Err(fault) => return (Err(fault), 0),
+        };
+        let _turn = turn();
+        match taken.map(&self.order, buffers) {
+            Ok(chunk) => (Ok(chunk), taken.size),
+            Err(fault) => (Err(fault), 0),
+        }
+    }
+
+    /// The same for a part of what is ahead: `None`, where it cannot be mapped by itself.
+    pub(super) fn read_and_map_part<Turn>(
+        &self,
+        part: u32,
+        buffers: &mut Buffers,
+        turn: impl FnOnce() -> Turn,
+    ) -> Option<MappedChunk> {
+        let (order, taken) = take_part(self.file.as_deref()?, &self.order, part, buffers)?;
+        let _turn = turn();
+        taken.map(&order, buffers).ok()
     }
 }
 
-fn read_and_map(
+/// What a read took: the bytes are in the buffers.
+struct Taken {
+    /// Up to [`Guard::REACH`] bytes before the asked ones, and where those end.
+    before: Range<usize>,
+    until: usize,
+    size: u64,
+    header: Vec<u8>,
+    beyond: Vec<u8>,
+}
+
+impl Taken {
+    fn map(&self, order: &ReadOrder, buffers: &mut Buffers) -> Result<MappedChunk, ReadFault> {
+        let Buffers { bytes, scratch } = buffers;
+        let read = ReadBytes {
+            before: &bytes[self.before.clone()],
+            bytes: &bytes[self.before.end..self.until],
+            header: &self.header,
+            beyond: &self.beyond,
+        };
+        order.map(read, scratch)
+    }
+}
+
+impl Buffers {
+    fn of_size(&mut self, size: usize) -> &mut [u8] {
+        if self.bytes.len() < size {
+            self.bytes.resize(size, 0);
+        }
+        &mut self.bytes[..size]
+    }
+}
+
+fn take(
     file: &Content,
     beyond: Option<&Content>,
     order: &ReadOrder,
+    size: Option<u64>,
     buffers: &mut Buffers,
-) -> Result<(MappedChunk, u64), ReadFault> {
+) -> Result<Taken, ReadFault> {
     let io_fault = |error: io::Error| ReadFault::Io(words_of(&error));
     let from = order.from.0;
     let reach = usize::try_from(from).unwrap_or(usize::MAX).min(Guard::REACH);
     let until = from.saturating_add(u64::from(order.limit));
-    let size = file.size_beyond(from - reach as u64, until).map_err(io_fault)?;
+    let size = match size {
+        Some(size) => size,
+        None => file.size_beyond(from - reach as u64, until).map_err(io_fault)?,
+    };
     if size < from {
         return Err(ReadFault::Shrunk { size });
     }
@@ -91,11 +142,8 @@ fn read_and_map(
     // Only where the end of the file means something must it be the end when the bytes were read.
     let there = if order.end == ReadEnd::File { u64::MAX } else { size - from };
     let wanted = usize::try_from(there.min(u64::from(order.limit))).expect("a limit fits in memory");
-    let total = reach + wanted;
-    if buffers.bytes.len() < total {
-        buffers.bytes.resize(total, 0);
-    }
-    let filled = read_fully_at(file, &mut buffers.bytes[..total], from - reach as u64).map_err(io_fault)?;
+    let bytes = buffers.of_size(reach + wanted);
+    let filled = read_fully_at(file, bytes, from - reach as u64).map_err(io_fault)?;
     if filled < reach {
         return Err(ReadFault::Shrunk { size: from - reach as u64 + filled as u64 });
     }
@@ -103,7 +151,6 @@ fn read_and_map(
         let seen = peek_guard_before(file, at).map_err(io_fault)?;
         order.bear_out(seen.map(|(guard, _)| guard))?;
     }
-    let (before, bytes) = buffers.bytes[..filled].split_at(reach);
     // Rare: a file that names its columns, or one that another file goes on with.
     let mut header = Vec::new();
     if let Some(at) = order.carry.header {
@@ -113,8 +160,46 @@ fn read_and_map(
     if let (Some(file), Some((_, limit))) = (beyond, order.beyond) {
         head = read_up_to(file, 0, limit).map_err(io_fault)?;
     }
-    let read = ReadBytes { before, bytes, header: &header, beyond: &head };
-    Ok((order.map(read, &mut buffers.scratch)?, size))
+    Ok(Taken { before: 0..reach, until: filled, size, header, beyond: head })
+}
+
+/// Reads a part of what is ahead, with the beginning of the line that it begins in: a line belongs to the part in which
+/// it ends. `None`, where it is not all there, or the line began before the part before.
+fn take_part(
+    file: &Content,
+    order: &ReadOrder,
+    part: u32,
+    buffers: &mut Buffers,
+) -> Option<(ReadOrder, Taken)> {
+    let limit = u64::from(order.limit);
+    let start = order.from.0 + u64::from(part) * limit;
+    let end = start + limit;
+    for back in [LINE_USUALLY.min(limit), limit] {
+        let base = (start - back).saturating_sub(Guard::REACH as u64);
+        let place = |at: u64| usize::try_from(at - base).expect("a limit fits in memory");
+        let bytes = buffers.of_size(place(end));
+        let filled = read_fully_at(file, bytes, base).ok()?;
+        if filled < place(end) {
+            return None;
+        }
+        let searched = place(start - back)..place(start);
+        if let Some(newline) = memchr::memrchr(b'\n', &bytes[searched.clone()]) {
+            let line = searched.start + newline + 1;
+            let from = Offset(base + line as u64);
+            let part = ReadOrder {
+                from,
+                limit: u32::try_from(end - from.0).expect("a part is at most two limits long"),
+                expected: None,
+                witness: None,
+                ahead: None,
+                ..order.clone()
+            };
+            let before = line.saturating_sub(Guard::REACH)..line;
+            let (header, beyond) = (Vec::new(), Vec::new());
+            return Some((part, Taken { before, until: filled, size: 0, header, beyond }));
+        }
+    }
+    None
 }
 
 fn read_up_to(file: &Content, from: u64, limit: u32) -> io::Result<Vec<u8>> {
@@ -126,56 +211,8 @@ fn read_up_to(file: &Content, from: u64, limit: u32) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Threads that read and map.
-#[derive(Debug)]
-pub struct Pool {
-    jobs: Sender<Job>,
-}
-
-impl Pool {
-    /// # Errors
-    /// When the operating system gives no thread.
-    pub fn start(threads: u16, reports: &Reports) -> io::Result<Self> {
-        let (jobs, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 1..=threads {
-            let (queue, reports) = (Arc::clone(&queue), reports.clone());
-            thread::Builder::new()
-                .name(format!("floe-map-{number}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || work(&queue, &reports))?;
-        }
-        Ok(Self { jobs })
-    }
-
-    /// The answer comes as a report.
-    pub fn perform(&self, job: Job) {
-        // The threads end only with this sender, or after they reported that they are broken.
-        let _ = self.jobs.send(job);
-    }
-}
-
-fn work(queue: &Mutex<Receiver<Job>>, reports: &Reports) {
-    let mut buffers = Buffers::default();
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        match catch_unwind(AssertUnwindSafe(|| job.perform(&mut buffers))) {
-            Ok(input) => reports.input(input),
-            Err(panic) => {
-                let what = words_of_panic(panic.as_ref());
-                reports.send(Event::Broken(format!(
-                    "mapping broke on {:?} at byte {}: {what}",
-                    job.order.path, job.order.from
-                )));
-                return;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use jiff::Timestamp;
@@ -185,11 +222,11 @@ mod tests {
     use crate::config::Settings;
     use crate::mapping::{Rules, identity};
     use crate::model::chunk::Carry;
-    use crate::model::{Offset, SourceIndex, Stop, StreamId};
+    use crate::model::{SourceIndex, Stop, StreamId};
 
-    const LINE: &[u8] = b"{\"who\":\"a\",\"n\":1}\n";
+    pub(in crate::shell) const LINE: &[u8] = b"{\"who\":\"a\",\"n\":1}\n";
 
-    fn order(from: u64, head: &[u8], expected: Guard) -> ReadOrder {
+    pub(in crate::shell) fn order(from: u64, head: &[u8], expected: Guard) -> ReadOrder {
         let settings = Settings::from_toml(
             "version = 1\nstate_dir = \"/nowhere\"\n[[sources]]\nid = \"app\"\ninclude = [\"/logs/*.log\"]\n\
              format = \"json\"\n[[rules]]\nid = \"use\"\nwhen = { who = \"a\" }\n[rules.event]\nname = \"use\"\n\
@@ -205,6 +242,7 @@ mod tests {
             print: identity::print_of_head(head, &settings.sources[0].format).unwrap(),
             limit: 1 << 20,
             room: 1 << 20,
+            ahead: None,
             expected: Some(expected),
             witness: None,
             long_line: None,
@@ -221,10 +259,19 @@ mod tests {
         }
     }
 
-    fn file_with(content: &[u8]) -> Content {
+    pub(in crate::shell) fn file_with(content: &[u8]) -> Content {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         Content::plain(file)
+    }
+
+    fn perform_read(
+        file: Content,
+        order: ReadOrder,
+        buffers: &mut Buffers,
+    ) -> (Result<MappedChunk, ReadFault>, u64) {
+        let job = Job { file: Some(Arc::new(file)), beyond: None, order: Box::new(order) };
+        job.read_and_map(None, buffers, || ())
     }
 
     #[test]
@@ -232,7 +279,7 @@ mod tests {
         let content = LINE.repeat(10);
         let from = LINE.len() * 5;
         let order = order(from as u64, LINE, Guard::at_end_of(&content[..from]));
-        let (result, size) = perform_read(&file_with(&content), None, &order, &mut Buffers::default());
+        let (result, size) = perform_read(file_with(&content), order, &mut Buffers::default());
         let chunk = result.unwrap();
         assert_eq!(
             (chunk.lines.len(), chunk.stop, size),
@@ -245,7 +292,7 @@ mod tests {
         let mut buffers = Buffers::default();
         let order = order(0, LINE, Guard::NOTHING);
         for lines in [10, 2, 5] {
-            let (result, _) = perform_read(&file_with(&LINE.repeat(lines)), None, &order, &mut buffers);
+            let (result, _) = perform_read(file_with(&LINE.repeat(lines)), order.clone(), &mut buffers);
             assert_eq!(result.unwrap().lines.len(), lines);
         }
     }
@@ -253,11 +300,10 @@ mod tests {
     #[test]
     fn a_file_that_became_shorter_or_another_one_is_told() {
         let shrunk = order(100, LINE, Guard::NOTHING);
-        let (result, size) = perform_read(&file_with(LINE), None, &shrunk, &mut Buffers::default());
+        let (result, size) = perform_read(file_with(LINE), shrunk, &mut Buffers::default());
         assert_eq!((result, size), (Err(ReadFault::Shrunk { size: LINE.len() as u64 }), 0));
         let from_start = order(0, LINE, Guard::NOTHING);
-        let (result, _) =
-            perform_read(&file_with(b"{\"who\":\"b\"}\n"), None, &from_start, &mut Buffers::default());
+        let (result, _) = perform_read(file_with(b"{\"who\":\"b\"}\n"), from_start, &mut Buffers::default());
         assert_eq!(result, Err(ReadFault::GuardDiffers));
     }
 
@@ -275,22 +321,9 @@ mod tests {
         ] {
             let witness = Some((Offset(at as u64), guard));
             let order = ReadOrder { witness, ..order(0, LINE, Guard::NOTHING) };
-            let (result, _) = perform_read(&file_with(&content), None, &order, &mut Buffers::default());
+            let (result, _) = perform_read(file_with(&content), order, &mut Buffers::default());
             let expected = if is_borne_out { Ok(10) } else { Err(ReadFault::GuardDiffers) };
             assert_eq!(result.map(|chunk| chunk.lines.len()), expected, "{witness:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_pool_answers_what_it_is_asked() {
-        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-        let pool = Pool::start(2, &Reports::new(sender)).unwrap();
-        let file = Arc::new(file_with(&LINE.repeat(1000)));
-        for (file, lines) in [(Some(file), Ok(1000)), (None, Err(ReadFault::Gone))] {
-            pool.perform(Job { file, beyond: None, order: Box::new(order(0, LINE, Guard::NOTHING)) });
-            let Some(Event::Input(input)) = events.recv().await else { panic!("an answer was due") };
-            let Input::Mapped { result, .. } = *input else { panic!("an answer was due") };
-            assert_eq!(result.map(|chunk| chunk.lines.len()), lines);
         }
     }
 }

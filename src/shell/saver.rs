@@ -11,6 +11,8 @@ use super::disk::disk_fault;
 use super::durable;
 use super::event::Reports;
 use super::identity::Identity;
+use super::numbering::{Numbering, Turn};
+use super::shadow;
 use super::state::{FLOORS, StateFolder, write_identity};
 use crate::agent::{Input, SaveId};
 
@@ -23,24 +25,32 @@ pub struct SaverThread {
 
 #[derive(Debug, Clone, Copy)]
 enum What {
-    Checkpoint,
+    Checkpoint { numbers: bool },
     Floors,
 }
 
 impl SaverThread {
+    /// `shadow`: where the events of shadow mode go. They are durable before a checkpoint that knows them.
+    ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(folder: &StateFolder, reports: Reports) -> io::Result<Self> {
+    pub fn start(
+        folder: &StateFolder,
+        shadow: Option<PathBuf>,
+        numbering: Option<Numbering>,
+        reports: Reports,
+    ) -> io::Result<Self> {
         let (orders, queue) = channel();
-        let saver = Saver { folder: folder.path.clone(), identity: folder.identity.clone() };
+        let (path, identity) = (folder.path.clone(), folder.identity.clone());
+        let saver = Saver { folder: path, identity, shadow, numbering };
         let thread =
             thread::Builder::new().name("floe-save".into()).spawn(move || saver.work(&queue, &reports))?;
         Ok(Self { orders, thread })
     }
 
     /// The answer comes as a report.
-    pub fn checkpoint(&self, save: SaveId, bytes: Bytes) {
-        let _ = self.orders.send((save, What::Checkpoint, bytes));
+    pub fn checkpoint(&self, save: SaveId, bytes: Bytes, numbers: bool) {
+        let _ = self.orders.send((save, What::Checkpoint { numbers }, bytes));
     }
 
     /// The answer comes as a report.
@@ -58,13 +68,31 @@ impl SaverThread {
 struct Saver {
     folder: PathBuf,
     identity: Identity,
+    numbering: Option<Numbering>,
+    shadow: Option<PathBuf>,
 }
 
 impl Saver {
     fn work(mut self, queue: &Receiver<(SaveId, What, Bytes)>, reports: &Reports) {
         while let Ok((save, what, bytes)) = queue.recv() {
-            let result = self.save(what, &bytes).map_err(|error| disk_fault(&error));
-            reports.input(Input::Saved { save, result });
+            let input = match self.turn(what) {
+                Ok(Some(Turn::Outnumbered(numbered))) => Input::Outnumbered { save, numbered },
+                // The turn ends when the checkpoint is durable.
+                Ok(turn) => {
+                    let result = self.save(what, &bytes).map_err(|error| disk_fault(&error));
+                    drop(turn);
+                    Input::Saved { save, result }
+                }
+                Err(error) => Input::Saved { save, result: Err(disk_fault(&error)) },
+            };
+            reports.input(input);
+        }
+    }
+
+    fn turn(&mut self, what: What) -> io::Result<Option<Turn>> {
+        match (what, &mut self.numbering) {
+            (What::Checkpoint { numbers: true }, Some(numbering)) => numbering.turn().map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -72,14 +100,15 @@ impl Saver {
         let mode = self.identity.mode;
         let mut identity = self.identity.clone();
         match what {
-            What::Checkpoint => {
+            What::Checkpoint { .. } => {
                 identity.saved_checkpoint = true;
+                self.shadow.as_deref().map_or(Ok(()), shadow::sync)?;
                 let (name, previous) = (mode.checkpoint(), mode.previous_checkpoint());
                 durable::replace_and_keep(&self.folder, name, previous, bytes)?;
             }
             What::Floors => {
                 identity.saved_floors = true;
-                durable::replace(&self.folder, FLOORS, bytes)?;
+                durable::replace_for_now(&self.folder, FLOORS, bytes)?;
             }
         }
         // From the first time on its absence is a loss.
@@ -87,6 +116,7 @@ impl Saver {
             write_identity(&self.folder, &identity)?;
             self.identity = identity;
         }
-        Ok(())
+        // One sync for both, and for the identity that the start left to it.
+        durable::sync_folder(&self.folder)
     }
 }

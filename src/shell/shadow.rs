@@ -1,18 +1,25 @@
 //! Shadow mode: events go to a file instead of to Polar, so that an operator can look at them before money moves.
+//!
+//! The file is synced before a checkpoint says that its lines are settled, not for each request: many requests come
+//! between two checkpoints.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use memchr::memmem;
 
 use super::client::Reply;
 use super::disk::words_of;
 use crate::agent::Outcome;
 use crate::polar::Answer;
+use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
+
+/// Where one event ends and another begins. An event holds no list, and in a text a quote stands behind a backslash: so
+/// nothing else looks like it.
+const SEAM: &[u8] = b"},{\"name\":";
 
 /// The file in the state folder that holds the events: one JSON object a line.
 #[must_use]
@@ -30,13 +37,19 @@ pub struct Shadow {
 }
 
 impl Shadow {
+    /// Where the events are.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// `max_bytes`: how large the file may grow.
     #[must_use]
     pub fn new(path: PathBuf, max_bytes: u64) -> Self {
         Self { path, max_bytes, turn: Mutex::new(()) }
     }
 
-    /// Appends the events of a request's body durably, and answers as Polar would have.
+    /// Appends the events of a request's body, and answers as Polar would have.
     #[must_use]
     pub fn accept(&self, body: &[u8]) -> Reply {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,18 +67,20 @@ impl Shadow {
     }
 }
 
+/// Makes durable what was appended to the file at `path`; there may be none.
+///
+/// # Errors
+/// What the operating system says.
+pub fn sync(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) => file.sync_data(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn append(path: &Path, max_bytes: u64, body: &[u8]) -> io::Result<u64> {
-    #[derive(Deserialize)]
-    struct Request<'a> {
-        #[serde(borrow)]
-        events: Vec<&'a RawValue>,
-    }
-    let request: Request<'_> = serde_json::from_slice(body)?;
-    let mut lines = Vec::with_capacity(body.len());
-    for event in &request.events {
-        lines.extend_from_slice(event.get().as_bytes());
-        lines.push(b'\n');
-    }
+    let (lines, events) = lines_of(body).ok_or(io::ErrorKind::InvalidData)?;
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
@@ -74,12 +89,31 @@ fn append(path: &Path, max_bytes: u64, body: &[u8]) -> io::Result<u64> {
     if before + lines.len() as u64 > max_bytes && !lines.is_empty() {
         return Err(io::ErrorKind::QuotaExceeded.into());
     }
-    if let Err(error) = file.write_all(&lines).and_then(|()| file.sync_data()) {
+    if let Err(error) = file.write_all(&lines) {
         // What was half written must not stand before the next event.
         let _ = file.set_len(before);
         return Err(error);
     }
-    Ok(request.events.len() as u64)
+    Ok(events)
+}
+
+/// The events of a body, each on a line, and how many they are.
+fn lines_of(body: &[u8]) -> Option<(Vec<u8>, u64)> {
+    let events = body.strip_prefix(BODY_PREFIX)?.strip_suffix(BODY_SUFFIX)?;
+    let mut lines = Vec::with_capacity(events.len() + 1);
+    let (mut start, mut count) = (0, 0);
+    for seam in memmem::find_iter(events, SEAM) {
+        lines.extend_from_slice(&events[start..=seam]);
+        lines.push(b'\n');
+        start = seam + 2;
+        count += 1;
+    }
+    if start < events.len() {
+        lines.extend_from_slice(&events[start..]);
+        lines.push(b'\n');
+        count += 1;
+    }
+    Some((lines, count))
 }
 
 #[cfg(test)]
@@ -96,6 +130,24 @@ mod tests {
         let _ = shadow.accept(br#"{"events":[{"name":"c"}]}"#);
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text, "{\"name\":\"a\",\"n\":1.50}\n{\"name\":\"b\"}\n{\"name\":\"c\"}\n");
+    }
+
+    #[test]
+    fn what_looks_like_a_seam_in_a_text_is_none() {
+        let body = br#"{"events":[{"name":"a","t":"},{\"name\":"},{"name":"b","m":{"name":1}}]}"#;
+        let (lines, events) = lines_of(body).unwrap();
+        assert_eq!((memchr::memchr_iter(b'\n', &lines).count(), events), (2, 2));
+        assert_eq!(lines_of(b"[]"), None);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_needs_no_sync() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = events_path(folder.path());
+        assert!(sync(&path).is_ok());
+        let _ = Shadow::new(path.clone(), 1000).accept(br#"{"events":[{"name":"a"}]}"#);
+        assert!(sync(&path).is_ok());
+        assert!(sync(&path.join("below")).is_err(), "other faults are told");
     }
 
     #[test]

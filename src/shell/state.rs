@@ -158,9 +158,7 @@ pub fn open(
             identity = Identity { saved_floors, ..Identity::new(settings) };
         }
     }
-    if let Some(checkpoint) = &mut restored.checkpoint {
-        backfill::remind(&path, identity.mode, checkpoint)?;
-    }
+    restored.numbered = backfill::numbered(&path, identity.mode)?;
     restored.floors = read_floors(&path, &identity, settings, resume_from)?;
     if recorded.as_ref() != Some(&identity) {
         write_identity(&path, &identity).map_err(|error| unusable(&path, &error))?;
@@ -197,10 +195,11 @@ pub fn peek_as(settings: &Settings) -> Result<Checkpoint, StateFault> {
     peek(path)
 }
 
+/// Whoever writes it syncs the folder before anything relies on it: at a start that is the first save.
 pub(super) fn write_identity(folder: &Path, identity: &Identity) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(identity).expect("plain records are always JSON");
     bytes.push(b'\n');
-    durable::replace(folder, IDENTITY, &bytes)
+    durable::replace_for_now(folder, IDENTITY, &bytes)
 }
 
 pub(super) fn make_folder(path: &Path) -> Result<(), StateFault> {
@@ -355,9 +354,9 @@ mod tests {
     fn run(settings: &Settings, checkpoints: &[u64], floors: bool) {
         let (folder, _, _) = open(settings, None).unwrap();
         let (sender, _events) = unbounded_channel();
-        let saver = SaverThread::start(&folder, Reports::new(sender)).unwrap();
+        let saver = SaverThread::start(&folder, None, None, Reports::new(sender)).unwrap();
         for sequence in checkpoints {
-            saver.checkpoint(SaveId(*sequence), Bytes::from(seal(&checkpoint(*sequence))));
+            saver.checkpoint(SaveId(*sequence), Bytes::from(seal(&checkpoint(*sequence))), false);
         }
         if floors {
             saver.floors(SaveId(0), Bytes::from(seal(&Floors::default())));

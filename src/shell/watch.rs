@@ -62,7 +62,10 @@ impl Bell {
             Ok(event) => event.paths.iter().for_each(|path| self.add(&mut rings, path)),
             Err(_) => rings.elsewhere = true,
         }
-        if quiet && *rings != Rings::default() {
+        let rang = quiet && *rings != Rings::default();
+        // Whoever is woken takes the rings at once and must not find them locked.
+        drop(rings);
+        if rang {
             self.reports.send(Event::Rung);
         }
     }

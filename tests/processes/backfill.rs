@@ -126,6 +126,28 @@ fn s14_a_file_that_would_need_an_ordinal_waits_until_no_daemon_gives_one() {
 }
 
 #[test]
+fn s14_a_file_that_a_backfill_numbered_is_known_to_the_daemon_beside_it() {
+    let world = World::new();
+    world.append(&lines(0..10));
+    let floe = world.start();
+    world.wait_for_billed(0..10);
+    // Nobody knows a file that begins so.
+    alike(&world, "other", 10..20);
+    check(&world, &["--source", "app", "other"], 0, "10 inserted");
+    fs::rename(world.log(), world.path("logs/app.log.1")).unwrap();
+    alike(&world, "logs/app.log", 20..30);
+    world.wait_for_billed(0..30);
+    // The daemon meets it later, and has not begun anew.
+    fs::rename(world.path("other"), world.path("logs/app.log.2")).unwrap();
+    let is_read = || world.account().0["sources"]["app"]["read"]["lines"] == 32;
+    world.wait("the daemon to read it", is_read);
+    world.append(&line_at(30, "2025-05-01T00:00:00Z"));
+    world.wait_for_billed(0..31);
+    floe.stop();
+    check(&world, &["--source", "app", "logs/*"], 0, "0 inserted, 31 that Polar had already");
+}
+
+#[test]
 fn since_is_the_first_moment_and_until_is_behind_the_last() {
     let world = World::new();
     let times =

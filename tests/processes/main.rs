@@ -9,6 +9,7 @@ mod blame;
 mod compressed;
 mod descriptors;
 mod endpoint;
+mod events;
 mod files;
 mod front;
 mod kill;

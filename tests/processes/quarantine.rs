@@ -8,6 +8,7 @@ use std::time::Duration;
 use floe::sandbox::FaultPlan;
 use serde_json::Value;
 
+use crate::sockets;
 use crate::world::{World, line, lines};
 
 /// A line whose customer has another name than the rule knows.
@@ -252,6 +253,33 @@ fn a_record_in_a_container_keeps_its_wrapping_and_its_id() {
     world.wait_for_billed(0..2);
     assert!(world.sandbox.has(&explained_id(&world, 1)));
     wait_for_account(&world, 2, &[]);
+}
+
+#[test]
+fn s27_a_line_of_a_socket_is_shown_as_it_was_written_and_billed_under_its_id_after_all() {
+    let world = sockets::world_of(sockets::WITH_ACK);
+    let floe = world.start();
+    sockets::send(&mut sockets::connect(&world), &(line(0) + &odd(1) + &line(2)));
+    world.wait_for_billed([0, 2]);
+    wait_for_account(&world, 2, &[("missing_customer", 1)]);
+    let segment = sockets::segments(&world).pop().unwrap();
+    // A segment that is settled is removed; here it is kept to look up the id.
+    let kept = world.path("kept");
+    fs::copy(&segment, &kept).unwrap();
+    floe.stop();
+    let shown = text(&world.output(&["quarantine", "show"]));
+    assert!(shown.contains("\n    {\n") && shown.contains("\"customer\": \"customer_1\""), "{shown}");
+    world.write_config(
+        &world.config_of(sockets::WITH_ACK).replace("\"{who}\"", "\"{who | default(customer)}\""),
+    );
+    check(&world.output(&["quarantine", "retry", "--all"]), 0, &["billed by rule use: 1 line, 1 event"]);
+    world.wait_for_billed(0..3);
+    fs::rename(&kept, &segment).unwrap();
+    let explained = text(&world.output(&["explain", segment.to_str().unwrap()]));
+    let ids: Vec<&str> =
+        explained.split("\"external_id\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(ids.len(), 3, "{explained}");
+    assert!(ids.iter().all(|id| world.sandbox.has(id)), "{ids:?} in {:?}", world.sandbox.events());
 }
 
 #[test]

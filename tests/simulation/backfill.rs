@@ -17,6 +17,7 @@ use floe::model::SourceIndex;
 
 use crate::disk::{ContentId, NodeId};
 use crate::invariants::{self, Held};
+use crate::plants::Plant;
 use crate::process::Process;
 use crate::simulation::{Event, Simulation, StateFolder};
 use crate::storm::Move;
@@ -104,7 +105,9 @@ impl Simulation {
         let name = (paths, self.storm.edition);
         let before = self.backfills.begun.get(&name).and_then(StateFolder::newest);
         let is_resumed = before.is_some();
-        let checkpoint = before.unwrap_or_else(|| self.known_before());
+        let known = self.known_before();
+        let numbered = if is_resumed { known.clone() } else { Checkpoint::default() };
+        let checkpoint = before.unwrap_or(known);
         if !is_resumed {
             self.backfills.begun.entry(name.clone()).or_default().save(seal(&checkpoint));
         }
@@ -112,6 +115,7 @@ impl Simulation {
         self.note(format!("backfill {} of {:?}, resumed: {is_resumed}", self.processes, name.0));
         let restored = Restored {
             checkpoint: Some(checkpoint),
+            numbered,
             purpose: Purpose::ReadOnce { gives_ordinals: true },
             ..Restored::default()
         };
@@ -126,15 +130,21 @@ impl Simulation {
 
     /// All that is known of the files: to the daemon, and from backfills that are done or were interrupted.
     fn known_before(&self) -> Checkpoint {
+        if self.plant == Some(Plant::OrdinalsForgotten) {
+            return Checkpoint::default();
+        }
         let lost = || Checkpoint { ordinals_lost: true, ..Checkpoint::default() };
         let mut all = vec![self.state.newest().unwrap_or_else(lost)];
         all.extend(self.backfills.checkpoints());
         known::known(&all, |_| true)
     }
 
-    /// What backfills have read, for a daemon that would number it otherwise.
-    pub fn remind(&self, checkpoint: &mut Checkpoint) {
-        known::remind(checkpoint, &known::known(&self.backfills.checkpoints(), |_| true));
+    /// What backfills have numbered, for the daemon.
+    pub fn numbered_by_backfills(&self) -> Checkpoint {
+        if self.plant == Some(Plant::OrdinalsForgotten) {
+            return Checkpoint::default();
+        }
+        known::known(&self.backfills.checkpoints(), |_| true)
     }
 
     fn files_to_give(&mut self) -> Vec<Given> {
@@ -211,7 +221,7 @@ impl Simulation {
             let folder = self.backfills.begun.remove(&name).expect("it was begun");
             let read = folder.newest().expect("it saves before it ends");
             let before = self.backfills.done.take().unwrap_or_default();
-            self.backfills.done = Some(known::remembered(before, &read));
+            self.backfills.done = Some(known::remembered(before, &read, self.state.newest().as_ref()));
         }
         Ok(())
     }

@@ -49,6 +49,8 @@ pub enum Plant {
     BudgetForgotten,
     /// Checkpoints do not say which outputs are in the middle of a line. Seen in the histories of `relay.rs` alone.
     CarryForgotten,
+    /// Backfills, and the daemon after them, begin without what others know of the files.
+    OrdinalsForgotten,
     /// A backfill does not say what it has not read.
     UnreadUnsaid,
 }
@@ -69,6 +71,7 @@ impl Plant {
         (Self::ClockAhead, &[Invariant::NothingBadLeaves]),
         (Self::ConcurrencyForgotten, &[Invariant::ConcurrencyIsKept]),
         (Self::BudgetForgotten, &[Invariant::RateIsKept]),
+        (Self::OrdinalsForgotten, &[Invariant::IdsStay]),
         (Self::UnreadUnsaid, &[Invariant::ReadIsSettled]),
     ];
 }

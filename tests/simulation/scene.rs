@@ -68,13 +68,12 @@ impl Scene {
             settings,
             wraps,
             kinds: some_of(Kind::COMMON, 60, random),
-            moves: moves(equal_first_lines, random),
+            moves: moves(equal_first_lines && wraps, random),
             moves_count: random.between(120, 400),
             pause_ms: *random.pick(&[(20, 500), (200, 5_000), (1_000, 40_000), (5, 20_000)]),
             equal_first_lines,
             loses_checkpoints: !equal_first_lines && random.chance(30),
-            // Backfills that are interrupted may number files that begin alike otherwise than the daemon: a known gap.
-            backfills: if equal_first_lines { 0 } else { *random.clone().pick(&[0, 0, 20, 60]) },
+            backfills: *random.clone().pick(&[0, 0, 20, 60]),
             reuses_inodes: random.chance(60),
             tells_births: random.chance(70),
             copies_match: random.chance(40),
@@ -93,12 +92,12 @@ impl Scene {
     }
 }
 
-/// Where files begin alike, a compressed one of which little is known may be held for long, and others because of it:
-/// a known gap.
-fn moves(equal_first_lines: bool, random: &mut Random) -> Vec<(Move, u64)> {
+/// Where the files of a container begin alike, a compressed one may be taken for another that began as a copy of it, and its
+/// lines are billed twice (seed 1453 with all moves): a known gap.
+fn moves(are_wrapped_and_alike: bool, random: &mut Random) -> Vec<(Move, u64)> {
     let compresses = |chosen: Move| matches!(chosen, Move::Compress | Move::CompressSlowly);
     let moves = some_of(Move::COMMON, 60, random).into_iter();
-    moves.filter(|(chosen, _)| !(equal_first_lines && compresses(*chosen))).collect()
+    moves.filter(|(chosen, _)| !(are_wrapped_and_alike && compresses(*chosen))).collect()
 }
 
 /// The whole list's first entry, and each other one with this chance.

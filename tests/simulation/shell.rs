@@ -80,7 +80,7 @@ impl Simulation {
             Effect::Read(order) => self.begin_read(order),
             Effect::Post { request, body } => return self.post(request, body),
             Effect::Quarantine { letters, text } => return self.begin_quarantine(letters, text),
-            Effect::Save { save, checkpoint } => return self.begin_save(save, checkpoint),
+            Effect::Save { save, checkpoint, .. } => return self.begin_save(save, checkpoint),
             Effect::SaveFloors { save, floors } => self.begin_in_order(Job::SaveFloors { save, floors }),
             Effect::Discard { path, .. } => {
                 let details = format!("{path} is a log, and Floe wants to remove it");

@@ -346,10 +346,8 @@ impl Simulation {
         if self.starts_backfill() {
             return self.carry_out();
         }
-        let mut checkpoint = self.state.restore();
-        if let Some(checkpoint) = &mut checkpoint {
-            self.remind(checkpoint);
-        }
+        let checkpoint = self.state.restore();
+        let numbered = self.numbered_by_backfills();
         let checkpoint_lost = checkpoint.is_none() && self.state.has_saved;
         let floors: Floors = self
             .state
@@ -369,7 +367,8 @@ impl Simulation {
         let strangers = strangers.collect();
         let rules = Arc::new(Rules::compile(&self.settings));
         let floors_too = floors.clone();
-        let restored = Restored { checkpoint, checkpoint_lost, floors: floors_too, ..Restored::default() };
+        let restored =
+            Restored { checkpoint, checkpoint_lost, floors: floors_too, numbered, ..Restored::default() };
         let seed = self.random.next();
         let agent = Agent::new(self.believed_settings(), rules, restored, self.first_moment(), seed);
         let process = Process::new(self.processes, self.clock, agent);

@@ -291,7 +291,7 @@ impl World {
                 Input::Answered { request, outcome, polar_clock: Some(self.now().wall) }
             }
             Effect::Quarantine { text, .. } => panic!("{}", String::from_utf8_lossy(&text)),
-            Effect::Save { save, checkpoint } => {
+            Effect::Save { save, checkpoint, .. } => {
                 if self.random.chance(10) {
                     return Some(Input::Saved { save, result: Err(DiskFault::Full) });
                 }

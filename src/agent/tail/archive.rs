@@ -63,12 +63,14 @@ impl Stream {
         self.is_compressed() && self.modified != 0 && self.position.0 > 0 && self.position.0 >= self.size
     }
 
-    /// Whether a file that was judged so, and has this size, holds all of its own, which was read, and goes on behind.
+    /// Whether a file that was judged so, and has this size, holds all of its own, which was read but for a
+    /// line without its end, and goes on behind.
     pub(super) fn ends_before(&self, size: u64, judgement: Judgement) -> bool {
         // A first line is known as a whole.
         let is_sure = judgement == Judgement::Same { is_strong: true }
             || matches!(judgement, Judgement::Same { .. } if self.marks.first().is_some_and(|(first, _)| self.position <= *first));
-        is_sure && self.position.0 == self.size && self.size < size
+        let known_until = self.beginning_behind().map_or(self.position, |(at, _)| at);
+        is_sure && known_until.0 == self.size && self.size < size
     }
 
     /// Whether its file is believed to be what it was, and is not open.

@@ -53,9 +53,12 @@ impl Head {
     }
 }
 
-/// Whether a file with this head has other lines than what is remembered: its first two end elsewhere.
-pub(super) fn has_other_lines(marks: &[Mark], head: &Head) -> bool {
-    marks.iter().zip(&head.marks).take(2).any(|(own, other)| own.0 != other.0)
+/// Whether a file with this head has other lines than what is remembered: its first two end elsewhere. One that was read
+/// behind its first line, up to `position`, and has no second mark, has no other line there.
+pub(super) fn has_other_lines(marks: &[Mark], position: Offset, head: &Head) -> bool {
+    let ends_elsewhere = marks.iter().zip(&head.marks).take(2).any(|(own, other)| own.0 != other.0);
+    let has_one_more = marks.len() == 1 && head.marks.get(1).is_some_and(|(second, _)| *second <= position);
+    ends_elsewhere || has_one_more
 }
 
 /// Whether something behind the first line is remembered, or the first line is longer than any head.
@@ -203,10 +206,16 @@ mod tests {
     #[test]
     fn lines_that_end_elsewhere_are_other_lines() {
         let marks = Head::read(b"aaaa\nbbbb\ncc\n").marks;
-        let has_other = |head: &[u8]| has_other_lines(&marks, &Head::read(head));
+        let has_other = |head: &[u8]| has_other_lines(&marks, Offset(10), &Head::read(head));
         assert!(has_other(b"aaaa\nbb\n"));
         assert!(has_other(b"aa\n"));
         assert!(!has_other(b"aaaa\nbbbb\n"));
+        assert!(!has_other(b"aaaa\nbb"));
+        // Its last line was taken without an end.
+        let without_end = Head::read(b"aaaa\nbbbb").marks;
+        let has_other = |head: &[u8]| has_other_lines(&without_end, Offset(9), &Head::read(head));
+        assert!(has_other(b"aaaa\nbb\n"));
+        assert!(!has_other(b"aaaa\nbbbbbb\n"));
         assert!(!has_other(b"aaaa\nbb"));
     }
 

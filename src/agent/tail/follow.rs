@@ -134,13 +134,17 @@ impl Tail {
         }
         let source = Arc::clone(&stream.source);
         let before = std::mem::replace(&mut stream.path, Arc::clone(&path));
+        // Rotation renames all that it keeps: of a file that is read to its end the first time is news.
+        let is_news = !stream.was_moved || stream.size > stream.position.0;
         stream.was_moved = true;
         if self.by_path.remove(&(Arc::clone(&before), id)) {
             self.by_path.insert((Arc::clone(&path), id));
         }
         self.changes += 1;
         self.was_rotated(&source, &before, &path);
-        out.say(NoticeCode::FileRenamed, format!("{before:?} is {path:?} now"));
+        if is_news {
+            out.say(NoticeCode::FileRenamed, format!("{before:?} is {path:?} now"));
+        }
     }
 
     /// Puts a stream at a file and opens it.

@@ -40,6 +40,8 @@ pub(super) struct Handles {
     try_again: Moment,
     /// When a file last let others go first.
     gave_way: Moment,
+    /// Open files that cannot be read before the ones after them are open; some of them were read since.
+    wait_for_successors: BTreeSet<StreamId>,
     short_since: Option<Moment>,
     is_told: bool,
 }
@@ -123,6 +125,24 @@ impl Tail {
         self.set_handle(id, Handle::Queued);
         out.push(Effect::Close(id));
         self.handles.queue.push_back(id);
+    }
+
+    /// A file that cannot be read before the one after it is open, too. Where several wait so, and hold the descriptors
+    /// that the others need, the first goes before, and the others close: so one of them has what it needs.
+    pub(super) fn one_gives_way(&mut self, id: StreamId, now: Now, out: &mut Outbox) {
+        let waits = &mut self.handles.wait_for_successors;
+        waits.insert(id);
+        let streams = &self.streams;
+        waits.retain(|id| streams.get(id).is_some_and(Stream::is_open));
+        if waits.first() != Some(&id) {
+            waits.remove(&id);
+            self.give_way(id, now, out);
+        }
+    }
+
+    /// It can be read.
+    pub(super) fn waits_no_more(&mut self, id: StreamId) {
+        self.handles.wait_for_successors.remove(&id);
     }
 
     /// The operating system has no descriptor left.

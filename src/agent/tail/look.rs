@@ -204,7 +204,7 @@ impl Tail {
         files.captures(path).or_else(|| rotated_from(path).find_map(|base| files.captures(base)))
     }
 
-    fn floor_of(&self, source: &str, file: FileKey) -> Option<FloorRecord> {
+    pub(super) fn floor_of(&self, source: &str, file: FileKey) -> Option<FloorRecord> {
         self.floors.sources.get(source)?.iter().find(|record| record.file == file).cloned()
     }
 

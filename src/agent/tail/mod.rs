@@ -13,6 +13,7 @@ mod floors;
 mod follow;
 mod handles;
 mod look;
+mod numbered;
 mod once;
 mod read;
 mod resolve;
@@ -42,6 +43,7 @@ use crate::model::{FileKey, Generation, Mark, Moment, Offset, Print, Span, Strea
 use candidate::{Candidate, Step};
 use drain::Draining;
 use handles::Handles;
+use numbered::Numbered;
 pub(super) use read::Arrived;
 use read::{KnownAt, ReadUnderWay};
 pub use rotation::rotated_from;
@@ -153,6 +155,8 @@ pub(super) struct Tail {
     resolve_wanted: bool,
     /// Where it is more than the streams here say: the next ordinal of a print.
     ordinals: BTreeMap<(Arc<str>, Print), u32>,
+    /// What others have numbered.
+    numbered: Numbered,
     /// This boot of the machine, and the one that the checkpoint is of.
     boot: String,
     boot_before: String,
@@ -207,6 +211,7 @@ pub(super) struct Known {
     pub checkpoint: Option<Checkpoint>,
     pub checkpoint_lost: bool,
     pub floors: Floors,
+    pub numbered: Checkpoint,
     pub boot: String,
 }
 
@@ -219,7 +224,7 @@ impl Tail {
         books: &mut Books,
         now: Now,
     ) -> Self {
-        let Known { checkpoint, checkpoint_lost, floors, boot } = known;
+        let Known { checkpoint, checkpoint_lost, floors, numbered, boot } = known;
         let boot_before = checkpoint.as_ref().map(|checkpoint| checkpoint.boot.clone()).unwrap_or_default();
         let mut tail = Self {
             sources: Vec::new(),
@@ -234,6 +239,7 @@ impl Tail {
             held: BTreeSet::new(),
             resolve_wanted: false,
             ordinals: BTreeMap::new(),
+            numbered: Numbered::new(numbered),
             boot,
             boot_before,
             strangers: BTreeMap::new(),
@@ -288,41 +294,7 @@ impl Tail {
 
     fn restore(&mut self, checkpoint: Checkpoint, books: &mut Books, now: Now) {
         for record in checkpoint.files {
-            let Some(print) = Print::from_hex(&record.print) else { continue };
-            let source: Arc<str> = Arc::from(record.source.as_str());
-            let id = self.new_stream_id();
-            let key = identity::stream_key(&self.settings.instance, &source, print, record.ordinal);
-            let place = match record.file {
-                Some(file) => Place::Expected { file },
-                None => Place::Nowhere { since: now.moment, looks: 0, not: None, given_up: record.given_up },
-            };
-            let carry = record.carry();
-            let identity = Identity {
-                source: Arc::clone(&source),
-                path: Arc::from(record.path.as_str()),
-                captures: Arc::new(record.captures),
-                print,
-                ordinal: record.ordinal,
-                key,
-                marks: record.marks,
-                size: record.size,
-            };
-            let standing = Standing { frontier: record.frontier, guard: record.guard, carry };
-            let mut stream = Stream::new(identity, record.frontier, record.guard, now.moment);
-            stream.first_path = Arc::from(record.first_path.as_str());
-            stream.was_moved = record.was_moved;
-            stream.modified = record.modified;
-            stream.start = record.start;
-            stream.carry = carry;
-            stream.heir = if record.handed_over { Heir::Read } else { Heir::Open };
-            stream.place = place;
-            if record.inside_line {
-                stream.enter_foreign_line();
-            }
-            stream.registered = Registered::Yes;
-            stream.is_new = false;
-            books.open(id, &source, standing);
-            self.remember(id, stream);
+            self.restore_file(record, books, now);
         }
         for OrdinalRecord { source, print, next } in checkpoint.ordinals {
             if let Some(print) = Print::from_hex(&print) {
@@ -341,6 +313,46 @@ impl Tail {
         let records = checkpoint.stranger_records.into_iter();
         self.stranger_records =
             records.map(|(source, records)| (Arc::from(source.as_str()), records)).collect();
+    }
+
+    /// Nothing comes of a record whose print is none.
+    fn restore_file(&mut self, record: FileRecord, books: &mut Books, now: Now) -> Option<StreamId> {
+        let print = Print::from_hex(&record.print)?;
+        let source: Arc<str> = Arc::from(record.source.as_str());
+        let id = self.new_stream_id();
+        let key = identity::stream_key(&self.settings.instance, &source, print, record.ordinal);
+        let place = match record.file {
+            Some(file) => Place::Expected { file },
+            None => Place::Nowhere { since: now.moment, looks: 0, not: None, given_up: record.given_up },
+        };
+        let carry = record.carry();
+        let identity = Identity {
+            source: Arc::clone(&source),
+            path: Arc::from(record.path.as_str()),
+            captures: Arc::new(record.captures),
+            print,
+            ordinal: record.ordinal,
+            key,
+            marks: record.marks,
+            size: record.size,
+        };
+        let standing = Standing { frontier: record.frontier, guard: record.guard, carry };
+        let mut stream = Stream::new(identity, record.frontier, record.guard, now.moment);
+        stream.first_path = Arc::from(record.first_path.as_str());
+        stream.was_moved = record.was_moved;
+        stream.modified = record.modified;
+        stream.start = record.start;
+        stream.carry = carry;
+        stream.heir = if record.handed_over { Heir::Read } else { Heir::Open };
+        stream.place = place;
+        if record.inside_line {
+            stream.enter_foreign_line();
+        }
+        stream.registered = Registered::Yes;
+        stream.is_new = false;
+        books.open(id, &source, standing);
+        self.remember(id, stream);
+        Some(id)
     }
 
     fn new_stream_id(&mut self) -> StreamId {
@@ -598,20 +610,25 @@ impl Tail {
     }
 
     fn forget(&mut self, id: StreamId, books: &mut Books) {
-        let stream = self.streams.remove(&id).expect("a stream that is forgotten was known");
+        let stream = self.take_out(id, books);
+        let of_print = (Arc::clone(&stream.source), stream.print);
+        if stream.ordinal > 0 || self.by_print.contains_key(&of_print) {
+            let next = self.ordinals.entry(of_print).or_default();
+            *next = (*next).max(stream.ordinal + 1);
+        }
+    }
+
+    fn take_out(&mut self, id: StreamId, books: &mut Books) -> Stream {
+        let stream = self.streams.remove(&id).expect("a stream that is taken out was known");
         books.close(id);
         self.changes += 1;
         let of_print = (Arc::clone(&stream.source), stream.print);
         let others = self.by_print.get_mut(&of_print).expect("a stream that is known has its print listed");
         others.remove(&id);
-        let shared = stream.ordinal > 0 || !others.is_empty();
         if others.is_empty() {
             self.by_print.remove(&of_print);
         }
-        if shared {
-            let next = self.ordinals.entry(of_print).or_default();
-            *next = (*next).max(stream.ordinal + 1);
-        }
+        stream
     }
 
     /// The print that the head of a file of the source shows.

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use super::drain::Draining;
 use super::evidence::{Head, is_strong};
-use super::stream::{Handle, LARGE_READ, Registered, SMALL_READ, Stream};
+use super::stream::{Handle, LARGE_READ, MOST_PARTS, Registered, SMALL_READ, Stream};
 use super::succession::{HANDOVER_TIME, Inherited, WAIT_TIME};
 use super::{Asking, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, miss};
 use crate::agent::books::Books;
-use crate::agent::border::{AskId, Asked, DiskFault, Effect, Now, ReadEnd, ReadId, ReadOrder, Whom};
+use crate::agent::border::{Ahead, AskId, Asked, DiskFault, Effect, Now, ReadEnd, ReadId, ReadOrder, Whom};
 use crate::agent::words;
 use crate::config::Settings;
 use crate::config::settings::{Columns, Format, SourceSettings};
 use crate::mapping::ReadFault;
 use crate::model::chunk::{Carry, Outputs};
-use crate::model::{MappedChunk, Offset, SourceIndex, Span, Stop, StreamId};
+use crate::model::{Guard, MappedChunk, Offset, SourceIndex, Span, Stop, StreamId};
 
 /// Output that one read may make, at most.
 const MOST_ROOM: u64 = 256 * 1024;
@@ -31,6 +31,9 @@ const SHORT_PARTIAL: u64 = 4096;
 
 /// How far beyond its window a stream is read for lines that show whether Polar takes any.
 const EVIDENCE_BYTES: u64 = 1024 * 1024;
+
+/// Whoever lacks more than this reads in large steps.
+const MUCH_BEHIND: u64 = 1024 * 1024;
 
 /// What an answered read brings.
 #[derive(Debug)]
@@ -117,6 +120,7 @@ impl Tail {
             }
             if matches!(end, ReadEnd::File | ReadEnd::Handover) && self.opens_successor(id, out) {
                 self.retry(id, now.moment + WAIT_TIME);
+                self.one_gives_way(id, now, out);
                 continue;
             }
             let Inherited::Known { unfinished, from } = self.inherited(id) else {
@@ -131,7 +135,11 @@ impl Tail {
             if let Some((before, heir)) = from {
                 self.streams.get_mut(&before).expect("the file before was just seen").heir = heir;
             }
-            return Some(self.order(id, room, end, unfinished, polar_now));
+            self.waits_no_more(id);
+            let left = window - ahead;
+            let free = self.settings.limits.memory - self.reserved - books.charged() - room;
+            let ahead = self.ahead_of(id, end, room, left, free);
+            return Some(self.order(id, room, ahead, end, unfinished, polar_now));
         }
         None
     }
@@ -189,6 +197,9 @@ impl Tail {
         let is_once = self.reads_once();
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.common = head.common;
+        let shows_all = !asked.head.is_empty() && asked.head.len() as u64 == asked.size;
+        let beginning = shows_all.then(|| (Offset(asked.size), Guard::at_end_of(&asked.head)));
+        let has_news = std::mem::replace(&mut stream.beginning, beginning) != beginning;
         if is_strong(&head.marks) {
             // Durable before more of it is read.
             stream.registered = Registered::No;
@@ -206,6 +217,9 @@ impl Tail {
         }
         let stream = self.streams.get_mut(&id).expect("the stream was just seen");
         stream.marks = head.marks;
+        if has_news {
+            self.wake_held(id);
+        }
     }
 
     /// What is remembered of the stream was just seen in its file.
@@ -278,10 +292,32 @@ impl Tail {
             && self.is_over(id)
     }
 
+    /// What the next read of the stream may take along where there is much to catch up, in parts with so much `room`.
+    /// `left`: of its window; `free`: of the memory.
+    fn ahead_of(&self, id: StreamId, end: ReadEnd, room: u64, left: u64, free: u64) -> Option<Ahead> {
+        let stream = &self.streams[&id];
+        let threads = u64::from(self.settings.limits.mapping_threads);
+        let is_open = end == ReadEnd::More && is_strong(&stream.marks) && stream.inside.is_none();
+        // One thread has its hands full with a part of such a stream.
+        let is_worth_it = threads > 1 || !stream.is_dense;
+        if !is_open || !is_worth_it || !self.is_plain(id) || stream.is_compressed() {
+            return None;
+        }
+        let limit = u64::from(stream.limit_behind(threads));
+        let parts = (stream.behind().min(left) / limit).saturating_sub(1).min(MOST_PARTS);
+        // All threads may fill their room at the same time.
+        let (least, most) = (room * (threads + 1), room * (threads + 3));
+        (parts > 0 && free >= least).then(|| Ahead {
+            parts: u32::try_from(parts).expect("parts are few"),
+            room: usize::try_from(free.min(most)).expect("room is small"),
+        })
+    }
+
     fn order(
         &mut self,
         id: StreamId,
         room: u64,
+        ahead: Option<Ahead>,
         end: ReadEnd,
         unfinished: Outputs,
         polar_now: jiff::Timestamp,
@@ -293,7 +329,6 @@ impl Tail {
         let stream = self.streams.get_mut(&id).expect("a stream that is read is known");
         let source = index_of(&self.sources, &stream.source);
         let source = source_index(source.expect("only streams of known sources are at a file"));
-        let base = if stream.behind() > 1024 * 1024 { LARGE_READ } else { SMALL_READ };
         let allowed = match end {
             ReadEnd::File | ReadEnd::Handover => u64::MAX,
             // What has been written since was not quiet.
@@ -315,15 +350,18 @@ impl Tail {
         stream.reading = Some(read);
         stream.again = false;
         let settings = Arc::clone(&self.settings);
-        self.reads.insert(read, ReadUnderWay { stream: id, room, known: stream.known(), settings });
-        self.reserved += room;
+        let threads = u64::from(settings.limits.mapping_threads);
+        let in_all = room + ahead.map_or(0, |ahead| ahead.room as u64);
+        self.reads.insert(read, ReadUnderWay { stream: id, room: in_all, known: stream.known(), settings });
+        self.reserved += in_all;
         ReadOrder {
             read,
             stream: id,
             from: stream.read_from(),
             print: stream.print,
-            limit: base.max(stream.limit).max(least).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
+            limit: stream.limit_behind(threads).max(least).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
             room: usize::try_from(room).expect("room is small"),
+            ahead,
             expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
             witness,
             long_line: stream.inside,
@@ -384,6 +422,7 @@ impl Tail {
             }
             stream.inside = None;
             stream.limit = SMALL_READ;
+            stream.is_dense = chunk.output() as u64 > span.len() / 4;
             stream.partial = 0;
         }
         stream.rests = false;
@@ -503,6 +542,13 @@ impl Stream {
     /// Whether nothing stands in its file but a line, or a record, that has no end yet.
     pub(super) fn is_at_last_line(&self) -> bool {
         (self.partial > 0 || self.inside.is_some()) && !self.last_line_done && self.behind() == 0
+    }
+
+    /// Bytes that its next read takes, at most, or each part of it.
+    fn limit_behind(&self, threads: u64) -> u32 {
+        // Where mapping takes long, small parts keep several threads busy.
+        let is_long = self.behind() > MUCH_BEHIND && !(self.is_dense && threads > 1);
+        self.limit.max(if is_long { LARGE_READ } else { SMALL_READ })
     }
 
     /// Bytes that were read and are not a whole record yet, where one may take several lines.

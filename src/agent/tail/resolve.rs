@@ -17,6 +17,7 @@
 //! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
 //! | is lost | agrees weakly, and other files begin so, and it stands where the stream was truncated, or the stream was left inside its second line, or is given up | is another |
 //! | is lost | agrees up to where was read | is it; of several streams the one read furthest |
+//! | was numbered by others | agrees weakly | waits for more of its lines, unless many begin so |
 //! | is lost, searched for | agrees, but is shorter than what is known to have stood there | waits for a fuller copy |
 //! | is lost | ends before the place up to which was read | waits |
 //! | is given up | ends before it, with the first line alone in common, which other files begin with too | is another |
@@ -273,6 +274,10 @@ impl Tail {
             self.release_stuck(&key.0, out);
             return;
         }
+        // Where a file with a floor begins like none that is known here, its place is told by the floor.
+        if candidate.floor.is_none() || self.next_ordinal(&key.0, print) > 0 {
+            self.recall(&key.0, print, now, books);
+        }
         let facts = Facts { at, asked: &asked, head: Head::read(&asked.head), print, told };
         let found = self.find(key, &facts, now);
         if let Finding::Is(rival) | Finding::Continues(rival) = found
@@ -390,7 +395,9 @@ impl Tail {
                 Place::Nowhere { not: Some(file), .. } if file == key.1 && !is_compressed => {
                     distinct.push(id);
                 }
-                Place::Nowhere { .. } if has_other_lines(&rival.marks, &facts.head) => distinct.push(id),
+                Place::Nowhere { .. } if has_other_lines(&rival.marks, rival.position, &facts.head) => {
+                    distinct.push(id);
+                }
                 Place::Nowhere { not, given_up, .. } => {
                     let tales = rival.tell_tales();
                     let mut places: Vec<Offset> = tales.iter().map(|(offset, _)| *offset).collect();
@@ -429,6 +436,9 @@ impl Tail {
                     } else if self.reads_once() && holds_position {
                         // Nothing fuller comes; the one that agrees furthest is it.
                         same = same.max(Some((agreed_until(&tales, &facts.told), id)));
+                    } else if rival.is_recalled && was_read && !agrees_strongly {
+                        // Others have read more of it than this one shows yet.
+                        fuller_may_come = Some(id);
                     } else if holds_position && !given_up && facts.asked.size < rival.size {
                         // Shorter than what is known to have stood there: a fuller copy may come yet.
                         fuller_may_come = Some(id);
@@ -445,8 +455,9 @@ impl Tail {
                 // A stranger is only searched for what is lost.
                 Place::At { .. } if candidate.adopt_only => {}
                 Place::At { .. } if is_compressed || rival.is_archived() => {
-                    let tales = rival.tell_tales();
-                    if has_other_lines(&rival.marks, &facts.head) {
+                    let tales: Vec<Mark> =
+                        rival.beginning_behind().into_iter().chain(rival.tell_tales()).collect();
+                    if has_other_lines(&rival.marks, rival.position, &facts.head) {
                         distinct.push(id);
                         continue;
                     }
@@ -603,6 +614,7 @@ impl Tail {
         }
         stream.path = candidate.path;
         stream.was_moved = false;
+        stream.is_recalled = false;
         if is_matched {
             // It lives on at a path of its own: it was not rotated away.
             stream.first_path = Arc::clone(&stream.path);

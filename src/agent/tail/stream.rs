@@ -15,8 +15,11 @@ use crate::model::{Compression, FileKey, Guard, Mark, Moment, Offset, Print};
 /// Bytes that a read takes while a file is near its end.
 pub(super) const SMALL_READ: u32 = 64 * 1024;
 
-/// Bytes that a read takes while there is much to catch up.
+/// Bytes that a read takes while there is much to catch up, or each part of it.
 pub(super) const LARGE_READ: u32 = 256 * 1024;
+
+/// Parts of one read, at most.
+pub(super) const MOST_PARTS: u64 = 32;
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -45,6 +48,8 @@ pub(super) struct Stream {
     pub marks: Vec<Mark>,
     /// While the marks do not tell it from files that begin like it, it is read up to here.
     pub common: Offset,
+    /// Where its file ended when it had nothing but one line and the beginning of another: so much is known of that.
+    pub beginning: Option<Mark>,
     /// Its marks are being asked for.
     pub asking: Option<AskId>,
     /// Counts the reasons to doubt that the file is what it was. The next read makes sure of the last mark.
@@ -75,6 +80,8 @@ pub(super) struct Stream {
     /// Something rang while a read was under way.
     pub again: bool,
     pub limit: u32,
+    /// Most of its lines are billed, as the last read saw it.
+    pub is_dense: bool,
     pub last_growth: Moment,
     pub retry_at: Moment,
     /// The operator knows that it cannot be read.
@@ -83,6 +90,8 @@ pub(super) struct Stream {
     pub registered: Registered,
     /// No checkpoint has ever named it.
     pub is_new: bool,
+    /// Others have numbered it, and what they have read of it is not known here.
+    pub is_recalled: bool,
     /// Something was read of it since its descriptor was last asked for.
     pub was_read: bool,
     /// Nothing that stands behind this place is read any more: the process ends.
@@ -166,6 +175,7 @@ impl Stream {
             heir: Heir::Open,
             common: marks.first().map_or(Offset::ZERO, |(first, _)| *first),
             marks,
+            beginning: None,
             asking: None,
             doubts: 1,
             sure_of: 0,
@@ -182,11 +192,13 @@ impl Stream {
             queued: false,
             again: false,
             limit: SMALL_READ,
+            is_dense: false,
             last_growth: since,
             retry_at: Moment::START,
             unreadable: false,
             registered: Registered::No,
             is_new: true,
+            is_recalled: false,
             was_read: false,
             read_until: None,
             last_line_done: false,
@@ -255,6 +267,11 @@ impl Stream {
         let mut tales = self.marks.clone();
         tales.push((self.position, self.guard));
         tales
+    }
+
+    /// The beginning of a second line that is known and not read.
+    pub(super) fn beginning_behind(&self) -> Option<Mark> {
+        self.beginning.filter(|(at, _)| *at > self.position && !is_strong(&self.marks))
     }
 
     pub(super) fn is_unsure(&self) -> bool {

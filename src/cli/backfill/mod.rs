@@ -241,7 +241,7 @@ impl Errand {
         };
         anstream::print!("{report}");
         if ended.how == How::Done && ended.waiting() == 0 && !self.is_rehearsal {
-            backfill::finish(&self.settings.state_dir, &self.name, &checkpoint).map_err(|error| {
+            backfill::finish(&self.settings, &self.name, &checkpoint).map_err(|error| {
                 let what = format!("all is sent, but the state of the backfill cannot be put away: {error}");
                 Refused::new(outcome::NO_STATE, what, "give Floe's user write access to its state folder")
             })?;

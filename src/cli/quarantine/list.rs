@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{Filter, State, lines};
 use crate::cli::numbers::bytes;
 use crate::cli::outcome;
+use crate::cli::pretty::plain;
 use crate::model::Quarantined;
 use crate::shell::shelf::Shelved;
 
@@ -113,7 +114,7 @@ fn table(sums: &BTreeMap<Quarantined, Sum>) -> String {
             bytes(sum.bytes),
             reason.meaning(),
             sources.join(", "),
-            super::show::plain(&sum.example),
+            plain(&sum.example),
         );
     }
     let all = sums.values().map(|sum| sum.lines).sum();

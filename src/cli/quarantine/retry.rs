@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Chosen, lines, open, unknown_ids};
 use crate::agent::checkpoint::Checkpoint;
 use crate::cli::numbers::grouped;
+use crate::cli::pretty::plain;
 use crate::cli::{check, outcome, run};
 use crate::config::settings::Mode;
 use crate::config::{self, Settings, parse_duration};
@@ -183,7 +184,7 @@ fn text_of(report: &Report, is_dry: bool) -> String {
     for ((before, now), (count, detail)) in &report.refused {
         let as_what =
             if before == now { format!("{now} as before") } else { format!("{now} (was {before})") };
-        let detail = super::show::plain(detail);
+        let detail = plain(detail);
         let _ = writeln!(text, "still quarantined, {as_what}: {}\n  e.g. {detail}", lines(*count));
     }
     if report.future > 0 {

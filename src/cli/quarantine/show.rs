@@ -9,7 +9,8 @@ use owo_colors::OwoColorize as _;
 
 use super::{Filter, State, lines};
 use crate::cli::outcome;
-use crate::cli::pretty::{compact, pretty};
+use crate::cli::pretty::{compact, plain, pretty};
+use crate::mapping::spool::{self, SpoolLine};
 use crate::model::{Letter, LetterId};
 use crate::shell::shelf::Shelved;
 
@@ -85,7 +86,8 @@ fn said_of(letter: &Letter<'_>) -> String {
     let mut said = String::new();
     match (&letter.text, &letter.events) {
         (Some(text), _) => {
-            for line in json_of(text).unwrap_or_else(|| text.to_string()).lines() {
+            let text = written(text);
+            for line in json_of(text).unwrap_or_else(|| text.to_owned()).lines() {
                 let _ = writeln!(said, "    {}", plain(line));
             }
         }
@@ -110,19 +112,18 @@ fn said_of(letter: &Letter<'_>) -> String {
     said
 }
 
+/// The line as its application wrote it: what came by a socket stands wrapped in the spool.
+fn written(text: &str) -> &str {
+    match spool::read_line(text.as_bytes()) {
+        SpoolLine::Record { .. } => &text[spool::OVERHEAD..],
+        SpoolLine::Header | SpoolLine::Damaged => text,
+    }
+}
+
 fn json_of(text: &str) -> Option<String> {
     let is_object = text.trim_start().starts_with('{');
     (is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
         .then(|| pretty(&compact(text), 0))
-}
-
-/// What a terminal would act on is escaped: whoever writes a log must not write to the screen of its reader.
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
-    plain
 }
 
 #[cfg(test)]

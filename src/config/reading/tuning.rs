@@ -25,7 +25,7 @@ pub(super) fn delivery(report: &Report, node: Option<&Node>) -> DeliverySettings
         max_future: 10 * MINUTE,
     };
     let Some(table) = node.and_then(|node| report.open("delivery", node)) else { return settings };
-    let wait = Duration::from_millis(1)..=5 * MINUTE;
+    let wait = Duration::ZERO..=5 * MINUTE;
     settings.batch_max_events =
         integer(&table, report, "batch_max_events", settings.batch_max_events, 1, 10_000);
     settings.batch_max_bytes = table.or("batch_max_bytes", settings.batch_max_bytes, |node| {

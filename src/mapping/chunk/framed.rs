@@ -63,6 +63,7 @@ impl Cut {
             ..
         } = &mut mapper.chunk;
         body.truncate(self.body);
+        mapper.scratch.line.ids.forget_beyond(self.body);
         lines.truncate(self.lines);
         held.truncate(self.held);
         letters.truncate(self.letters);

@@ -97,6 +97,9 @@ pub enum ReadFault {
     Io(String),
 }
 
+/// Where less room than this is left in the body, more is made.
+const RESERVE_BYTES: usize = 1024;
+
 /// Buffers kept between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -164,6 +167,7 @@ impl<'a> Mapper<'a> {
             ..MappedChunk::empty(before, Stop::BytesEnd { partial: 0, rests: false })
         };
         let start = window.base;
+        scratch.line.begin();
         Ok(Self {
             context,
             rules,
@@ -243,15 +247,17 @@ impl<'a> Mapper<'a> {
                 self.skip_to(end);
                 return;
             };
-            let line =
-                memchr::memrchr(b'\n', &bytes[self.at..hit]).map_or(self.at, |newline| self.at + newline + 1);
+            let line = memchr::memrchr(b'\n', &bytes[self.at..hit.at])
+                .map_or(self.at, |newline| self.at + newline + 1);
             self.skip_to(line);
             if self.is_full() {
                 self.body_full = true;
                 return;
             }
-            let line_end = memchr::memchr(b'\n', &bytes[hit..end]).map_or(end, |newline| hit + newline + 1);
-            self.line(line_end, Ending::Newline);
+            let line_end =
+                memchr::memchr(b'\n', &bytes[hit.at..end]).map_or(end, |newline| hit.at + newline + 1);
+            self.reserve(end);
+            self.line(line_end, Ending::Newline, hit.is_wanted);
         }
     }
 
@@ -288,12 +294,22 @@ impl<'a> Mapper<'a> {
     fn last_line(&mut self) {
         let end = self.window.bytes.len();
         if self.at < end && !self.body_full {
-            self.line(end, Ending::EndOfFile);
+            self.line(end, Ending::EndOfFile, false);
         }
     }
 
-    /// Settles the line from `self.at` to `end`.
-    fn line(&mut self, end: usize, ending: Ending) {
+    /// Makes room for the events of what is left until `end`, if they are as large as those before.
+    fn reserve(&mut self, end: usize) {
+        let body = &mut self.chunk.body;
+        if body.capacity() - body.len() < RESERVE_BYTES && self.at > 0 {
+            let rest = (body.len() as u64 * (end - self.at) as u64 / self.at as u64) as usize;
+            let rest = rest.min(self.context.room.saturating_sub(body.len()));
+            body.reserve_exact(rest + rest / 32 + 2 * RESERVE_BYTES);
+        }
+    }
+
+    /// Settles the line from `self.at` to `end`. `is_wanted`: it passes the literal test for certain.
+    fn line(&mut self, end: usize, ending: Ending, is_wanted: bool) {
         let line = &self.window.bytes[self.at..end];
         let at = self.offset_at(self.at);
         let start = std::mem::replace(&mut self.at, end);
@@ -310,7 +326,7 @@ impl<'a> Mapper<'a> {
         if is_blank(record) {
             return self.chunk.settled.add(Fate::Ignored(Ignored::Empty), 1, length);
         }
-        if !self.rules.filter.wants(record) {
+        if !is_wanted && !self.rules.filter.wants(record) {
             return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length);
         }
         let subject = Subject { at, length, record, whole: true };
@@ -341,11 +357,11 @@ impl<'a> Mapper<'a> {
         match outcome {
             Outcome::NoRule => self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, subject.length),
             Outcome::OutOfRange => {
-                self.chunk.body.truncate(body_start);
+                self.take_back(body_start);
                 self.chunk.settled.add(Fate::Ignored(Ignored::OutOfRange), 1, subject.length);
             }
             Outcome::Quarantined { refusal, rule } => {
-                self.chunk.body.truncate(body_start);
+                self.take_back(body_start);
                 self.quarantine(subject, &refusal, rule.as_deref());
             }
             Outcome::Events(events) => self.events(subject, start, body_start, &events),
@@ -366,7 +382,7 @@ impl<'a> Mapper<'a> {
         let now = self.context.polar_now;
         let most = now.checked_add(self.context.rules.max_future).unwrap_or(Timestamp::MAX);
         if let Some(latest) = events.latest.filter(|latest| *latest > most) {
-            self.chunk.body.truncate(body_start);
+            self.take_back(body_start);
             let detail = format!("timestamp is {latest}, more than `max_future` after Polar's clock ({now})");
             let refusal = Refusal { reason: Quarantined::FutureTimestamp, detail };
             return self.quarantine(subject, &refusal, None);
@@ -383,12 +399,23 @@ impl<'a> Mapper<'a> {
         match events.latest.filter(|latest| *latest > now) {
             None => self.chunk.lines.push(line),
             Some(due) => {
+                self.pay_ids();
                 let body = self.chunk.body.split_off(body_start);
                 self.held_bytes += body.len();
                 line.body_end = small(body.len() as u64);
                 self.chunk.held.push(HeldLine { line, body, due });
             }
         }
+    }
+
+    /// Takes the events off that begin at `body_start`.
+    fn take_back(&mut self, body_start: usize) {
+        self.chunk.body.truncate(body_start);
+        self.scratch.line.ids.forget_beyond(body_start);
+    }
+
+    fn pay_ids(&mut self) {
+        self.scratch.line.ids.pay(self.context.stream_key, &mut self.chunk.body);
     }
 
     fn settle_long(&mut self, subject: Subject<'_>, wanted: bool) {
@@ -422,6 +449,7 @@ impl<'a> Mapper<'a> {
     }
 
     fn finish(mut self) -> MappedChunk {
+        self.pay_ids();
         let end = self.offset_at(self.at);
         self.chunk.after = self.guard_at(self.at);
         if end > self.start {
