@@ -168,23 +168,21 @@ fn words(status: &Status) -> String {
         streams => format!("{} files", grouped(streams as u64)),
     };
     let doing = if status.draining { "Ending" } else { "Following" };
-    let billed = format!("{doing} {files}: {} lines billed", grouped(lines(|fate| fate == Fate::Billed)));
-    let quarantined = match lines(|fate| matches!(fate, Fate::Quarantined(_))) {
-        0 => String::new(),
-        quarantined => format!(", {} quarantined", grouped(quarantined)),
-    };
+    let billed = lines(|fate| fate == Fate::Billed);
+    let mut parts = vec![format!("{doing} {files}: {} lines billed", grouped(billed))];
+    let quarantined = lines(|fate| matches!(fate, Fate::Quarantined(_)));
+    if quarantined > 0 {
+        parts.push(format!("{} quarantined", grouped(quarantined)));
+    }
     let waiting = status.lag_bytes + status.in_flight.values().map(|tally| tally.total().bytes).sum::<u64>();
-    let waiting = match waiting {
+    match waiting {
         // Files that are not looked into yet may have lines.
-        0 if status.blocked.is_some() => String::new(),
-        0 => ", nothing waits".to_owned(),
-        waiting => format!(", {} wait", bytes(waiting)),
-    };
-    let held_back = match &status.blocked {
-        Some(why) => format!("; held back: {}", why.replace('\n', " ")),
-        None => String::new(),
-    };
-    billed + &quarantined + &waiting + &held_back
+        0 if status.blocked.is_some() => {}
+        0 => parts.push("nothing waits".to_owned()),
+        waiting => parts.push(format!("{} wait", bytes(waiting))),
+    }
+    let held_back = status.blocked.iter().map(|why| format!("; held back: {}", why.replace('\n', " ")));
+    parts.join(", ") + &held_back.collect::<String>()
 }
 
 #[cfg(test)]

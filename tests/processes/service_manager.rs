@@ -21,13 +21,6 @@ impl Manager {
         Self { socket, heard: Vec::new() }
     }
 
-    /// A daemon that has to say every 300 ms that it lives.
-    fn start(world: &World) -> Floe<'_> {
-        let mut command = world.command(&["run", "--log-format", "json"]);
-        command.env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "300000");
-        world.spawn(command)
-    }
-
     fn listen(&mut self) {
         let mut message = [0; 4096];
         while let Ok(length) = self.socket.recv(&mut message) {
@@ -53,12 +46,19 @@ impl Manager {
     }
 }
 
+/// A daemon that has to say every 300 ms that it lives.
+fn start(world: &World) -> Floe<'_> {
+    let mut command = world.command(&["run", "--log-format", "json"]);
+    command.env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "300000");
+    world.spawn(command)
+}
+
 #[test]
 fn s28_systemd_hears_of_start_reload_and_end() {
     let world = World::new();
     let mut manager = Manager::new(&world);
     world.append(&lines(0..3));
-    let floe = Manager::start(&world);
+    let floe = start(&world);
     manager.wait_for(&world, "READY=1", 1);
     world.wait_for_billed(0..3);
     manager.wait_for(&world, "STATUS=Following 1 file: 3 lines billed, nothing waits", 1);
@@ -92,7 +92,7 @@ fn s24_floe_is_ready_while_polar_is_away() {
     let server = config.lines().find(|line| line.starts_with("server")).unwrap();
     world.write_config(&config.replace(server, "server = \"http://127.0.0.1:9\""));
     world.append(&lines(0..3));
-    let floe = Manager::start(&world);
+    let floe = start(&world);
     manager.wait_for(&world, "READY=1", 1);
     manager.wait_for(&world, "held back: ", 1);
     floe.kill();
@@ -102,7 +102,7 @@ fn s24_floe_is_ready_while_polar_is_away() {
 fn s28_the_watchdog_is_fed_while_the_loop_turns_and_not_when_it_does_not() {
     let world = World::new();
     let mut manager = Manager::new(&world);
-    let floe = Manager::start(&world);
+    let floe = start(&world);
     manager.wait_for(&world, "WATCHDOG=1", 5);
     floe.signal(Signal::STOP);
     // Until it has stopped; nobody says anything then, for longer than the watchdog waits.

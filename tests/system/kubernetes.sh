@@ -6,11 +6,10 @@ set -euo pipefail
 
 needs kubectl python3
 folder="$(realpath "$(dirname "$0")/../../packaging/kubernetes")"
-cache="${FLOE_SYSTEM_CACHE:-$(dirname "$FLOE")/../system}"
-validate="$cache/python/bin/kubernetes-validate"
+validate="$CACHE/python/bin/kubernetes-validate"
 if [[ ! -x "$validate" ]]; then
-    mkdir -p "$cache"
-    { python3 -m venv "$cache/python" && "$cache/python/bin/pip" install --quiet kubernetes-validate; } >"$WORK/pip.log" 2>&1 ||
+    mkdir -p "$CACHE"
+    { python3 -m venv "$CACHE/python" && "$CACHE/python/bin/pip" install --quiet kubernetes-validate; } >"$WORK/pip.log" 2>&1 ||
         { tail -n 3 "$WORK/pip.log"; not_run "kubernetes-validate cannot be installed"; }
 fi
 

@@ -10,6 +10,9 @@ MOUNTED=()
 # Further keys of [delivery] and of [polar], for `write_config`.
 DELIVERY=""
 POLAR=""
+# What takes minutes to fetch is fetched once, and kept out of the repository.
+# shellcheck disable=SC2034
+CACHE="${FLOE_SYSTEM_CACHE:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")/target/system}"
 # Where the daemon keeps its state.
 STATE="$WORK/state"
 

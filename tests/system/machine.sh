@@ -7,11 +7,9 @@ needs_root
 needs debootstrap systemd-nspawn nsenter
 
 MACHINE="$WORK/machine"
-# What takes a minute and a half, and 400 MB, is made once. Not in the repository.
-CACHE="${FLOE_SYSTEM_CACHE:-$(dirname "$FLOE")/../system}"
 PACKAGES=systemd,systemd-sysv,dbus,procps,curl,nginx-light,ca-certificates,tzdata,init-system-helpers,man-db
 
-# A tree with what the tests need, to be mounted under a layer of its own.
+# A tree with what the tests need, to be mounted under a layer of its own. It takes a minute and a half, and 400 MB.
 make_tree() {
     local tree="$CACHE/bookworm"
     [[ -e "$tree.done" ]] && return

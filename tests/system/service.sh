@@ -214,7 +214,7 @@ inside systemctl start floe
 step "an upgrade goes on with the state"
 dpkg-deb --raw-extract "$deb" "$WORK/next"
 sed -i 's/^Version: .*/Version: 99.0-1/' "$WORK/next/DEBIAN/control"
-dpkg-deb --root-owner-group --build "$WORK/next" "$MACHINE/next.deb" >/dev/null
+dpkg-deb -Zgzip --root-owner-group --build "$WORK/next" "$MACHINE/next.deb" >/dev/null
 before="$(property MainPID)"
 # The operator's config stays: dpkg keeps what was changed.
 install_deb /next.deb
