@@ -356,3 +356,43 @@ fn cut(text: &str) -> String {
     let short: String = text.chars().take(WIDTH - 1).collect();
     format!("{short}…")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_easy_to_read() {
+        for (seconds, expected) in [
+            (None, "none"),
+            (Some(0.0), "0.0 s"),
+            (Some(9.94), "9.9 s"),
+            (Some(119.0), "119 s"),
+            (Some(600.0), "10 min"),
+            (Some(86_400.0), "24 h"),
+            (Some(864_000.0), "10 d"),
+        ] {
+            assert_eq!(age(seconds), expected, "{seconds:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_long_is_cut_to_the_screen() {
+        assert_eq!(cut("short\nline"), "short line");
+        let cut = cut(&"ä".repeat(200));
+        assert!(cut.chars().count() == 80 && cut.ends_with("ä…"), "{cut}");
+    }
+
+    #[test]
+    fn the_largest_stand_first_and_the_rest_is_counted() {
+        let mut out = String::new();
+        table(
+            &mut out,
+            "rule",
+            vec![("a", 1), ("b", 70_000), ("c", 3), ("d", 3), ("e", 2), ("f", 0), ("g", 1)],
+        );
+        let names: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(names, ["b", "c", "d", "e", "a", "2"], "{out}");
+        assert!(out.contains("rule b                         70,000 lines\n"), "{out}");
+    }
+}

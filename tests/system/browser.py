@@ -87,7 +87,8 @@ class Browser:
 def await_words(browser, words):
     end = time.monotonic() + PATIENCE
     while True:
-        text = browser.value("document.body.innerText")
+        # While it loads there is no body.
+        text = browser.value("document.body?.innerText") or ""
         missing = [word for word in words if word not in text]
         if not missing:
             return

@@ -38,7 +38,7 @@ pub(super) struct Candidate {
     /// Streams that differ from it and may have been written anew, each with the number of that doubt.
     pub doubts: BTreeMap<StreamId, u64>,
     /// Its size and the time of its last change when what it says was known to be elsewhere.
-    known_elsewhere: Option<(u64, u64)>,
+    pub known_elsewhere: Option<(u64, u64)>,
     /// The operator knows that it is held, or cannot be read.
     pub said: bool,
 }
