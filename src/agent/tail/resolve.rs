@@ -156,7 +156,13 @@ impl Tail {
         }
     }
 
-    fn ask(&mut self, key: &CandidateKey, at: Vec<Offset>, against: Option<StreamId>, out: &mut Outbox) {
+    pub(super) fn ask(
+        &mut self,
+        key: &CandidateKey,
+        at: Vec<Offset>,
+        against: Option<StreamId>,
+        out: &mut Outbox,
+    ) {
         let ask = AskId(self.new_id());
         let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
         candidate.step = Step::Asking(ask);
@@ -287,7 +293,11 @@ impl Tail {
             return;
         }
         match found {
-            Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
+            Finding::Is(stream) => {
+                if self.starts_at_its_floor(key, stream, &facts, books, out) {
+                    self.adopt(key, stream, asked.size, now, books, out);
+                }
+            }
             Finding::Continues(stream) => self.move_on(key, stream, asked.size, now, out),
             Finding::New if self.candidates[key].adopt_only => {
                 self.learn_stranger(key, &facts);
@@ -627,7 +637,7 @@ impl Tail {
     /// The candidate is a new file of its source.
     fn admit(&mut self, key: &CandidateKey, facts: Facts<'_>, now: Now, books: &mut Books, out: &mut Outbox) {
         let mut candidate = self.candidates.remove(key).expect("a candidate that is admitted is known");
-        let (position, guard, inside) = match self.start_of(key, &mut candidate, &facts) {
+        let (position, guard, inside) = match self.start_of(key, &mut candidate, false, &facts) {
             Start::At { position, guard, inside } => (position, guard, inside),
             Start::Ask(mut at) => {
                 at.extend(facts.at);
