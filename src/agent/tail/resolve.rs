@@ -575,17 +575,20 @@ impl Tail {
             );
         }
         self.held.insert(key.clone());
-        // It can be compared with an open file alone.
+        // It can be compared with an open file alone, and only of an open one is it known that it goes on here.
         let candidate = &self.candidates[key];
         let is_uncompared = |id: StreamId, stream: &Stream| {
             let is_other = candidate.distinct_from.contains(&id) || candidate.took_the_place_of(stream);
-            let is_compared = candidate.agreed_with(id).0 >= candidate.size.min(stream.size);
-            !(is_other || is_compared || candidate.in_vain.contains(&id))
+            let agreed = candidate.agreed_with(id).0;
+            let is_compared = agreed >= candidate.size.min(stream.size);
+            let goes_on_here = id == rival && agreed >= stream.size && candidate.size > stream.size;
+            !is_other && (goes_on_here || !(is_compared || candidate.in_vain.contains(&id)))
         };
         let alike = self.with_print(&key.0, print).filter(|(id, stream)| is_uncompared(*id, stream));
-        // While it waits for one that is nowhere it is compared with none.
+        // While it waits for one that is nowhere it is compared with none, and what is compressed never is.
         let is_at_file = matches!(self.streams[&rival].place, Place::At { .. });
-        let alike: Vec<StreamId> = alike.filter(|_| is_at_file).map(|(id, _)| id).collect();
+        let is_to_compare = is_at_file && !candidate.is_compressed();
+        let alike: Vec<StreamId> = alike.filter(|_| is_to_compare).map(|(id, _)| id).collect();
         alike.into_iter().for_each(|id| self.unpark(id, out));
         let rival_size = self.rival_size(key);
         if let Some(Step::Held { rival_size: held, .. }) =
