@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::candidate::Candidate;
 use super::evidence::is_strong;
 use super::resolve::Facts;
-use super::{CandidateKey, FloorState, SEARCH_LOOKS, Tail};
+use super::{CandidateKey, FloorState, Outbox, SEARCH_LOOKS, Tail};
+use crate::agent::books::{Books, Standing};
 use crate::agent::border::Sighting;
 use crate::agent::checkpoint::FloorRecord;
-use crate::model::{Guard, Offset};
+use crate::model::{Guard, Offset, StreamId};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Start {
@@ -76,14 +77,15 @@ impl Tail {
         is_alike && (is_telling(record, facts) || may_be_weak())
     }
 
-    /// Where to start with the candidate, which is a new file.
+    /// Where to start with the candidate, which is a new file, or a stream that is known and of which nothing was read.
     pub(super) fn start_of(
         &mut self,
         key: &CandidateKey,
         candidate: &mut Candidate,
+        is_known: bool,
         facts: &Facts<'_>,
     ) -> Start {
-        let begins_like_none = self.next_ordinal(&key.0, facts.print) == 0;
+        let begins_like_none = self.next_ordinal(&key.0, facts.print) == u32::from(is_known);
         if !self.floors.sources.contains_key(&*key.0) {
             return Start::BEGINNING;
         }
@@ -135,6 +137,49 @@ impl Tail {
             (record.guard == Some(guard)).then(|| start_at(record, guard, byte))
         });
         found.unwrap_or(Start::BEGINNING)
+    }
+
+    /// The candidate is a lost stream. Where nothing of that was read here (others have numbered it, and how far the
+    /// daemon has read it is lost with its checkpoint), its floor holds as for a new file: what `read_from = "end"` skipped
+    /// stays skipped. Returns false where another question has to tell first.
+    pub(super) fn starts_at_its_floor(
+        &mut self,
+        key: &CandidateKey,
+        id: StreamId,
+        facts: &Facts<'_>,
+        books: &mut Books,
+        out: &mut Outbox,
+    ) -> bool {
+        if self.streams[&id].position > Offset::ZERO {
+            return true;
+        }
+        let mut candidate = self.candidates.remove(key).expect("a candidate that is found is known");
+        let start = self.start_of(key, &mut candidate, true, facts);
+        self.candidates.insert(key.clone(), candidate);
+        match start {
+            Start::Ask(at) => {
+                self.ask(key, at.into_iter().chain(facts.at.iter().copied()).collect(), None, out);
+                false
+            }
+            Start::At { position, guard, inside } => {
+                self.begin_at(id, position, guard, inside, books);
+                true
+            }
+        }
+    }
+
+    /// Nothing of the stream was read: its reading begins there.
+    fn begin_at(&mut self, id: StreamId, position: Offset, guard: Guard, inside: bool, books: &mut Books) {
+        if position == Offset::ZERO {
+            return;
+        }
+        let stream = self.streams.get_mut(&id).expect("a stream that begins is known");
+        (stream.start, stream.position, stream.guard) = (position, position, guard);
+        books.close(id);
+        books.open(id, &stream.source, Standing { frontier: position, guard, carry: stream.carry });
+        if inside {
+            stream.enter_foreign_line();
+        }
     }
 }
 

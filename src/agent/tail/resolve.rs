@@ -161,7 +161,13 @@ impl Tail {
         }
     }
 
-    fn ask(&mut self, key: &CandidateKey, at: Vec<Offset>, against: Option<StreamId>, out: &mut Outbox) {
+    pub(super) fn ask(
+        &mut self,
+        key: &CandidateKey,
+        at: Vec<Offset>,
+        against: Option<StreamId>,
+        out: &mut Outbox,
+    ) {
         let ask = AskId(self.new_id());
         let candidate = self.candidates.get_mut(key).expect("a candidate that is asked about is known");
         candidate.step = Step::Asking(ask);
@@ -292,7 +298,11 @@ impl Tail {
             return;
         }
         match found {
-            Finding::Is(stream) => self.adopt(key, stream, asked.size, now, books, out),
+            Finding::Is(stream) => {
+                if self.starts_at_its_floor(key, stream, &facts, books, out) {
+                    self.adopt(key, stream, asked.size, now, books, out);
+                }
+            }
             Finding::Continues(stream) => self.move_on(key, stream, asked.size, now, out),
             Finding::New if self.candidates[key].adopt_only => {
                 self.learn_stranger(key, &facts);
@@ -570,17 +580,20 @@ impl Tail {
             );
         }
         self.held.insert(key.clone());
-        // It can be compared with an open file alone.
+        // It can be compared with an open file alone, and only of an open one is it known that it goes on here.
         let candidate = &self.candidates[key];
         let is_uncompared = |id: StreamId, stream: &Stream| {
             let is_other = candidate.distinct_from.contains(&id) || candidate.took_the_place_of(stream);
-            let is_compared = candidate.agreed_with(id).0 >= candidate.size.min(stream.size);
-            !(is_other || is_compared || candidate.in_vain.contains(&id))
+            let agreed = candidate.agreed_with(id).0;
+            let is_compared = agreed >= candidate.size.min(stream.size);
+            let goes_on_here = id == rival && agreed >= stream.size && candidate.size > stream.size;
+            !is_other && (goes_on_here || !(is_compared || candidate.in_vain.contains(&id)))
         };
         let alike = self.with_print(&key.0, print).filter(|(id, stream)| is_uncompared(*id, stream));
-        // While it waits for one that is nowhere it is compared with none.
+        // While it waits for one that is nowhere it is compared with none, and what is compressed never is.
         let is_at_file = matches!(self.streams[&rival].place, Place::At { .. });
-        let alike: Vec<StreamId> = alike.filter(|_| is_at_file).map(|(id, _)| id).collect();
+        let is_to_compare = is_at_file && !candidate.is_compressed();
+        let alike: Vec<StreamId> = alike.filter(|_| is_to_compare).map(|(id, _)| id).collect();
         alike.into_iter().for_each(|id| self.unpark(id, out));
         let rival_size = self.rival_size(key);
         if let Some(Step::Held { rival_size: held, .. }) =
@@ -632,7 +645,7 @@ impl Tail {
     /// The candidate is a new file of its source.
     fn admit(&mut self, key: &CandidateKey, facts: Facts<'_>, now: Now, books: &mut Books, out: &mut Outbox) {
         let mut candidate = self.candidates.remove(key).expect("a candidate that is admitted is known");
-        let (position, guard, inside) = match self.start_of(key, &mut candidate, &facts) {
+        let (position, guard, inside) = match self.start_of(key, &mut candidate, false, &facts) {
             Start::At { position, guard, inside } => (position, guard, inside),
             Start::Ask(mut at) => {
                 at.extend(facts.at);
