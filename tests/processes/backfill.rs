@@ -231,6 +231,36 @@ fn an_endpoint_that_is_down_is_given_up_and_gone_on_with() {
 }
 
 #[test]
+fn s02_s21_what_end_skipped_stays_skipped_where_a_backfill_alone_knows_the_file() {
+    let world = World::of("logs/*.log", "format = \"json\"\nread_from = \"end\"");
+    let config = fs::read_to_string(world.path("floe.toml")).unwrap();
+    world.write_config(&config.replace("[limits]", "[limits]\ndrain_timeout = \"1s\""));
+    world.append(&lines(0..10));
+    let floe = world.start();
+    floe.wait_for_notice("file_found");
+    world.append(&lines(10..20));
+    world.wait_for_billed(10..20);
+    floe.stop();
+    // A backfill of another file that is not done knows what the daemon knew, and the daemon does not any more.
+    write(&world, "other", &lines(30..40));
+    world.sandbox.set_faults("503:1".parse().unwrap());
+    check(&world, &["--source", "app", "--give-up-after", "1s", "other"], 69, "gave up");
+    world.sandbox.set_faults(FaultPlan::none());
+    for checkpoint in ["checkpoint.json", "checkpoint.previous.json"] {
+        write(&world, &format!("state/{checkpoint}"), "");
+    }
+    // Nor does an inode tell where its floor is.
+    fs::copy(world.log(), world.path("logs/copy.log")).unwrap();
+    fs::remove_file(world.log()).unwrap();
+    let floe = world.start();
+    floe.wait_for_notice("checkpoint_lost");
+    world.append_to("logs/copy.log", lines(20..30));
+    world.wait_for_billed(10..30);
+    floe.stop();
+    world.wait_for_billed(10..30);
+}
+
+#[test]
 fn a_line_that_cannot_be_billed_is_kept_and_told() {
     let world = World::new();
     write(

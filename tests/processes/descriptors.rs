@@ -56,3 +56,25 @@ fn s16_a_process_with_few_descriptors_reads_all_files() {
     floe.stop();
     assert!(world.account().1);
 }
+
+#[test]
+fn s14_s16_a_copy_that_outgrows_its_closed_original_is_read_on() {
+    let world = World::new();
+    let config = world.config().replace("app.log", "*.log").replace("[limits]", "[limits]\nopen_files = 1");
+    world.write_config(&config);
+    let path = |name: &str| world.path(&format!("logs/{name}.log"));
+    append(&path("original"), &line(0));
+    let floe = world.start();
+    world.wait_for_billed(0..1);
+    fs::copy(path("original"), path("copy")).unwrap();
+    floe.wait_for_notice("identity_ambiguous");
+    // The one descriptor goes to others, one after the other; so the two were compared before.
+    for number in 1..4 {
+        append(&path(&format!("other-{number}")), &line(number));
+        world.wait_for_billed(0..=number);
+    }
+    append(&path("copy"), &line(4));
+    world.wait_for_billed(0..5);
+    floe.stop();
+    assert!(world.account().1);
+}
