@@ -144,7 +144,11 @@ stop_floe() {
 }
 
 # How often the daemons have said this.
-said() { grep -c -- "$1" "$WORK/floe.log" 2>/dev/null || true; }
+said() {
+    local times
+    times="$(grep -c -- "$1" "$WORK/floe.log" 2>/dev/null || true)"
+    echo "${times:-0}"
+}
 
 has_said() { (($(said "$1") >= ${2:-1})); }
 

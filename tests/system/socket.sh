@@ -44,3 +44,4 @@ wait_for 10 test -S "$socket" || fail "systemd-socket-activate did not listen"
 curl --silent --max-time 2 --unix-socket "$socket" http://localhost/acme || true
 expect_billed 1
 test -S "$socket" || fail "Floe has removed a socket that is systemd's"
+echo "a socket that systemd passed on: its line is billed, and the socket is left there"
