@@ -67,6 +67,9 @@ pub const LLM_REQUIRED_KEYS: [&str; 5] = ["vendor", "model", "input_tokens", "ou
 /// Requests a minute that Polar allows an organization, all its tokens together. Source: Polar's server.
 pub const REQUESTS_PER_MINUTE_PRODUCTION: u32 = 500;
 
+/// The window in which Polar counts requests, in seconds: the wait of a 429 that names none. Source: Polar's server.
+pub const RATE_WINDOW_S: u64 = 60;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, AnswerHead, Refusal, read_answer};
-use super::limits::LIST_MAX_ITEMS;
+use super::limits::{LIST_MAX_ITEMS, RATE_WINDOW_S};
 use super::request::EVENTS_LIST_PATH;
 use super::stored::EventSource;
 use jiff::Timestamp;
@@ -95,7 +95,7 @@ pub enum Read<T> {
     Got(T),
     /// There is no such thing, or this token may not see it.
     NotThere,
-    /// Ask again, not before so many seconds have passed where Polar says so.
+    /// Ask again, not before so many seconds have passed where Polar counts them.
     Again {
         why: String,
         after_seconds: Option<u64>,
@@ -115,7 +115,7 @@ pub fn read<T: DeserializeOwned>(head: &AnswerHead<'_>, body: &[u8]) -> Read<T> 
     match read_answer(head, body) {
         Answer::Throttled { retry_after_seconds } => Read::Again {
             why: "its limit of requests is reached (429)".into(),
-            after_seconds: retry_after_seconds,
+            after_seconds: Some(retry_after_seconds.unwrap_or(RATE_WINDOW_S)),
         },
         Answer::Failed { status, retry_after_seconds } => {
             Read::Again { why: format!("it answers {status}"), after_seconds: retry_after_seconds }
@@ -185,6 +185,11 @@ mod tests {
         else {
             panic!("a page is no answer")
         };
+        let unnamed: Read<u64> = read(&AnswerHead { status: 429, ..AnswerHead::default() }, b"");
+        assert!(
+            matches!(unnamed, Read::Again { after_seconds: Some(60), .. }),
+            "Polar's window: {unnamed:?}"
+        );
         assert!(why.starts_with("its answer is not what its API describes"), "{why}");
     }
 }

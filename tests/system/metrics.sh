@@ -8,24 +8,14 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 needs promtool curl python3
-RULE='
-[[rules]]
-id = "usage"
-when = { event = "usage" }
-
-[rules.event]
-name = "usage"
-external_customer_id = "{customer}"
-timestamp = "{ts}"
-metadata.n = "{n | int}"
-
+ADMIN_ANYWHERE='
 [admin]
 listen = "127.0.0.1:0"
 '
 
 start_sandbox
 mkdir "$WORK/logs"
-start_floe "$WORK/logs/*.log" "$RULE"
+start_floe "$WORK/logs/*.log" "$NUMBERED$ADMIN_ANYWHERE"
 expect_said 20 "the admin endpoint listens on http"
 ADMIN="$(grep -o 'listens on http://[0-9.:]*' "$WORK/floe.log" | tail -n 1 | cut -d ' ' -f 3)"
 

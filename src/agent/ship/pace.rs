@@ -9,6 +9,7 @@ use super::figures::Recent;
 use crate::agent::border::RequestId;
 use crate::agent::notice::NoticeCode;
 use crate::model::Moment;
+use crate::polar::limits::RATE_WINDOW_S;
 
 /// The first wait after a failure; each further one may be twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -17,7 +18,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A wait of a 429 without `Retry-After`: Polar's window.
-pub(super) const RATE_WINDOW: Duration = Duration::from_secs(60);
+pub(super) const RATE_WINDOW: Duration = Duration::from_secs(RATE_WINDOW_S);
 
 /// A small generator for jitter: splitmix64. Its seed is an argument, so a history can be played again.
 #[derive(Debug)]

@@ -102,6 +102,11 @@ impl Candidate {
         }
     }
 
+    /// What stands in it, as far as that is ours.
+    pub(super) fn bytes_behind_floor(&self) -> u64 {
+        self.size.saturating_sub(self.floor.as_ref().map_or(0, |floor| floor.floor.0))
+    }
+
     /// Whether all of it was found to stand in a stream's file, too.
     pub(super) fn is_of_a_stream(&self) -> bool {
         self.agreed.values().any(|until| until.0 >= self.size)

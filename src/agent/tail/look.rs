@@ -240,8 +240,7 @@ impl Tail {
         }
         for key in vanished {
             let candidate = self.candidates.remove(&key).expect("it was just listed");
-            let unread =
-                candidate.size.saturating_sub(candidate.floor.as_ref().map_or(0, |floor| floor.floor.0));
+            let unread = candidate.bytes_behind_floor();
             if unread > 0 && !candidate.adopt_only && !candidate.is_known_elsewhere() {
                 let start = Offset(candidate.size - unread);
                 let span = Span { start, end: Offset(candidate.size) };

@@ -68,8 +68,7 @@ impl Candidate {
     /// about, has no whole line, or all of it stands in a followed file.
     fn unread(&self) -> Option<u64> {
         let is_held = matches!(self.step, Step::Held { .. } | Step::Stuck { .. } | Step::Denied { .. });
-        let floor = self.floor.as_ref().map_or(0, |floor| floor.floor.0);
-        let bytes = self.size.saturating_sub(floor);
+        let bytes = self.bytes_behind_floor();
         (is_held && bytes > 0 && !self.adopt_only && !self.is_of_a_stream()).then_some(bytes)
     }
 }

@@ -29,23 +29,23 @@ pub fn follow(
     every: Duration,
     json: bool,
 ) -> Result<(), Failure> {
+    let within_window = || {
+        let window = Timestamp::now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
+        let since = query.since.map_or(window, |since| since.max(window));
+        (since, EventQuery { since: Some(since), ..query.clone() })
+    };
     let mut shown = Shown::default();
     let mut out = anstream::AutoStream::auto(io::stdout().lock());
+    // What is older than the first lines shown is not news. It is asked for before them, so that nothing arrives between.
+    let older = reader.events(&within_window().1, MOST_AT_ONCE)?.items;
     let mut first = reader.events(query, limit)?.items;
-    // What is older than the first lines shown is not news.
-    let mut since =
-        query.since.unwrap_or_else(|| Timestamp::now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN));
-    let older = EventQuery { since: Some(since), ..query.clone() };
-    let known = reader.events(&older, MOST_AT_ONCE)?.items;
     first.reverse();
     table::write_events(&mut out, &first, json)?;
-    known.iter().chain(&first).for_each(|event| _ = shown.is_new(event));
+    older.iter().chain(&first).for_each(|event| _ = shown.is_new(event));
     loop {
         thread::sleep(every);
-        let window = Timestamp::now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
-        since = query.since.map_or(window, |since| since.max(window));
-        let query = EventQuery { since: Some(since), ..query.clone() };
-        let mut events = reader.events(&query, MOST_AT_ONCE)?.items;
+        let (since, recent) = within_window();
+        let mut events = reader.events(&recent, MOST_AT_ONCE)?.items;
         events.reverse();
         events.retain(|event| shown.is_new(event));
         table::write_events(&mut out, &events, json)?;

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli::outcome;
 use crate::config::Settings;
-use crate::polar::limits::LIST_MAX_ITEMS;
+use crate::polar::limits::{LIST_MAX_ITEMS, RATE_WINDOW_S};
 use crate::polar::reads::{EventQuery, Read, event_path};
 use crate::polar::stored::{EventName, Page};
 use crate::shell::client::{Client, NoClient};
@@ -20,9 +20,6 @@ const MOST_TRIES: u32 = 5;
 
 /// The first wait after no answer; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-
-/// The wait of a 429 that names none: Polar's window.
-const RATE_WINDOW: Duration = Duration::from_secs(60);
 
 /// Why there is no answer, or nowhere to write it.
 #[derive(Debug)]
@@ -142,10 +139,8 @@ impl Reader {
                     return Err(Failure::Endpoint(format!("{why}, {MOST_TRIES} times in {seconds} s")));
                 }
                 Read::Again { why, after_seconds } => {
-                    let is_limit = why.contains("429");
                     let pause = match after_seconds {
-                        Some(seconds) => Duration::from_secs(seconds.min(RATE_WINDOW.as_secs())),
-                        None if is_limit => RATE_WINDOW,
+                        Some(seconds) => Duration::from_secs(seconds.min(RATE_WINDOW_S)),
                         None => wait,
                     };
                     if pause > Duration::from_secs(2) {
