@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::found::{Found, is_number, read_decimal};
+use super::found::{Found, is_number, read_decimal, read_short};
 use super::scope::{Field, Scope};
 use super::{expression, instant};
 use crate::config::language::{Condition, Literal, Operand, Test};
@@ -18,6 +18,12 @@ pub(super) fn holds(condition: &Condition<Field>, scope: &Scope<'_>) -> bool {
                 && let Some(quoted) = scope.json_text(path)
             {
                 return quoted[1..quoted.len() - 1] == **wanted;
+            }
+            if let [test] = tests.as_slice()
+                && let Some(source) = scope.json_value(path)
+                && let Some(holds) = short_holds(test, source)
+            {
+                return holds;
             }
             let found = scope.get(path);
             tests.iter().all(|test| test_holds(test, &found, scope))
@@ -43,6 +49,31 @@ pub(super) fn test_holds(test: &Test<Field>, found: &Found<'_>, scope: &Scope<'_
         Test::Contains(part) => text_of(found).is_some_and(|text| text.contains(part.as_str())),
         Test::Matches(regex) => text_of(found).is_some_and(|text| regex.is_match(&text)),
     }
+}
+
+/// A test of a whole number of few digits beside another one.
+fn short_holds(test: &Test<Field>, source: &str) -> Option<bool> {
+    let (Test::Eq(operand)
+    | Test::Ne(operand)
+    | Test::Lt(operand)
+    | Test::Le(operand)
+    | Test::Gt(operand)
+    | Test::Ge(operand)) = test
+    else {
+        return None;
+    };
+    let Operand::Literal(Literal::Number(wanted)) = operand else { return None };
+    let (value, 0) = read_short(source)? else { return None };
+    let wanted = i64::try_from(wanted.mantissa()).ok().filter(|_| wanted.scale() == 0)?;
+    let order = value.cmp(&wanted);
+    Some(match test {
+        Test::Eq(_) => order.is_eq(),
+        Test::Ne(_) => order.is_ne(),
+        Test::Lt(_) => order.is_lt(),
+        Test::Le(_) => order.is_le(),
+        Test::Gt(_) => order.is_gt(),
+        _ => order.is_ge(),
+    })
 }
 
 fn equals(found: &Found<'_>, literal: &Literal) -> bool {

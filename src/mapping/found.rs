@@ -157,8 +157,8 @@ pub(super) fn is_number(text: &str) -> bool {
 /// Reads a decimal number exactly. What stands beyond the 28th decimal place, or beyond 28 digits in all, is
 /// rounded half to even. `None` for what is no number or is too large.
 pub(super) fn read_decimal(text: &str) -> Option<Decimal> {
-    if let Some(number) = read_short_decimal(text) {
-        return Some(number);
+    if let Some((value, scale)) = read_short(text) {
+        return Some(Decimal::new(value, scale));
     }
     if !is_number(text) {
         return None;
@@ -223,8 +223,9 @@ pub(super) fn read_decimal(text: &str) -> Option<Decimal> {
     Some(number.normalize())
 }
 
-/// The quick way for what nearly all logs hold: few digits and no exponent. `None` says nothing.
-fn read_short_decimal(text: &str) -> Option<Decimal> {
+/// The quick way for what nearly all logs hold: few digits and no exponent. Gives the digits without needless zeros, and
+/// how many of them are decimals. `None` says nothing.
+pub(super) fn read_short(text: &str) -> Option<(i64, u32)> {
     let (negative, digits) = match text.as_bytes() {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -254,7 +255,7 @@ fn read_short_decimal(text: &str) -> Option<Decimal> {
         value /= 10;
         scale -= 1;
     }
-    Some(Decimal::new(if negative { -value } else { value }, scale))
+    Some((if negative { -value } else { value }, scale))
 }
 
 fn read_exponent(text: &str) -> i64 {

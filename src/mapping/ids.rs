@@ -77,8 +77,10 @@ impl Ids {
     /// Writes all ids that are owed.
     pub fn pay(&mut self, key: &[u8; 32], body: &mut [u8]) {
         let (platform, key) = (Platform::detect(), words_from_le_bytes_32(key));
-        // Those of one length go together. The shortest of a group says how far.
-        self.owed.sort_unstable_by_key(|owed| owed.length);
+        // Those of as many blocks go together. The shortest of a group says how far. Most logs have lines of one length.
+        if !self.owed.is_sorted_by_key(Owed::blocks_before_last) {
+            self.owed.sort_unstable_by_key(Owed::blocks_before_last);
+        }
         for group in self.owed.chunks(TOGETHER) {
             let mut states = [key; TOGETHER];
             let together = group[0].blocks_before_last();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::chunk::MapContext;
 use super::condition;
-use super::event::{self, Refusal, Written};
+use super::event::{Refusal, Written};
 use super::formats::delimited::Header;
 use super::formats::json;
 use super::found::Found;
@@ -13,6 +13,7 @@ use super::ids::Ids;
 use super::rules::{Rule, SourceRules};
 use super::scope::{Container, Record, Scope};
 use super::slots::Slots;
+use super::stencil;
 use crate::model::{Offset, Quarantined};
 use crate::polar::limits;
 
@@ -35,6 +36,13 @@ pub(super) enum Outcome {
         /// The id of the rule that wanted the line.
         rule: Option<String>,
     },
+}
+
+impl Outcome {
+    /// Whether a rule matched for certain.
+    pub fn is_of_match(&self) -> bool {
+        matches!(self, Self::OutOfRange | Self::Events(_))
+    }
 }
 
 /// The events that a line's rules wrote.
@@ -212,7 +220,7 @@ impl Emitter<'_, '_> {
             let text = |text: &mut Vec<u8>| write_text(text, line.at, line.first, rule.slot(), index);
             ids.owe(context.stream_key, place, text)
         };
-        let written = event::write(self.out, &rule.event, scope, position_id)?;
+        let written = stencil::write(self.out, rule.stencil.as_ref(), &rule.event, scope, position_id)?;
         if self.ids.are_many() {
             self.ids.pay(context.stream_key, self.out);
         }

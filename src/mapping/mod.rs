@@ -24,6 +24,7 @@ mod recognise;
 mod rules;
 mod scope;
 mod slots;
+mod stencil;
 pub mod spool;
 
 pub use again::{Again, AgainBilled, are_lines_of, is_named_by, lines_of, map_again};

@@ -122,16 +122,20 @@ pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
 
 /// Writes a number without needless zeros.
 pub(super) fn write_number(out: &mut Vec<u8>, number: Decimal) {
-    let Ok(mut value) = u64::try_from(number.mantissa().unsigned_abs()) else {
+    let Ok(value) = u64::try_from(number.mantissa().unsigned_abs()) else {
         return out.extend_from_slice(number.normalize().to_string().as_bytes());
     };
-    let mut scale = number.scale() as usize;
+    if number.is_sign_negative() && value != 0 {
+        out.push(b'-');
+    }
+    write_digits(out, value, number.scale() as usize);
+}
+
+/// Writes `value` × 10^-`scale` without needless zeros. `scale` is at most 28.
+pub(super) fn write_digits(out: &mut Vec<u8>, mut value: u64, mut scale: usize) {
     while scale > 0 && value.is_multiple_of(10) {
         value /= 10;
         scale -= 1;
-    }
-    if number.is_sign_negative() && value != 0 {
-        out.push(b'-');
     }
     // At most 20 digits, or 28 decimals, a zero and a point before them.
     let mut text = [b'0'; 32];

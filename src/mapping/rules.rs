@@ -7,6 +7,7 @@ use super::formats::{Reader, is_computed};
 use super::framing::Framing;
 use super::literals::{Filter, Standing};
 use super::scope::{Field, Tries};
+use super::stencil::Stencil;
 use crate::config::Settings;
 use crate::config::language::{Condition, EventTemplate, Path, Resolver, Root};
 use crate::config::presets::Preset;
@@ -105,6 +106,8 @@ pub(super) struct Rule {
     pub must: Option<Condition<Field>>,
     pub explode: Option<Field>,
     pub event: EventTemplate<Field>,
+    /// Of the event, where its shape has one.
+    pub stencil: Option<Stencil>,
 }
 
 impl Rules {
@@ -155,7 +158,8 @@ impl Rule {
             }
             None => own_must,
         };
-        Self { index, settings, when, unless, must, explode, event }
+        let stencil = Stencil::new(&event);
+        Self { index, settings, when, unless, must, explode, event, stencil }
     }
 
     /// What the ids of its events are told apart by: nothing for the rule that ends a line's way, so that editing

@@ -126,6 +126,13 @@ impl Slots {
         text.get(start as usize..end as usize)
     }
 
+    /// The field as it stands in the text, and how it is written there.
+    #[inline]
+    pub fn source<'a>(&self, text: &'a str, slot: u16) -> Option<(&'a str, Written)> {
+        let Place { start, end, written } = *self.places.get(usize::from(slot))?;
+        Some((text.get(start as usize..end as usize)?, written))
+    }
+
     /// The field, if it is there. `text` is the one that was read.
     pub fn get<'a>(&self, text: &'a str, slot: u16) -> Option<RawField<'a>> {
         let Place { start, end, written } = *self.places.get(usize::from(slot))?;

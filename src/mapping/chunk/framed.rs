@@ -3,7 +3,7 @@
 //! Every line is looked at, one after the other. A chunk ends where no record is open: what was given out behind
 //! that place is taken back, and read again with what follows.
 
-use super::{End, Mapper, is_closed_object};
+use super::{End, Mapper, Wish, is_closed_object};
 use crate::mapping::event::Refusal;
 use crate::mapping::formats::delimited::Header;
 use crate::mapping::framing::{Assembler, Record, RecordEnd, Taken};
@@ -214,7 +214,7 @@ impl<'a> Mapper<'a> {
             return self.partial_eof(subject);
         }
         let line = Line { at, first: record.first, record: text, container: record.container() };
-        self.map(line, subject, record.at, header);
+        self.map(line, subject, record.at, header, Wish::Certain);
     }
 
     /// A line of the spool whose checksum differs. What it was nobody knows, so whether a rule would want it neither.

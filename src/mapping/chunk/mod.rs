@@ -100,6 +100,10 @@ pub enum ReadFault {
 /// Where less room than this is left in the body, more is made.
 const RESERVE_BYTES: usize = 1024;
 
+/// After so many billed lines one behind the other the next one is billed too, most likely: to parse it takes less time
+/// than to search it first.
+const ROW_OF_BILLED: u32 = 8;
+
 /// Buffers kept between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -147,6 +151,10 @@ struct Mapper<'a> {
     rests: bool,
     /// The line that names the columns, where the format has one. For letters only.
     header_line: Vec<u8>,
+    /// An event after it is too far in the future.
+    latest: Timestamp,
+    /// The billed lines behind which no other one stands.
+    row_of_billed: u32,
     chunk: MappedChunk,
 }
 
@@ -179,6 +187,8 @@ impl<'a> Mapper<'a> {
             held_bytes: 0,
             rests: false,
             header_line: Vec::new(),
+            latest: context.polar_now.checked_add(context.rules.max_future).unwrap_or(Timestamp::MAX),
+            row_of_billed: 0,
             chunk,
         })
     }
@@ -243,21 +253,27 @@ impl<'a> Mapper<'a> {
         let rules = self.rules;
         let mut search = rules.filter.search(&bytes[..end]);
         while self.at < end {
-            let Some(hit) = search.next(self.at) else {
-                self.skip_to(end);
-                return;
+            let (from, wish) = if self.row_of_billed >= ROW_OF_BILLED {
+                (self.at, Wish::Likely)
+            } else {
+                let Some(hit) = search.next(self.at) else {
+                    self.skip_to(end);
+                    return;
+                };
+                let line = memchr::memrchr(b'\n', &bytes[self.at..hit.at])
+                    .map_or(self.at, |newline| self.at + newline + 1);
+                self.skip_to(line);
+                (hit.at, if hit.is_wanted { Wish::Certain } else { Wish::Open })
             };
-            let line = memchr::memrchr(b'\n', &bytes[self.at..hit.at])
-                .map_or(self.at, |newline| self.at + newline + 1);
-            self.skip_to(line);
             if self.is_full() {
                 self.body_full = true;
                 return;
             }
-            let line_end =
-                memchr::memchr(b'\n', &bytes[hit.at..end]).map_or(end, |newline| hit.at + newline + 1);
+            let line_end = memchr::memchr(b'\n', &bytes[from..end]).map_or(end, |newline| from + newline + 1);
             self.reserve(end);
-            self.line(line_end, Ending::Newline, hit.is_wanted);
+            let billed = self.chunk.lines.len();
+            self.line(line_end, Ending::Newline, wish);
+            self.row_of_billed = if self.chunk.lines.len() > billed { self.row_of_billed + 1 } else { 0 };
         }
     }
 
@@ -294,7 +310,7 @@ impl<'a> Mapper<'a> {
     fn last_line(&mut self) {
         let end = self.window.bytes.len();
         if self.at < end && !self.body_full {
-            self.line(end, Ending::EndOfFile, false);
+            self.line(end, Ending::EndOfFile, Wish::Open);
         }
     }
 
@@ -308,8 +324,8 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    /// Settles the line from `self.at` to `end`. `is_wanted`: it passes the literal test for certain.
-    fn line(&mut self, end: usize, ending: Ending, is_wanted: bool) {
+    /// Settles the line from `self.at` to `end`.
+    fn line(&mut self, end: usize, ending: Ending, wish: Wish) {
         let line = &self.window.bytes[self.at..end];
         let at = self.offset_at(self.at);
         let start = std::mem::replace(&mut self.at, end);
@@ -326,7 +342,7 @@ impl<'a> Mapper<'a> {
         if is_blank(record) {
             return self.chunk.settled.add(Fate::Ignored(Ignored::Empty), 1, length);
         }
-        if !is_wanted && !self.rules.filter.wants(record) {
+        if wish == Wish::Open && !self.rules.filter.wants(record) {
             return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, length);
         }
         let subject = Subject { at, length, record, whole: true };
@@ -336,7 +352,7 @@ impl<'a> Mapper<'a> {
             return self.partial_eof(subject);
         }
         let line = Line { at, first: record, record, container: None };
-        self.map(line, subject, start, &Header::default());
+        self.map(line, subject, start, &Header::default(), wish);
     }
 
     /// The line without its line end, and without a byte order mark.
@@ -348,11 +364,16 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    /// Maps a record that is wanted.
-    fn map(&mut self, line: Line<'_>, subject: Subject<'_>, start: usize, header: &Header) {
+    /// Maps a record that is wanted, or likely so.
+    fn map(&mut self, line: Line<'_>, subject: Subject<'_>, start: usize, header: &Header, wish: Wish) {
         let body_start = self.chunk.body.len();
         let outcome =
             map_line(self.context, self.rules, line, header, &mut self.scratch.line, &mut self.chunk.body);
+        // What a rule matches has all that it requires; of all else the literal test says whether it was wanted.
+        if wish == Wish::Likely && !outcome.is_of_match() && !self.rules.filter.wants(line.record) {
+            self.take_back(body_start);
+            return self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, subject.length);
+        }
         self.chunk.duplicate_keys += u32::from(self.scratch.line.has_duplicate_key());
         match outcome {
             Outcome::NoRule => self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), 1, subject.length),
@@ -380,8 +401,7 @@ impl<'a> Mapper<'a> {
     fn events(&mut self, subject: Subject<'_>, start: usize, body_start: usize, events: &Events) {
         let small = |number: u64| u32::try_from(number).expect("a chunk is smaller than 4 GiB");
         let now = self.context.polar_now;
-        let most = now.checked_add(self.context.rules.max_future).unwrap_or(Timestamp::MAX);
-        if let Some(latest) = events.latest.filter(|latest| *latest > most) {
+        if let Some(latest) = events.latest.filter(|latest| *latest > self.latest) {
             self.take_back(body_start);
             let detail = format!("timestamp is {latest}, more than `max_future` after Polar's clock ({now})");
             let refusal = Refusal { reason: Quarantined::FutureTimestamp, detail };
@@ -475,6 +495,16 @@ impl<'a> Mapper<'a> {
         };
         self.chunk
     }
+}
+
+/// Whether a line passes the literal test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Certain,
+    /// Nobody has asked.
+    Open,
+    /// Nobody has asked, and nobody need where a rule matches.
+    Likely,
 }
 
 /// How a line ends.

@@ -73,14 +73,15 @@ impl Scanner<'_> {
                 continue;
             };
             let bit = 1_u128.checked_shl(u32::from(wanted)).unwrap_or(0);
+            let child = &node.keys[usize::from(wanted)].1;
             if seen & bit != 0 {
                 self.slots.note_duplicate_key(true);
             }
-            seen |= bit;
-            let child = &node.keys[usize::from(wanted)].1;
-            if !child.is_leaf() {
+            // What the first of two had must not stay beside the second.
+            if (seen & bit != 0 || bit == 0) && !child.is_leaf() {
                 child.forget(self.slots);
             }
+            seen |= bit;
             at = self.wanted(child, at)?;
         }
     }
