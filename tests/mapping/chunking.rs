@@ -121,13 +121,15 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn any_file() -> impl Strategy<Value = Vec<u8>> {
-    let line = (any_line(), any::<bool>()).prop_map(|(mut line, carriage)| {
+    // After a row of billed lines the next one is not searched first.
+    let times = prop_oneof![9 => Just(1), 1 => Just(10)];
+    let line = (any_line(), any::<bool>(), times).prop_map(|(mut line, carriage, times)| {
         line.retain(|byte| *byte != b'\n');
         if carriage {
             line.push(b'\r');
         }
         line.push(b'\n');
-        line
+        line.repeat(times)
     });
     (any::<bool>(), prop::collection::vec(line, 0..25)).prop_map(|(marked, lines)| {
         let mark: &[u8] = if marked && !lines.is_empty() { b"\xef\xbb\xbf" } else { b"" };
