@@ -12,6 +12,7 @@ use super::identity::write_text;
 use super::ids::Ids;
 use super::rules::{Rule, SourceRules};
 use super::scope::{Container, Record, Scope};
+use super::segment;
 use super::slots::Slots;
 use super::stencil;
 use crate::model::{Offset, Quarantined};
@@ -221,6 +222,9 @@ impl Emitter<'_, '_> {
             ids.owe(context.stream_key, place, text)
         };
         let written = stencil::write(self.out, rule.stencil.as_ref(), &rule.event, scope, position_id)?;
+        if let Some(key) = &context.rules.segment_key {
+            segment::write(self.out, key, context.stream_key, line.at);
+        }
         if self.ids.are_many() {
             self.ids.pay(context.stream_key, self.out);
         }

@@ -23,6 +23,7 @@ mod plain;
 mod recognise;
 mod rules;
 mod scope;
+pub mod segment;
 mod slots;
 mod stencil;
 pub mod spool;

@@ -19,6 +19,8 @@ mod limits;
 mod lines;
 mod quarantine;
 mod records;
+mod reconcile;
+mod recount;
 mod rotation;
 mod service_manager;
 mod sockets;
