@@ -7,6 +7,7 @@ pub mod completions;
 pub mod demo;
 pub mod events;
 pub mod explain;
+mod explained;
 pub mod init;
 pub mod man;
 mod outcome;

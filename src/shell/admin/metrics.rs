@@ -200,7 +200,7 @@ fn unsettled(out: &mut Exposition, snapshot: &Snapshot) {
             .for_each(|source| out.sample(&[source.id], seconds(age(&source).unwrap_or_default())));
     };
     by_age(out, LAG_SECONDS, |source| source.files.lag);
-    by_age(out, UNBILLED_SECONDS, |source| source.files.unbilled);
+    by_age(out, UNBILLED_SECONDS, |source| source.files.unbilled.map(|waited| waited.age));
     by_source(out, FILES, snapshot, |source| source.files.files as u64);
     by_source(out, HELD_FILES, snapshot, |source| source.files.held_files as u64);
 }

@@ -1,32 +1,50 @@
 //! `floe account`: where every byte and line of each source went, from the checkpoint. It only reads, so it works
 //! beside a running daemon and after its end.
 
+pub mod period;
+pub mod waiting;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 
-use super::numbers::{bytes, grouped};
+use super::numbers::{bytes, counted, grouped, lines};
 use super::{check, outcome};
-use crate::agent::checkpoint::{AccountRecord, Checkpoint};
+use crate::agent::checkpoint::{AccountRecord, Checkpoint, DayRecord};
 use crate::agent::transfers::Transfers;
 use crate::config;
 use crate::shell::disk::words_of;
 use crate::shell::quarantine::folder_path;
 use crate::shell::retried::Retried;
 use crate::shell::state;
+use period::{Period, days_add_up};
+use waiting::{Oldest, Waiting};
 
 /// Says where every byte and line of each source went
 ///
 /// Exits with 1 when the numbers do not add up, when bytes were missed or datagrams were dropped.
+///
+/// With --since or --until it is of some days. A line belongs to the UTC day on which it was settled: billed, ignored or
+/// quarantined. The last 62 days are kept.
 #[derive(Debug, clap::Args)]
 pub struct AccountArguments {
     /// The state folder [default: the one that the config names]
     #[arg(long, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
+
+    /// Only what was settled on this UTC day or later
+    #[arg(long, value_name = "DAY", value_parser = period::day)]
+    pub since: Option<Date>,
+
+    /// Only what was settled before this UTC day
+    #[arg(long, value_name = "DAY", value_parser = period::day)]
+    pub until: Option<Date>,
 
     /// As JSON
     #[arg(long)]
@@ -45,7 +63,10 @@ pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
     };
     let account = match state::peek(&state_dir) {
         Ok(checkpoint) => match Retried::load(&folder_path(&state_dir)) {
-            Ok(retried) => Account::with(checkpoint, &retried.transfers),
+            Ok(retried) => match Period::new(arguments.since, arguments.until) {
+                Some(period) => Account::within(checkpoint, period),
+                None => Account::with(checkpoint, &retried.transfers),
+            },
             Err(error) => {
                 let what = format!("cannot read what was retried: {}", words_of(&error));
                 return outcome::fail(outcome::NO_INPUT, what, Some("run it as the user that Floe runs as"));
@@ -56,6 +77,7 @@ pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
             return outcome::fail(outcome::NO_INPUT, fault, Some(hint));
         }
     };
+    let account = account.at(Timestamp::now());
     let text = if arguments.json { account.json() } else { account.to_string() };
     // A closed pipe is nobody's fault: the exit code says the same.
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -70,6 +92,11 @@ pub struct Account {
     pub events: Events,
     /// When the checkpoint was saved.
     pub saved_at: String,
+    /// Of all sources.
+    pub oldest_unbilled: Option<Oldest>,
+    /// Set where the lines of some days are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
     /// Lines that were retried and that this account does not know, by source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub retried_unknown: BTreeMap<String, u64>,
@@ -108,7 +135,20 @@ pub struct SourceLines {
     pub missed: Vec<Missed>,
     /// Datagrams that could not be kept, by reason.
     pub dropped: BTreeMap<String, Count>,
+    pub waiting: Waiting,
+    /// By UTC date: what was settled on each of the days that are kept.
+    pub days: BTreeMap<Date, DayLines>,
     pub adds_up: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayLines {
+    pub read: Count,
+    pub billed: Count,
+    pub events: u64,
+    pub billed_by_rule: BTreeMap<String, u64>,
+    pub ignored: BTreeMap<String, Count>,
+    pub quarantined: BTreeMap<String, Count>,
 }
 
 /// Bytes that vanished before they were read.
@@ -122,9 +162,13 @@ pub struct Missed {
 impl Account {
     #[must_use]
     pub fn of(checkpoint: &Checkpoint) -> Self {
-        let sources = &checkpoint.accounts;
+        let waiting = waiting::of(checkpoint);
+        let waits = |id: &String| waiting.get(id).copied().unwrap_or_default();
+        let accounts = checkpoint.accounts.iter();
         Self {
-            sources: sources.iter().map(|(id, record)| (id.clone(), SourceLines::of(record))).collect(),
+            sources: accounts.map(|(id, record)| (id.clone(), SourceLines::of(record, waits(id)))).collect(),
+            oldest_unbilled: waiting::oldest(waiting.values()),
+            period: None,
             events: Events {
                 inserted: checkpoint.events_inserted,
                 duplicates: checkpoint.events_duplicate,
@@ -152,6 +196,28 @@ impl Account {
         checkpoint.events_inserted += retried.inserted;
         checkpoint.events_duplicate += retried.duplicates;
         Self { retried_unknown, ..Self::of(&checkpoint) }
+    }
+
+    /// The account of some days. What was retried is of no day, and stays where it was before.
+    #[must_use]
+    pub fn within(mut checkpoint: Checkpoint, mut period: Period) -> Self {
+        let whole = Self::of(&checkpoint);
+        period.cut(&mut checkpoint.accounts);
+        let mut account = Self { period: Some(period), ..Self::of(&checkpoint) };
+        for (id, source) in &mut account.sources {
+            source.adds_up &= whole.sources[id].adds_up;
+        }
+        account
+    }
+
+    /// The same with the ages that lines have now.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        let ages = self.sources.values_mut().map(|source| &mut source.waiting.oldest);
+        for oldest in ages.chain([&mut self.oldest_unbilled]) {
+            *oldest = oldest.map(|oldest| oldest.at(now));
+        }
+        self
     }
 
     #[must_use]
@@ -197,21 +263,43 @@ impl Account {
     }
 }
 
-impl SourceLines {
-    fn of(record: &AccountRecord) -> Self {
+/// Lines by what became of them.
+struct Settled {
+    all: Count,
+    billed: Count,
+    ignored: BTreeMap<String, Count>,
+    quarantined: BTreeMap<String, Count>,
+}
+
+impl Settled {
+    fn of(codes: &BTreeMap<String, (u64, u64)>) -> Self {
         let by_reason = |fate: &str| -> BTreeMap<String, Count> {
-            let fates = record.settled.iter();
-            fates
-                .filter_map(|(code, (lines, bytes))| {
-                    let reason = code.strip_prefix(fate)?.strip_prefix('.')?;
-                    Some((reason.to_owned(), Count { lines: *lines, bytes: *bytes }))
-                })
-                .collect()
+            let reason = |(code, (lines, bytes)): (&String, &(u64, u64))| {
+                let reason = code.strip_prefix(fate)?.strip_prefix('.')?;
+                Some((reason.to_owned(), Count { lines: *lines, bytes: *bytes }))
+            };
+            codes.iter().filter_map(reason).collect()
         };
-        let billed = record.settled.get("billed").copied().unwrap_or_default();
-        let billed = Count { lines: billed.0, bytes: billed.1 };
+        let (lines, bytes) = codes.get("billed").copied().unwrap_or_default();
+        let billed = Count { lines, bytes };
         let (ignored, quarantined) = (by_reason("ignored"), by_reason("quarantined"));
-        let settled = [billed, sum(&ignored), sum(&quarantined)].into_iter().fold(Count::default(), plus);
+        let all = [billed, sum(&ignored), sum(&quarantined)].into_iter().fold(Count::default(), plus);
+        Self { all, billed, ignored, quarantined }
+    }
+}
+
+impl DayLines {
+    fn of(record: &DayRecord) -> Self {
+        let Settled { all, billed, ignored, quarantined } = Settled::of(&record.settled);
+        let read = Count { lines: all.lines, bytes: record.read_bytes };
+        let billed_by_rule = record.billed_by_rule.clone();
+        Self { read, billed, events: record.events, billed_by_rule, ignored, quarantined }
+    }
+}
+
+impl SourceLines {
+    fn of(record: &AccountRecord, waiting: Waiting) -> Self {
+        let Settled { all: settled, billed, ignored, quarantined } = Settled::of(&record.settled);
         Self {
             read: Count { lines: settled.lines, bytes: record.read_bytes },
             billed,
@@ -232,16 +320,55 @@ impl SourceLines {
                 .iter()
                 .map(|(why, (lines, bytes))| (why.clone(), Count { lines: *lines, bytes: *bytes }))
                 .collect(),
-            adds_up: settled.bytes == record.read_bytes,
+            waiting,
+            days: record.days.iter().map(|(date, day)| (*date, DayLines::of(day))).collect(),
+            adds_up: settled.bytes == record.read_bytes && days_add_up(record),
         }
     }
 }
 
 impl std::fmt::Display for Account {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(period) = &self.period {
+            writeln!(out, "settled {}; a line belongs to the day on which it was settled\n", period.words())?;
+        }
         for (id, source) in &self.sources {
             writeln!(out, "{id}")?;
             source.rows().iter().try_for_each(|row| writeln!(out, "{row}"))?;
+            if let Some(undated) = self.period.as_ref().and_then(|period| period.undated.get(id)) {
+                let before = counted(undated.lines, "line", "lines");
+                writeln!(
+                    out,
+                    "  and {before} ({}) of days that are not kept any more",
+                    bytes(undated.bytes)
+                )?;
+            }
+        }
+        self.tell_events(out)?;
+        match &self.oldest_unbilled {
+            Some(oldest) => writeln!(out, "oldest unbilled line: {}", oldest.words())?,
+            None => writeln!(out, "oldest unbilled line: none when this was saved, at {}", self.saved_at)?,
+        }
+        let (missed, dropped) = (self.missed_bytes(), self.dropped_lines());
+        if !self.adds_up() {
+            writeln!(out, "does not add up: this is a fault of Floe, please report it")?;
+        } else if missed > 0 {
+            writeln!(out, "adds up, but {} were missed", bytes(missed))?;
+        } else if dropped > 0 {
+            let dropped = counted(dropped, "line", "lines");
+            writeln!(out, "adds up, but {dropped} of datagrams were dropped")?;
+        } else {
+            writeln!(out, "adds up: read = billed + ignored + quarantined, nothing missed")?;
+        }
+        Ok(())
+    }
+}
+
+impl Account {
+    /// What Polar said is counted as a whole: it is of no day.
+    fn tell_events(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.period.is_some() {
+            return writeln!(out);
         }
         let Events { inserted, duplicates, unexpected_duplicates } = self.events;
         writeln!(
@@ -260,20 +387,10 @@ impl std::fmt::Display for Account {
         for (source, count) in &self.retried_unknown {
             writeln!(
                 out,
-                "{} lines of {source} were retried that this account does not know: it began anew after that. They \
-                 are billed all the same; remove quarantine/retried.json from the state folder to forget them",
-                grouped(*count)
+                "{} of {source}: retried, and not known to this account, which began anew after that. They are \
+                 billed all the same; remove quarantine/retried.json from the state folder to forget them",
+                counted(*count, "line", "lines")
             )?;
-        }
-        let (missed, dropped) = (self.missed_bytes(), self.dropped_lines());
-        if !self.adds_up() {
-            writeln!(out, "does not add up: this is a fault of Floe, please report it")?;
-        } else if missed > 0 {
-            writeln!(out, "adds up, but {} were missed", bytes(missed))?;
-        } else if dropped > 0 {
-            writeln!(out, "adds up, but {} lines of datagrams were dropped", grouped(dropped))?;
-        } else {
-            writeln!(out, "adds up: read = billed + ignored + quarantined, nothing missed")?;
         }
         Ok(())
     }
@@ -282,16 +399,24 @@ impl std::fmt::Display for Account {
 impl SourceLines {
     fn rows(&self) -> Vec<String> {
         let mut rows = vec![row(0, "read", self.read, "")];
-        let events = format!("{} events", grouped(self.events));
+        let events = counted(self.events, "event", "events");
         rows.push(row(1, "billed", self.billed, &events));
-        rows.extend(self.billed_by_rule.iter().map(|(rule, lines)| {
-            let mut text = String::new();
-            let _ = write!(text, "      {:<24}{:>14} lines", format!("rule {rule}"), grouped(*lines));
-            text
+        rows.extend(self.billed_by_rule.iter().map(|(rule, number)| {
+            let text =
+                format!("      {:<24}{:>14} {}", format!("rule {rule}"), grouped(*number), lines(*number));
+            text.trim_end().to_owned()
         }));
         for (name, by_reason) in [("ignored", &self.ignored), ("quarantined", &self.quarantined)] {
             rows.push(row(1, name, sum(by_reason), ""));
             rows.extend(by_reason.iter().map(|(reason, count)| row(2, reason, *count, "")));
+        }
+        if self.waiting.bytes > 0 {
+            let since = self.waiting.oldest.map(|oldest| format!(": the oldest line {}", oldest.words()));
+            rows.push(format!(
+                "  not settled yet: {}{}",
+                bytes(self.waiting.bytes),
+                since.unwrap_or_default()
+            ));
         }
         if self.skipped_bytes > 0 {
             rows.push(format!("  skipped by read_from = \"end\": {}", bytes(self.skipped_bytes)));
@@ -309,8 +434,8 @@ impl SourceLines {
             format!("  missed: bytes {from} to {to} of {path:?}, gone before they were read")
         }));
         rows.extend(self.dropped.iter().map(|(why, count)| {
-            let (lines, bytes) = (grouped(count.lines), bytes(count.bytes));
-            format!("  dropped: {lines} lines ({bytes}) of datagrams: {why}")
+            let (lines, bytes) = (counted(count.lines, "line", "lines"), bytes(count.bytes));
+            format!("  dropped: {lines} ({bytes}) of datagrams: {why}")
         }));
         rows
     }
@@ -318,7 +443,8 @@ impl SourceLines {
 
 fn row(level: usize, name: &str, count: Count, more: &str) -> String {
     let name = format!("{:indent$}{name}", "", indent = 2 + 2 * level);
-    let row = format!("{name:<30}{:>14} lines{:>12}   {more}", grouped(count.lines), bytes(count.bytes));
+    let (number, noun) = (grouped(count.lines), lines(count.lines));
+    let row = format!("{name:<30}{number:>14} {noun}{:>12}   {more}", bytes(count.bytes));
     row.trim_end().to_owned()
 }
 
@@ -350,6 +476,7 @@ mod tests {
         };
         Checkpoint {
             accounts: [("app".to_owned(), record)].into(),
+            saved_at: "2026-11-21T10:00:00Z".to_owned(),
             events_inserted: 60_000,
             ..Checkpoint::default()
         }
@@ -370,6 +497,7 @@ app
       missing_customer                    10 lines     5.00 kB
 
 events: 60,000 inserted, 0 that Polar had already
+oldest unbilled line: none when this was saved, at 2026-11-21T10:00:00Z
 adds up: read = billed + ignored + quarantined, nothing missed
 ";
         assert_eq!(account.to_string(), expected);
