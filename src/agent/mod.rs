@@ -25,7 +25,7 @@ pub use border::{
 pub use errand::{Counted, Errand, ErrandLine, ErrandVerdict};
 pub use notice::{Level, Notice, NoticeCode};
 pub use overview::Overview;
-pub use tail::rotated_from;
+pub use tail::{rotated_before, rotated_from};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

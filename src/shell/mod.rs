@@ -27,6 +27,7 @@ pub mod numbers;
 pub mod quarantine;
 pub mod pool;
 pub mod readers;
+pub mod recount;
 pub mod reload;
 pub mod retried;
 pub mod retry;

@@ -51,7 +51,7 @@ use numbered::Numbered;
 use questions::Question;
 pub(super) use read::Arrived;
 use read::{KnownAt, ReadUnderWay};
-pub use rotation::rotated_from;
+pub use rotation::{before as rotated_before, rotated_from};
 use stream::{Identity, Place, Registered, Stream};
 use succession::Heir;
 use threats::Rotation;

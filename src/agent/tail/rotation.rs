@@ -68,7 +68,7 @@ pub(super) fn turns_since<'p>(path: &str, rotated: impl Iterator<Item = &'p str>
 }
 
 /// Of the names of a log's files, that of the one which was the log just before `path` was.
-pub(super) fn before<'p>(path: &str, names: impl Iterator<Item = &'p str>) -> Option<&'p str> {
+pub fn before<'p>(path: &str, names: impl Iterator<Item = &'p str>) -> Option<&'p str> {
     let (_, own) = age(path);
     let (mut numbered, mut stamped) = (Vec::new(), Vec::new());
     let names: Vec<&str> = names.filter(|name| log_of(name) == log_of(path)).collect();
