@@ -12,6 +12,7 @@ pub mod known;
 mod letters;
 mod notice;
 pub mod overview;
+pub mod reconcile;
 mod saver;
 mod ship;
 mod sums;

@@ -14,6 +14,7 @@ mod outcome;
 pub mod presets;
 mod pretty;
 pub mod quarantine;
+pub mod reconcile;
 pub mod run;
 pub mod sandbox;
 pub mod schema;
@@ -73,6 +74,8 @@ enum Command {
     Account(account::AccountArguments),
     /// Show, export or retry lines that could not be billed
     Quarantine(quarantine::QuarantineArguments),
+    /// Hold what the files give and what was sent against what Polar has
+    Reconcile(reconcile::ReconcileArguments),
     /// Show the events that Polar has
     Events(events::EventsArguments),
     /// Run a local stand-in for Polar's event API
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments, config),
         Command::Account(arguments) => account::run(&arguments, config),
         Command::Quarantine(arguments) => quarantine::run(&arguments, config),
+        Command::Reconcile(arguments) => reconcile::run(&arguments, config),
         Command::Events(arguments) => events::run(&arguments, config),
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Presets(arguments) => presets::run(&arguments),

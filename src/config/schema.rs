@@ -112,6 +112,8 @@ fn polar() -> Value {
             "ca_file": text("A PEM file: where given, only these authorities are trusted."),
             "request_timeout": described("duration", "How long one request may take. Default: 60s."),
             "live_from": live_from,
+            "reconcile": { "type": "boolean", "description": "true: each event names its segment, so that `floe reconcile` can ask Polar for it. Default: false." },
+            "reconcile_key": text("The key of metadata for that. Default: floe_segment."),
         }),
     )
 }

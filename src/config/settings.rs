@@ -45,6 +45,8 @@ pub struct PolarSettings {
     pub request_timeout: Duration,
     /// Where a state that was in shadow mode goes on when it goes live.
     pub live_from: Option<LiveFrom>,
+    /// The key of metadata that names an event's segment, where events are to carry one.
+    pub reconcile_key: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use super::identity::write_text;
 use super::ids::Ids;
 use super::rules::{Rule, SourceRules};
 use super::scope::{Container, Record, Scope};
+use super::segment;
 use super::slots::Slots;
 use crate::model::{Offset, Quarantined};
 use crate::polar::limits;
@@ -213,6 +214,9 @@ impl Emitter<'_, '_> {
             ids.owe(context.stream_key, place, text)
         };
         let written = event::write(self.out, &rule.event, scope, position_id)?;
+        if let Some(key) = &context.rules.segment_key {
+            segment::write(self.out, key, context.stream_key, line.at);
+        }
         if self.ids.are_many() {
             self.ids.pay(context.stream_key, self.out);
         }

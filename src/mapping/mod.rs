@@ -24,6 +24,7 @@ mod plain;
 mod recognise;
 mod rules;
 mod scope;
+pub mod segment;
 mod slots;
 pub mod spool;
 

@@ -22,6 +22,8 @@ pub struct Rules {
     pub(super) max_future: SignedDuration,
     /// Of which time events are wanted.
     pub(super) range: TimeRange,
+    /// What names an event's segment, as JSON up to the value, where events carry it: `"floe_segment":"`.
+    pub(super) segment_key: Option<Box<str>>,
 }
 
 /// A span of time: from `since` on, and before `until`.
@@ -60,6 +62,13 @@ impl Rules {
             since: self.range.since.max(range.since),
             until: self.range.until.into_iter().chain(range.until).min(),
         };
+        self
+    }
+
+    /// The same, for events as the rules alone write them.
+    #[must_use]
+    pub fn without_segments(mut self) -> Self {
+        self.segment_key = None;
         self
     }
 
@@ -147,7 +156,9 @@ impl Rules {
                 named: names.named,
             }
         });
-        Self { sources: sources.collect(), max_future, range: TimeRange::default() }
+        // Of signs that need no escapes.
+        let segment_key = settings.polar.reconcile_key.as_ref().map(|key| format!("\"{key}\":\"").into());
+        Self { sources: sources.collect(), max_future, range: TimeRange::default(), segment_key }
     }
 }
 

@@ -14,6 +14,7 @@ mod reply;
 mod server;
 mod service;
 mod store;
+mod tamper;
 
 use std::convert::Infallible;
 use std::io;
@@ -28,6 +29,7 @@ use tokio::sync::oneshot;
 pub use faults::{FaultKind, FaultPlan};
 pub use fixtures::{Customer, DEFAULT_TOKEN, Fixtures, Member, Organization, Token, User};
 pub use service::SandboxStats;
+pub use tamper::{Tampered, Tampering};
 
 use fixtures::Directory;
 use service::Service;
@@ -140,6 +142,11 @@ impl SandboxHandle {
     /// Whether an event with this `external_id` is stored.
     pub fn has(&self, external_id: &str) -> bool {
         self.service.has(external_id)
+    }
+
+    /// Loses, alters and doubles stored events, and says which. What a store's file holds stays as it is.
+    pub fn tamper(&self, tampering: Tampering) -> Vec<Tampered> {
+        self.service.tamper(tampering)
     }
 
     /// From the next request on.

@@ -169,7 +169,7 @@ fn search(
         filter: filter.clone(),
         sorting: sorting.to_vec(),
         organizations: access.holder.organizations().to_vec(),
-        stored_events: store.len(),
+        stored_events: store.count(),
     };
     if last.asked.as_ref() == Some(&asked) {
         return;

@@ -16,6 +16,7 @@ use crate::sandbox::ingest;
 use crate::sandbox::reading::{self, LastSearch};
 use crate::sandbox::reply::Reply;
 use crate::sandbox::store::{EventNumber, Store};
+use crate::sandbox::tamper::{self, Tampered, Tampering, tamper};
 
 /// A request that has been read.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +114,13 @@ impl Service {
         self.state().faults = faults;
     }
 
+    pub fn tamper(&self, tampering: Tampering) -> Vec<Tampered> {
+        let mut state = self.state();
+        let State { store, dice, last_search, .. } = &mut *state;
+        *last_search = LastSearch::default();
+        tamper(store, dice, tampering)
+    }
+
     /// What is to go wrong with the next request, and how long any answer takes.
     pub fn draw_fault(&self) -> (Option<FaultKind>, std::time::Duration) {
         let mut state = self.state();
@@ -183,6 +191,10 @@ impl Service {
             "/" => Reply::html(PAGE),
             "/sandbox/stats" => Reply::json(200, self.stats().to_json()),
             "/sandbox/external-ids" => Reply::text(self.external_ids().join("\n") + "\n"),
+            "/sandbox/tamper" if call.method == "POST" => match call.query.parse() {
+                Ok(tampering) => Reply::json(200, tamper::to_json(&self.tamper(tampering))),
+                Err(why) => Reply::json(422, serde_json::json!({ "detail": why }).to_string()),
+            },
             "/sandbox/latest" => Reply::json(200, self.latest()),
             "/v1/events" => redirect(call, EVENTS_LIST_PATH),
             path => match path.strip_prefix(EVENTS_LIST_PATH) {

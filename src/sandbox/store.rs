@@ -48,6 +48,8 @@ struct Entry {
     offset: u32,
     length: u32,
     organization: OrganizationIndex,
+    /// It was lost behind the client's back.
+    is_lost: bool,
 }
 
 /// The first 16 bytes of a hash of organization and `external_id`.
@@ -164,17 +166,52 @@ impl Store {
             offset: segment.len() as u32,
             length: text.len() as u32,
             organization: event.organization,
+            is_lost: false,
         });
         segment.extend_from_slice(text.as_bytes());
     }
 
-    pub fn len(&self) -> usize {
+    /// Forgets an event and its `external_id`, as if it had never come.
+    pub fn lose(&mut self, number: EventNumber) {
+        self.entries[number.0 as usize].is_lost = true;
+        self.by_external_id.retain(|_, known| *known != number);
+    }
+
+    /// What was sent is another event now, under the same ids.
+    pub fn alter(&mut self, number: EventNumber, text: &str, timestamp: Timestamp) {
+        let entry = &mut self.entries[number.0 as usize];
+        (entry.segment, entry.offset, entry.length) = (self.segments.len() as u32, 0, text.len() as u32);
+        self.segments.push(text.as_bytes().to_vec());
+        entry.timestamp_us = timestamp.as_microsecond();
+    }
+
+    /// Stores an event once more, under another id of Polar's.
+    pub fn double(&mut self, number: EventNumber) {
+        let text = self.text(number).to_owned();
+        let sent = parse(text.as_bytes()).expect("what is stored is JSON");
+        let name = sent.as_object().and_then(|event| event.get("name")).and_then(Json::as_str);
+        self.put(&NewEvent {
+            organization: self.organization(number),
+            timestamp: self.timestamp(number),
+            name: name.unwrap_or_default(),
+            external_id: None,
+            sent: &sent,
+        });
+    }
+
+    /// How many there ever were, lost ones included.
+    pub fn count(&self) -> usize {
         self.entries.len()
     }
 
+    pub fn len(&self) -> usize {
+        self.numbers().count()
+    }
+
     /// All of them, in the order of their arrival.
-    pub fn numbers(&self) -> impl DoubleEndedIterator<Item = EventNumber> + use<> {
-        (0..self.entries.len() as u32).map(EventNumber)
+    pub fn numbers(&self) -> impl DoubleEndedIterator<Item = EventNumber> {
+        let all = self.entries.iter().enumerate();
+        all.filter(|(_, entry)| !entry.is_lost).map(|(number, _)| EventNumber(number as u32))
     }
 
     /// The event as it was sent.
@@ -215,7 +252,8 @@ impl Store {
     pub fn by_id(&self, id: Uuid) -> Option<EventNumber> {
         let (prefix, number) = id.as_u64_pair();
         let number = u32::try_from(number ^ ID_VARIANT).ok()?;
-        (prefix == ID_PREFIX && (number as usize) < self.entries.len()).then_some(EventNumber(number))
+        let is_there = self.entries.get(number as usize).is_some_and(|entry| !entry.is_lost);
+        (prefix == ID_PREFIX && is_there).then_some(EventNumber(number))
     }
 }
 

@@ -58,6 +58,7 @@ pub fn polar(base_url: &str, token: TokenSource) -> PolarSettings {
         ca_file: None,
         request_timeout: Duration::from_secs(20),
         live_from: None,
+        reconcile_key: None,
     }
 }
 

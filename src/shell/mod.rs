@@ -10,7 +10,7 @@ pub mod daemon;
 pub mod descriptors;
 pub mod discard;
 pub mod disk;
-mod errand;
+pub mod errand;
 mod durable;
 #[cfg(test)]
 mod fixtures;
@@ -27,6 +27,7 @@ pub mod numbers;
 pub mod quarantine;
 pub mod pool;
 pub mod readers;
+pub mod reconcile;
 pub mod recount;
 pub mod reload;
 pub mod retried;

@@ -19,6 +19,7 @@ mod limits;
 mod lines;
 mod quarantine;
 mod records;
+mod reconcile;
 mod recount;
 mod rotation;
 mod service_manager;

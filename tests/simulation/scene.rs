@@ -129,6 +129,7 @@ fn settings(wraps: bool, random: &mut Random) -> Settings {
             ca_file: None,
             request_timeout: REQUEST_TIMEOUT,
             live_from: None,
+            reconcile_key: None,
         },
         delivery: DeliverySettings {
             batch_max_events: *random.pick(&[1, 3, 20, 500]),

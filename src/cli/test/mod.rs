@@ -42,7 +42,7 @@ pub fn run(_arguments: &TestArguments, config: Option<PathBuf>) -> ExitCode {
 pub(super) fn run_tests(settings: &Settings, out: &mut impl Write) -> io::Result<bool> {
     // A test's line is as its application writes it.
     let settings = &settings.without_spool();
-    let rules = Rules::compile(settings);
+    let rules = Rules::compile(settings).without_segments();
     let mut coverage = Coverage::default();
     let mut failed = 0;
     let mut gap = true;

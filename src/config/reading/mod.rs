@@ -14,6 +14,7 @@ mod polar;
 mod preset;
 mod rules;
 mod scope;
+mod segment_key;
 mod sources;
 mod tests;
 mod tuning;
@@ -101,6 +102,7 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
 
     tuning::check_lines_fit(report, &limits, limits_node, &sources);
     natural_id::check(report, &rules);
+    segment_key::check(report, polar.as_ref().and_then(|polar| polar.reconcile_key.as_deref()), &rules);
     estimates::check(report, polar.as_ref().map(|polar| polar.mode), &sources);
     warnings::collect(report, &sources, &rules, &tests);
     Some(Settings {

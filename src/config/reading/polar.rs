@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, segment_key};
 use crate::config::fault::{self, Fault};
 use crate::config::node::Node;
 use crate::config::reader::{Report, TableReader};
@@ -31,6 +31,7 @@ pub(super) fn read(context: &Context<'_>, node: Option<&Node>) -> Option<PolarSe
         request_timeout: table
             .or("request_timeout", defaults.request_timeout, |node| report.duration(node, &timeout)),
         live_from: table.optional("live_from").and_then(|node| live_from(report, node)),
+        reconcile_key: segment_key::read(report, &table),
     };
     table.finish();
     Some(settings)
@@ -50,6 +51,7 @@ fn defaults(context: &Context<'_>) -> PolarSettings {
         ca_file: None,
         request_timeout: REQUEST_TIMEOUT,
         live_from: None,
+        reconcile_key: None,
     }
 }
 
