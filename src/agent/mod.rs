@@ -4,6 +4,7 @@
 //! Call [`Agent::handle`] with each input, then [`Agent::poll`] until it gives nothing, then wait until
 //! [`Agent::deadline`] (and send [`Input::Tick`]) or for the next input.
 
+pub mod against;
 mod books;
 mod border;
 pub mod checkpoint;

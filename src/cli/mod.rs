@@ -1,6 +1,7 @@
 //! The door: arguments, one file per command.
 
 pub mod account;
+mod against;
 pub mod backfill;
 pub mod check;
 pub mod completions;

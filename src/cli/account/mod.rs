@@ -2,6 +2,8 @@
 //! beside a running daemon and after its end.
 
 pub mod period;
+mod text;
+pub mod verify;
 pub mod waiting;
 
 use std::collections::BTreeMap;
@@ -9,21 +11,23 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::numbers::{bytes, counted, grouped, lines};
 use super::{check, outcome};
 use crate::agent::checkpoint::{AccountRecord, Checkpoint, DayRecord};
 use crate::agent::transfers::Transfers;
 use crate::config;
 use crate::shell::disk::words_of;
 use crate::shell::quarantine::folder_path;
+use crate::shell::recount::{Recount, RecountFault};
 use crate::shell::retried::Retried;
 use crate::shell::state;
 use period::{Period, days_add_up};
+use verify::Verified;
 use waiting::{Oldest, Waiting};
 
 /// Says where every byte and line of each source went
@@ -46,6 +50,10 @@ pub struct AccountArguments {
     #[arg(long, value_name = "DAY", value_parser = period::day)]
     pub until: Option<Date>,
 
+    /// Read the files that still exist again, and count anew what became of their lines
+    #[arg(long, conflicts_with_all = ["since", "until", "state_dir"])]
+    pub verify: bool,
+
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -54,6 +62,9 @@ pub struct AccountArguments {
 /// 0 when all adds up and nothing was missed or dropped, else 1; 66 when there is no account, 78 for a bad config.
 #[must_use]
 pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
+    if arguments.verify {
+        return verified(arguments, config);
+    }
     let state_dir = match &arguments.state_dir {
         Some(folder) => folder.clone(),
         None => match config::load(&check::options(config)) {
@@ -77,11 +88,45 @@ pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
             return outcome::fail(outcome::NO_INPUT, fault, Some(hint));
         }
     };
+    tell(arguments, account)
+}
+
+fn tell(arguments: &AccountArguments, account: Account) -> ExitCode {
     let account = account.at(Timestamp::now());
     let text = if arguments.json { account.json() } else { account.to_string() };
     // A closed pipe is nobody's fault: the exit code says the same.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if account.is_right() { ExitCode::SUCCESS } else { ExitCode::from(outcome::NO) }
+}
+
+/// The account of one checkpoint, and what the files say up to where that stands.
+fn verified(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
+    let settings = match config::load(&check::options(config)) {
+        Ok(loaded) => Arc::new(loaded.settings),
+        Err(faults) => return outcome::bad_config(&faults),
+    };
+    let recount = match Recount::open(&settings) {
+        Ok(recount) => recount,
+        Err(RecountFault::State(fault)) => {
+            return outcome::fail(outcome::NO_INPUT, fault, Some("start `floe run` first"));
+        }
+        Err(RecountFault::Quarantine(path, error)) => {
+            let what = format!("cannot read {path:?}: {}", words_of(&error));
+            return outcome::fail(outcome::NO_INPUT, what, Some("run it as the user that Floe runs as"));
+        }
+    };
+    let retried = match Retried::load(&folder_path(&settings.state_dir)) {
+        Ok(retried) => retried.transfers,
+        Err(error) => {
+            let what = format!("cannot read what was retried: {}", words_of(&error));
+            return outcome::fail(outcome::NO_INPUT, what, Some("run it as the user that Floe runs as"));
+        }
+    };
+    let mut checkpoint = recount.checkpoint().clone();
+    let account = Account::with(checkpoint.clone(), &retried);
+    retried.apply(&mut checkpoint.accounts);
+    let verified = verify::verify(&recount, &checkpoint.accounts);
+    tell(arguments, Account { verified: Some(verified), ..account })
 }
 
 /// The account as people and programs see it.
@@ -94,6 +139,9 @@ pub struct Account {
     pub saved_at: String,
     /// Of all sources.
     pub oldest_unbilled: Option<Oldest>,
+    /// Set where the files were read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     /// Set where the lines of some days are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<Period>,
@@ -168,6 +216,7 @@ impl Account {
         Self {
             sources: accounts.map(|(id, record)| (id.clone(), SourceLines::of(record, waits(id)))).collect(),
             oldest_unbilled: waiting::oldest(waiting.values()),
+            verified: None,
             period: None,
             events: Events {
                 inserted: checkpoint.events_inserted,
@@ -235,10 +284,11 @@ impl Account {
         self.sources.values().flat_map(|source| source.dropped.values()).map(|count| count.lines).sum()
     }
 
-    /// All adds up, and nothing was missed or dropped.
+    /// All adds up, nothing was missed or dropped, and the files say the same where they were asked.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.adds_up() && self.missed_bytes() == 0 && self.dropped_lines() == 0
+        let agrees = self.verified.as_ref().is_none_or(|verified| verified.agrees);
+        agrees && self.adds_up() && self.missed_bytes() == 0 && self.dropped_lines() == 0
     }
 
     #[must_use]
@@ -325,127 +375,6 @@ impl SourceLines {
             adds_up: settled.bytes == record.read_bytes && days_add_up(record),
         }
     }
-}
-
-impl std::fmt::Display for Account {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(period) = &self.period {
-            writeln!(out, "settled {}; a line belongs to the day on which it was settled\n", period.words())?;
-        }
-        for (id, source) in &self.sources {
-            writeln!(out, "{id}")?;
-            source.rows().iter().try_for_each(|row| writeln!(out, "{row}"))?;
-            if let Some(undated) = self.period.as_ref().and_then(|period| period.undated.get(id)) {
-                let before = counted(undated.lines, "line", "lines");
-                writeln!(
-                    out,
-                    "  and {before} ({}) of days that are not kept any more",
-                    bytes(undated.bytes)
-                )?;
-            }
-        }
-        self.tell_events(out)?;
-        match &self.oldest_unbilled {
-            Some(oldest) => writeln!(out, "oldest unbilled line: {}", oldest.words())?,
-            None => writeln!(out, "oldest unbilled line: none when this was saved, at {}", self.saved_at)?,
-        }
-        let (missed, dropped) = (self.missed_bytes(), self.dropped_lines());
-        if !self.adds_up() {
-            writeln!(out, "does not add up: this is a fault of Floe, please report it")?;
-        } else if missed > 0 {
-            writeln!(out, "adds up, but {} were missed", bytes(missed))?;
-        } else if dropped > 0 {
-            let dropped = counted(dropped, "line", "lines");
-            writeln!(out, "adds up, but {dropped} of datagrams were dropped")?;
-        } else {
-            writeln!(out, "adds up: read = billed + ignored + quarantined, nothing missed")?;
-        }
-        Ok(())
-    }
-}
-
-impl Account {
-    /// What Polar said is counted as a whole: it is of no day.
-    fn tell_events(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.period.is_some() {
-            return writeln!(out);
-        }
-        let Events { inserted, duplicates, unexpected_duplicates } = self.events;
-        writeln!(
-            out,
-            "\nevents: {} inserted, {} that Polar had already",
-            grouped(inserted),
-            grouped(duplicates)
-        )?;
-        if unexpected_duplicates > 0 {
-            writeln!(
-                out,
-                "{} of them were never sent from here: does another instance read the same files?",
-                grouped(unexpected_duplicates)
-            )?;
-        }
-        for (source, count) in &self.retried_unknown {
-            writeln!(
-                out,
-                "{} of {source}: retried, and not known to this account, which began anew after that. They are \
-                 billed all the same; remove quarantine/retried.json from the state folder to forget them",
-                counted(*count, "line", "lines")
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl SourceLines {
-    fn rows(&self) -> Vec<String> {
-        let mut rows = vec![row(0, "read", self.read, "")];
-        let events = counted(self.events, "event", "events");
-        rows.push(row(1, "billed", self.billed, &events));
-        rows.extend(self.billed_by_rule.iter().map(|(rule, number)| {
-            let text =
-                format!("      {:<24}{:>14} {}", format!("rule {rule}"), grouped(*number), lines(*number));
-            text.trim_end().to_owned()
-        }));
-        for (name, by_reason) in [("ignored", &self.ignored), ("quarantined", &self.quarantined)] {
-            rows.push(row(1, name, sum(by_reason), ""));
-            rows.extend(by_reason.iter().map(|(reason, count)| row(2, reason, *count, "")));
-        }
-        if self.waiting.bytes > 0 {
-            let since = self.waiting.oldest.map(|oldest| format!(": the oldest line {}", oldest.words()));
-            rows.push(format!(
-                "  not settled yet: {}{}",
-                bytes(self.waiting.bytes),
-                since.unwrap_or_default()
-            ));
-        }
-        if self.skipped_bytes > 0 {
-            rows.push(format!("  skipped by read_from = \"end\": {}", bytes(self.skipped_bytes)));
-        }
-        if self.values_not_utf8 > 0 {
-            rows.push(format!("  values with bytes that are not UTF-8: {}", grouped(self.values_not_utf8)));
-        }
-        if self.duplicate_keys > 0 {
-            rows.push(format!(
-                "  lines in which a key of a rule stands twice: {}",
-                grouped(self.duplicate_keys)
-            ));
-        }
-        rows.extend(self.missed.iter().map(|Missed { path, from, to }| {
-            format!("  missed: bytes {from} to {to} of {path:?}, gone before they were read")
-        }));
-        rows.extend(self.dropped.iter().map(|(why, count)| {
-            let (lines, bytes) = (counted(count.lines, "line", "lines"), bytes(count.bytes));
-            format!("  dropped: {lines} ({bytes}) of datagrams: {why}")
-        }));
-        rows
-    }
-}
-
-fn row(level: usize, name: &str, count: Count, more: &str) -> String {
-    let name = format!("{:indent$}{name}", "", indent = 2 + 2 * level);
-    let (number, noun) = (grouped(count.lines), lines(count.lines));
-    let row = format!("{name:<30}{number:>14} {noun}{:>12}   {more}", bytes(count.bytes));
-    row.trim_end().to_owned()
 }
 
 fn sum(by_reason: &BTreeMap<String, Count>) -> Count {

@@ -272,7 +272,6 @@ fn lookup(call: &Arguments<'_>, lookups: &Lookups) -> Result<Pipe, LanguageFault
 
 fn hash_key(call: &Arguments<'_>, lookups: &Lookups) -> Result<HashKey, LanguageFault> {
     call.count(1..=1)?;
-    // A key in quotes is no name, and would be shown wherever the rule is.
     let name = call.word(0).ok_or_else(|| call.fault_at(0, "the name of a key is expected here"))?;
     lookups.key(name).cloned().ok_or_else(|| {
         let hint = match nearest(name, lookups.key_names()) {

@@ -59,7 +59,7 @@ metrics! {
     LAG_BYTES = "floe_lag_bytes" Gauge ["source"],
     /// For how long the oldest line that is not read has been there; 0 where there is none.
     LAG_SECONDS = "floe_lag_seconds" Gauge ["source"],
-    /// For how long the oldest line that is not settled has been there, read or not; 0 where there is none.
+    /// For how long the oldest line that is not settled has been there, read or not, also over restarts; 0 where there is none.
     UNBILLED_SECONDS = "floe_oldest_unbilled_seconds" Gauge ["source"],
     /// Files that are followed.
     FILES = "floe_files" Gauge ["source"],
