@@ -2,6 +2,8 @@
 
 #[path = "config/admin.rs"]
 mod admin;
+#[path = "config/hash_keys.rs"]
+mod hash_keys;
 #[path = "config/inputs.rs"]
 mod inputs;
 #[path = "config/lookups.rs"]

@@ -6,6 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
 use crate::config::Settings;
 use crate::model::chunk::Carry;
 use crate::model::{
@@ -99,11 +103,21 @@ pub(super) struct Books {
     charged: u64,
     /// Counts the moves of frontiers and accounts: a checkpoint is due when it differs from the saved one.
     changes: u64,
+    /// The UTC date, and the number of days by which it is known: what is settled now belongs to it.
+    today: (i64, Date),
 }
 
 impl Books {
     pub(super) fn new(accounts: BTreeMap<Arc<str>, SourceAccount>) -> Self {
         Self { accounts, ..Self::default() }
+    }
+
+    /// What is settled from here on is of this time.
+    pub(super) fn turn_to(&mut self, now: Timestamp) {
+        let day = now.as_second().div_euclid(24 * 60 * 60);
+        if self.today.0 != day {
+            self.today = (day, now.to_zoned(TimeZone::UTC).date());
+        }
     }
 
     pub(super) fn changes(&self) -> u64 {
@@ -292,7 +306,7 @@ impl Books {
             self.charged -= chunk.charge;
             self.changes += 1;
             let account = self.accounts.entry(Arc::clone(&ledger.source)).or_default();
-            enter(account, &chunk);
+            enter(account, self.today.1, &chunk);
         }
     }
 
@@ -321,35 +335,47 @@ impl Books {
     }
 }
 
-fn enter(account: &mut SourceAccount, chunk: &OpenChunk) {
+/// Into the whole and into its day at once: they never disagree.
+fn enter(account: &mut SourceAccount, today: Date, chunk: &OpenChunk) {
     account.read_bytes += chunk.span.len();
     account.settled.merge(&chunk.tally);
+    let day = account.day(today);
+    day.read_bytes += chunk.span.len();
+    day.settled.merge(&chunk.tally);
     account.values_not_utf8 += chunk.values_not_utf8;
     account.duplicate_keys += chunk.duplicate_keys;
+    let mut events = 0;
     let mut last: Option<(u16, u64)> = None;
     for (index, line) in chunk.lines.iter().enumerate() {
         if chunk.condemned.contains(&(index as u32)) {
             continue;
         }
-        account.events += u64::from(line.events);
+        events += u64::from(line.events);
         last = match last {
             Some((rule, count)) if rule == line.rule => Some((rule, count + 1)),
             other => {
-                count_rule(account, chunk, other);
+                count_rule(account, today, chunk, other);
                 Some((line.rule, 1))
             }
         };
     }
-    count_rule(account, chunk, last);
+    count_rule(account, today, chunk, last);
+    account.events += events;
+    account.day(today).events += events;
 }
 
-fn count_rule(account: &mut SourceAccount, chunk: &OpenChunk, run: Option<(u16, u64)>) {
+fn count_rule(account: &mut SourceAccount, today: Date, chunk: &OpenChunk, run: Option<(u16, u64)>) {
     let Some((rule, count)) = run else { return };
     let id = &chunk.settings.rules[usize::from(rule)].id;
-    match account.billed_by_rule.get_mut(id) {
+    add(&mut account.billed_by_rule, id, count);
+    add(&mut account.day(today).billed_by_rule, id, count);
+}
+
+fn add(sums: &mut BTreeMap<String, u64>, id: &str, count: u64) {
+    match sums.get_mut(id) {
         Some(sum) => *sum += count,
         None => {
-            account.billed_by_rule.insert(id.clone(), count);
+            sums.insert(id.to_owned(), count);
         }
     }
 }

@@ -6,10 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::model::chunk::{Carry, Output, Outputs};
-use crate::model::{Count, Dropped, Fate, FileKey, Guard, Mark, Missed, Offset, SourceAccount, Span, Tally};
+use crate::model::{
+    Count, DayAccount, Dropped, Fate, FileKey, Guard, Mark, Missed, Offset, SourceAccount, Span, Tally,
+};
 
 /// The version that this release writes. It reads this one alone.
 pub const VERSION: u32 = 1;
@@ -84,6 +87,21 @@ pub struct FileRecord {
     pub inside_line: bool,
     /// It is gone, and what was missing of it is told.
     pub given_up: bool,
+    /// Since when its bytes beyond the frontier have been there. In the order of their places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbilled: Vec<UnbilledRecord>,
+}
+
+/// Bytes that are not settled and arrived together: up to an offset, from where those before them end, or the frontier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnbilledRecord {
+    pub end: Offset,
+    /// When the first of them was seen, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// They were there when Floe first looked, and may be older.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
 }
 
 impl FileRecord {
@@ -121,6 +139,21 @@ pub struct AccountRecord {
     /// Lines and bytes of datagrams that were dropped, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, (u64, u64)>,
+    /// What was settled on each of the last days, by UTC date.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub days: BTreeMap<Date, DayRecord>,
+}
+
+/// [`DayAccount`] with codes for fates.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DayRecord {
+    pub read_bytes: u64,
+    pub events: u64,
+    /// Lines and bytes by fate.
+    pub settled: BTreeMap<String, (u64, u64)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub billed_by_rule: BTreeMap<String, u64>,
 }
 
 /// Where `read_from = "end"` began, kept apart from the checkpoint because its loss would bill old lines.
@@ -294,11 +327,7 @@ fn record_of(account: &SourceAccount) -> AccountRecord {
         events: account.events,
         values_not_utf8: account.values_not_utf8,
         duplicate_keys: account.duplicate_keys,
-        settled: account
-            .settled
-            .iter()
-            .map(|(fate, count)| (fate_code(fate), (count.lines, count.bytes)))
-            .collect(),
+        settled: codes_of(&account.settled),
         billed_by_rule: account.billed_by_rule.clone(),
         missed: account.missed.iter().map(|missed| (missed.path.clone(), missed.span)).collect(),
         dropped: account
@@ -306,19 +335,46 @@ fn record_of(account: &SourceAccount) -> AccountRecord {
             .iter()
             .map(|(why, count)| (why.code().to_owned(), (count.lines, count.bytes)))
             .collect(),
+        days: account.days.iter().map(|(date, day)| (*date, day_record(day))).collect(),
     }
 }
 
-fn account_of(record: &AccountRecord) -> SourceAccount {
-    let mut settled = Tally::default();
+fn day_record(day: &DayAccount) -> DayRecord {
+    DayRecord {
+        read_bytes: day.read_bytes,
+        events: day.events,
+        settled: codes_of(&day.settled),
+        billed_by_rule: day.billed_by_rule.clone(),
+    }
+}
+
+fn day_of(record: &DayRecord) -> DayAccount {
+    DayAccount {
+        read_bytes: record.read_bytes,
+        events: record.events,
+        settled: tally_of(&record.settled),
+        billed_by_rule: record.billed_by_rule.clone(),
+    }
+}
+
+fn codes_of(tally: &Tally) -> BTreeMap<String, (u64, u64)> {
+    tally.iter().map(|(fate, count)| (fate_code(fate), (count.lines, count.bytes))).collect()
+}
+
+fn tally_of(codes: &BTreeMap<String, (u64, u64)>) -> Tally {
+    let mut tally = Tally::default();
     for fate in Fate::all() {
-        if let Some((lines, bytes)) = record.settled.get(&fate_code(fate)) {
-            settled.add(fate, *lines, *bytes);
+        if let Some((lines, bytes)) = codes.get(&fate_code(fate)) {
+            tally.add(fate, *lines, *bytes);
         }
     }
+    tally
+}
+
+fn account_of(record: &AccountRecord) -> SourceAccount {
     SourceAccount {
         read_bytes: record.read_bytes,
-        settled,
+        settled: tally_of(&record.settled),
         skipped_bytes: record.skipped_bytes,
         events: record.events,
         values_not_utf8: record.values_not_utf8,
@@ -332,6 +388,7 @@ fn account_of(record: &AccountRecord) -> SourceAccount {
             })
             .collect(),
         billed_by_rule: record.billed_by_rule.clone(),
+        days: record.days.iter().map(|(date, day)| (*date, day_of(day))).collect(),
     }
 }
 
@@ -377,6 +434,24 @@ mod tests {
             !serde_json::to_string(&read).unwrap().contains("duplicate_keys"),
             "and an older Floe reads it"
         );
+    }
+
+    #[test]
+    fn a_checkpoint_from_before_days_were_kept_is_read() {
+        let mut account = SourceAccount { read_bytes: 30, ..SourceAccount::default() };
+        account.settled.add(Fate::Billed, 3, 30);
+        let mut day = DayAccount { read_bytes: 30, events: 3, ..DayAccount::default() };
+        day.settled.add(Fate::Billed, 3, 30);
+        account.days.insert(jiff::civil::date(2026, 11, 21), day);
+        let mut checkpoint = checkpoint();
+        checkpoint.set_accounts(&BTreeMap::from([(Arc::from("app"), account.clone())]));
+        let mut written = serde_json::to_value(&checkpoint).unwrap();
+        let days = &written["accounts"]["app"]["days"];
+        assert_eq!(days["2026-11-21"]["settled"]["billed"], serde_json::json!([3, 30]), "{days}");
+        assert_eq!(Checkpoint::read(&seal(&written)).unwrap().source_accounts()["app"], account);
+        written["accounts"]["app"].as_object_mut().unwrap().remove("days");
+        let read = Checkpoint::read(&seal(&written)).unwrap().source_accounts();
+        assert!(read["app"].days.is_empty() && read["app"].adds_up());
     }
 
     #[test]

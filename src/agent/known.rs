@@ -88,6 +88,7 @@ pub(super) fn unread(record: &FileRecord) -> FileRecord {
         handed_over: false,
         inside_line: false,
         given_up: false,
+        unbilled: Vec::new(),
         ..record.clone()
     }
 }
@@ -122,6 +123,7 @@ mod tests {
             modified: 7,
             inside_line: true,
             given_up: true,
+            unbilled: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Call [`Agent::handle`] with each input, then [`Agent::poll`] until it gives nothing, then wait until
 //! [`Agent::deadline`] (and send [`Input::Tick`]) or for the next input.
 
+pub mod against;
 mod books;
 mod border;
 pub mod checkpoint;
@@ -126,6 +127,7 @@ impl Agent {
             duplicate_unexpected: checkpoint.events_duplicate_unexpected,
         });
         let mut books = Books::new(accounts);
+        books.turn_to(now.wall);
         let mut out = Outbox::default();
         if checkpoint_lost {
             out.say(
@@ -165,6 +167,7 @@ impl Agent {
             return;
         }
         self.now = now;
+        self.books.turn_to(now.wall);
         match input {
             Input::Looked(sightings) => {
                 self.tail.set_held_back(self.held_back());
@@ -496,7 +499,7 @@ impl Agent {
             events_inserted: delivered.inserted,
             events_duplicate: delivered.duplicate,
             events_duplicate_unexpected: delivered.duplicate_unexpected,
-            ..Checkpoint::of_files(InTurn(|| self.tail.file_records(&self.books)))
+            ..Checkpoint::of_files(InTurn(|| self.tail.file_records(&self.books, self.now)))
         };
         checkpoint.set_accounts(self.books.accounts());
         self.tail.record(&mut checkpoint);

@@ -36,14 +36,22 @@ pub struct SourceOverview {
     pub lag_bytes: u64,
     /// For how long the oldest line that is not read has been there.
     pub lag: Option<Duration>,
-    /// For how long the oldest line that is not settled has been there, read or not. It counts from when this process
-    /// first saw the line whole.
-    pub unbilled: Option<Duration>,
+    /// For how long the oldest line that is not settled has been there, read or not. It counts from when the line was
+    /// first seen whole, by this process or by one before.
+    pub unbilled: Option<Waited>,
+}
+
+/// For how long something has waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Waited {
+    pub age: Duration,
+    /// It was there before anybody looked, and may be older.
+    pub at_least: bool,
 }
 
 impl SourceOverview {
-    pub(super) fn waits(&mut self, lag: Option<Duration>, unbilled: Option<Duration>) {
-        self.lag = self.lag.max(lag);
+    pub(super) fn waits(&mut self, lag: Option<Waited>, unbilled: Option<Waited>) {
+        self.lag = self.lag.max(lag.map(|lag| lag.age));
         self.unbilled = self.unbilled.max(unbilled);
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use owo_colors::OwoColorize as _;
 
 use super::check::{self, BAD_CONFIG};
+use super::explained::{as_json, tell_leaving};
 use super::pretty::pretty;
 use crate::config::Settings;
 use crate::mapping::identity::{self, HEAD_BYTES};
@@ -22,12 +23,17 @@ const NO_INPUT: u8 = 66;
 /// Characters of a line that are shown.
 pub(super) const SHOWN_CHARS: usize = 240;
 
-/// Says for each line which fields were read, which rule matched and why the others did not, and shows the events.
+/// Says for each line which fields were read, which rule matched and why the others did not, shows the events, and says
+/// which fields leave the host.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArguments {
     /// The source whose rules apply. Not needed where the config has one source, or where a file belongs to one.
     #[arg(long, value_name = "ID")]
     pub source: Option<String>,
+
+    /// As JSON, an object for each line
+    #[arg(long)]
+    pub json: bool,
 
     /// Files to explain; - is the standard input.
     #[arg(value_name = "FILE", default_value = "-")]
@@ -53,7 +59,8 @@ pub fn run(arguments: &ExplainArguments, config: Option<PathBuf>) -> ExitCode {
             return ExitCode::from(USAGE);
         };
         let rules = if is_segment(&settings, source, file) { &spooled } else { &plain };
-        let told = open(file).and_then(|input| explain_file(&settings, rules, source, file, input, &mut out));
+        let told = open(file)
+            .and_then(|input| explain_file(&settings, rules, source, file, arguments.json, input, &mut out));
         match told {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
@@ -101,6 +108,7 @@ fn explain_file(
     rules: &Rules,
     source: SourceIndex,
     file: &Path,
+    json: bool,
     mut input: Box<dyn BufRead>,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -125,6 +133,10 @@ fn explain_file(
     let mut input = Cursor::new(head).chain(input);
     let mut told = |number: usize, excerpt: &Excerpt<'_>| {
         let explanation = explain(&context, excerpt);
+        if json {
+            let name = file.display().to_string();
+            return writeln!(out, "{}", as_json(&name, number, excerpt.at.0, &explanation));
+        }
         let place = format!("{}:{number} at byte {}", file.display(), excerpt.at);
         writeln!(out, "{}", place.bold())?;
         tell(out, &excerpt.lines, &explanation)
@@ -203,6 +215,7 @@ fn tell(out: &mut impl Write, line: &[u8], explanation: &Explanation) -> io::Res
             writeln!(out, "  {}({reason}): {detail}", "quarantined".red().bold())?;
         }
     }
+    tell_leaving(out, explanation)?;
     if explanation.values_not_utf8 > 0 {
         writeln!(out, "  {} values held bytes that are not UTF-8", explanation.values_not_utf8)?;
     }
@@ -260,7 +273,7 @@ metadata.units = "{units}"
         let file = Path::new("/var/log/acme/app.log");
         let rules = Rules::compile(&settings);
         let input: Box<dyn BufRead> = Box::new(Cursor::new(log));
-        explain_file(&settings, &rules, SourceIndex(0), file, input, &mut out).unwrap();
+        explain_file(&settings, &rules, SourceIndex(0), file, false, input, &mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out.into_inner()).unwrap());
     }
 

@@ -1,12 +1,14 @@
 //! The door: arguments, one file per command.
 
 pub mod account;
+mod against;
 pub mod backfill;
 pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod events;
 pub mod explain;
+mod explained;
 pub mod init;
 pub mod man;
 mod outcome;

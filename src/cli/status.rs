@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use super::numbers::{bytes, grouped};
+use super::numbers::{bytes, counted, grouped, lines};
 use super::{check, outcome};
 use crate::config;
 use crate::config::settings::AdminListen;
@@ -138,15 +138,16 @@ pub fn screen(now: &StatusDocument, before: Option<&StatusDocument>) -> String {
     };
     let _ = writeln!(out, "floe {} {state}, up {}", now.floe, age(Some(now.uptime_seconds)));
     let _ = writeln!(out, "  {} ({}), instance {}", now.server, now.mode, now.instance);
-    let _ = writeln!(out, "  oldest unbilled line  {}", age(now.oldest_unbilled_seconds));
+    let oldest = waited(now.oldest_unbilled_seconds, now.oldest_unbilled_at_least);
+    let _ = writeln!(out, "  oldest unbilled line  {oldest}");
     if let Some(rates) = before.and_then(|before| Rates::between(before, now)) {
         let Rates { lines, bytes: read, events } = rates;
         let _ = writeln!(
             out,
-            "  in a second           {} lines ({}), {} events",
-            grouped(lines),
+            "  in a second           {} ({}), {}",
+            counted(lines, "line", "lines"),
             bytes(read),
-            grouped(events)
+            counted(events, "event", "events")
         );
     }
     let events = now.events;
@@ -171,11 +172,7 @@ pub fn screen(now: &StatusDocument, before: Option<&StatusDocument>) -> String {
 }
 
 fn show_source(out: &mut String, id: &str, source: &Source) {
-    let files = if source.files == 1 {
-        "1 file".to_owned()
-    } else {
-        format!("{} files", grouped(source.files as u64))
-    };
+    let files = counted(source.files as u64, "file", "files");
     let lag = match source.lag_bytes {
         0 => "no lag".to_owned(),
         lag => format!("lag {}, {}", bytes(lag), age(source.lag_seconds)),
@@ -183,7 +180,7 @@ fn show_source(out: &mut String, id: &str, source: &Source) {
     let _ = writeln!(
         out,
         "source {id}: {files}, {lag}, oldest unbilled line {}",
-        age(source.oldest_unbilled_seconds)
+        waited(source.oldest_unbilled_seconds, source.oldest_unbilled_at_least)
     );
     row(out, "read", source.read);
     row(out, "billed", source.billed);
@@ -200,13 +197,19 @@ fn show_source(out: &mut String, id: &str, source: &Source) {
     if source.held_files > 0 {
         let _ = writeln!(
             out,
-            "  {} files held: nobody can tell them from others",
-            grouped(source.held_files as u64)
+            "  {} held: nobody can tell which is which",
+            counted(source.held_files as u64, "file", "files")
         );
     }
     if let Some(spool) = source.spool {
         let _ = writeln!(out, "  spool {} of {}", bytes(spool.bytes), bytes(spool.max_bytes));
     }
+}
+
+/// How long the oldest line waits, as far as is known.
+fn waited(seconds: Option<f64>, at_least: bool) -> String {
+    let age = age(seconds);
+    if at_least { format!("at least {age}") } else { age }
 }
 
 fn reasons(out: &mut String, name: &str, by_reason: &std::collections::BTreeMap<String, Count>) {
@@ -221,16 +224,23 @@ fn reasons(out: &mut String, name: &str, by_reason: &std::collections::BTreeMap<
 }
 
 fn row(out: &mut String, name: &str, count: Count) {
-    let _ = writeln!(out, "  {name:<24}{:>15} lines{:>14}", grouped(count.lines), bytes(count.bytes));
+    let _ = writeln!(
+        out,
+        "  {name:<24}{:>15} {}{:>14}",
+        grouped(count.lines),
+        lines(count.lines),
+        bytes(count.bytes)
+    );
 }
 
 /// The largest first.
 fn table(out: &mut String, what: &str, mut rows: Vec<(&str, u64)>) {
     rows.sort_by_key(|(name, lines)| (std::cmp::Reverse(*lines), *name));
     let more = rows.len().saturating_sub(MOST_ROWS);
-    for (name, lines) in rows.into_iter().take(MOST_ROWS) {
+    for (name, number) in rows.into_iter().take(MOST_ROWS) {
         let name = format!("{what} {name}");
-        let _ = writeln!(out, "    {:<22}{:>15} lines", name.trim_start(), grouped(lines));
+        let text = format!("    {:<22}{:>15} {}", name.trim_start(), grouped(number), lines(number));
+        let _ = writeln!(out, "{}", text.trim_end());
     }
     if more > 0 {
         let _ = writeln!(out, "    and {more} more");
@@ -241,11 +251,11 @@ fn show_polar(out: &mut String, now: &StatusDocument) {
     let polar = &now.polar;
     let _ = writeln!(
         out,
-        "polar: {} of {} requests a minute, {} under way, {} batches taken",
+        "polar: {} of {} requests a minute, {} under way, {} taken",
         grouped(polar.requests_last_minute.into()),
         grouped(polar.budget_per_minute.into()),
         polar.in_flight,
-        grouped(polar.batches)
+        counted(polar.batches, "batch", "batches")
     );
     let answers = polar.requests.iter().map(|(code, count)| format!("{code}: {}", grouped(*count)));
     let answers: Vec<String> = answers.collect();
@@ -260,7 +270,8 @@ fn show_polar(out: &mut String, now: &StatusDocument) {
         let _ = writeln!(out, "{}", cut(&text));
     }
     if polar.future_held_lines > 0 {
-        let _ = writeln!(out, "  {} lines of the future wait", grouped(polar.future_held_lines));
+        let _ =
+            writeln!(out, "  {} of the future waiting", counted(polar.future_held_lines, "line", "lines"));
     }
 }
 

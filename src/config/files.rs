@@ -52,7 +52,7 @@ pub(super) fn read_table(path: &Path, most: u64) -> Result<Vec<u8>, Box<Fault>> 
     // Asked first: opening a pipe would wait for whoever writes it.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         let message = format!("\"{}\" is no file", path.display());
-        return Err(Box::new(Fault::nowhere(message).hint("name a CSV file")));
+        return Err(Box::new(Fault::nowhere(message).hint("name a plain file")));
     }
     let mut bytes = Vec::new();
     fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(failed)?;

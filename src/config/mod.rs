@@ -139,7 +139,7 @@ fn check_texts(
     let folder = Path::new("/").join(main_folder.unwrap_or(Path::new("")));
     let files = ReadFiles { texts: texts.to_vec(), faults: Vec::new(), folder };
     let open_table = |path: &Path| {
-        let missing = || Box::new(Fault::nowhere(format!("there is no table \"{}\"", path.display())));
+        let missing = || Box::new(Fault::nowhere(format!("there is no file \"{}\"", path.display())));
         tables.get(path).cloned().ok_or_else(missing)
     };
     let read_file = |path: &Path| {
@@ -182,7 +182,13 @@ fn check(files: ReadFiles, surroundings: &Surroundings<'_>) -> (Result<Loaded, F
     let trees = presets::trees(&root, &folder, surroundings.read_file, &mut texts, &mut faults);
 
     let report = Report::default();
-    let lookups = reading::read_lookups(&report, &root, &folder, surroundings.open_table, &mut texts);
+    let mut lookups = reading::read_lookups(&report, &root, &folder, surroundings.open_table, &mut texts);
+    let keeper = reading::Keeper {
+        folder: &folder,
+        environment: surroundings.environment,
+        open: surroundings.open_table,
+    };
+    reading::read_hash_keys(&report, &root, &keeper, &mut lookups);
     let context = reading::Context {
         report: &report,
         texts: &texts,

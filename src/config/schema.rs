@@ -28,6 +28,11 @@ pub fn schema() -> Value {
                 "description": "Tables by name, for {field | lookup(name, column)}.",
                 "additionalProperties": reference("lookup"),
             },
+            "hash_keys": {
+                "type": "object",
+                "description": "Secret keys by name, for {field | hash(name)}.",
+                "additionalProperties": reference("hash_key"),
+            },
             "sources": list(&reference("source"), "Which log files to read."),
             "rules": list(&reference("rule"), "Which lines become which events: the first that matches ends a line's way."),
             "tests": list(&reference("test"), "Lines, and what must become of them: `floe test` runs them."),
@@ -58,6 +63,7 @@ fn definitions() -> Value {
         ("limits", limits()),
         ("admin", admin()),
         ("lookup", lookup()),
+        ("hash_key", hash_key()),
         ("source", source()),
         ("multiline", multiline()),
         ("rule", rule()),
@@ -89,6 +95,11 @@ fn polar() -> Value {
         "description": "production, sandbox, or an http(s) URL. Default: production.",
         "examples": ["production", "sandbox"],
     });
+    let live_from = json!({
+        "type": "string",
+        "description": "Where a state that was in shadow mode goes on when it goes live: shadow (where that ended), beginning (all that the files hold), or a time (the events from then on, for good).",
+        "examples": ["shadow", "beginning", "2026-12-01T00:00:00Z"],
+    });
     table(
         "Where to send to, and as whom.",
         &[],
@@ -100,7 +111,7 @@ fn polar() -> Value {
             "proxy": text("An HTTP(S) proxy for requests to Polar."),
             "ca_file": text("A PEM file: where given, only these authorities are trusted."),
             "request_timeout": described("duration", "How long one request may take. Default: 60s."),
-            "live_from": choice(&["beginning", "shadow"], "Where a state that was in shadow mode goes on when it goes live."),
+            "live_from": live_from,
             "reconcile": { "type": "boolean", "description": "true: each event names its segment, so that `floe reconcile` can ask Polar for it. Default: false." },
             "reconcile_key": text("The key of metadata for that. Default: floe_segment."),
         }),
@@ -163,6 +174,18 @@ fn lookup() -> Value {
         &json!({
             "file": text("The file; a relative path begins at the folder of the config."),
             "key": text("The column that is compared. Default: the first."),
+        }),
+    )
+}
+
+fn hash_key() -> Value {
+    table(
+        "Where a key stands, 32 bytes or more: in one of these. It is read with the config and never shown.",
+        &[],
+        &json!({
+            "file": text("A file; a relative path begins at the folder of the config."),
+            "env": text("The name of an environment variable."),
+            "credential": text("The name of a credential of systemd."),
         }),
     )
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use regex::Regex;
 
 use super::language::{Condition, EventTemplate};
@@ -70,6 +71,19 @@ pub enum LiveFrom {
     Beginning,
     /// Where the shadow checkpoint stands.
     Shadow,
+    /// The events of this time and after it, of all that the files still hold.
+    Time(Timestamp),
+}
+
+impl PolarSettings {
+    /// Events before this time are not billed: another system has billed them.
+    #[must_use]
+    pub fn bills_since(&self) -> Option<Timestamp> {
+        match (self.mode, self.live_from) {
+            (Mode::Live, Some(LiveFrom::Time(since))) => Some(since),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@ const EVERY_KIND: &str = r"
     [limits]
     [admin]
     [lookups.plans]
+    [hash_keys.people]
     [[sources]]
     [sources.multiline]
     [[rules]]

@@ -12,6 +12,7 @@ use super::formats::delimited::Header;
 use super::found::Found;
 use super::framing;
 use super::identity::{record_of, without_mark};
+use super::leaving::Leaving;
 use super::line::{exploded, matches, readable};
 use super::rules::{Rule, Rules, SourceRules};
 use super::scope::{Field, Record, Scope};
@@ -28,6 +29,8 @@ pub struct Explanation {
     /// In the order in which they are tried. Empty where the line could not be parsed.
     pub rules: Vec<RuleVerdict>,
     pub outcome: ExplainedOutcome,
+    /// The fields of this line that go to Polar; none where it is not billed.
+    pub leaves: Vec<Leaving>,
     /// Values that held bytes which are not UTF-8.
     pub values_not_utf8: u32,
     /// A key that the rules name stands twice: the last one counts.
@@ -137,13 +140,38 @@ pub fn explain(context: &MapContext<'_>, excerpt: &Excerpt<'_>) -> Explanation {
         }
     }
     let (outcome, chunk) = outcome_of(context, excerpt, &lines, &verdicts);
+    let fields_there: Vec<&str> =
+        fields.iter().filter(|(_, value)| value != "missing").map(|(path, _)| path.as_str()).collect();
     Explanation {
+        leaves: leaves_of(rules, &verdicts, &fields_there, &outcome),
         fields,
         rules: verdicts,
         outcome,
         values_not_utf8: chunk.values_not_utf8,
         duplicate_key: chunk.duplicate_keys > 0,
     }
+}
+
+/// What the rules that bill the line send of the fields that it has. Of an exploded array's elements all is told.
+fn leaves_of(
+    rules: &SourceRules,
+    verdicts: &[RuleVerdict],
+    there: &[&str],
+    outcome: &ExplainedOutcome,
+) -> Vec<Leaving> {
+    let mut leaves: Vec<Leaving> = Vec::new();
+    if !matches!(outcome, ExplainedOutcome::Billed { .. }) {
+        return leaves;
+    }
+    let of_rules = rules.rules.iter().zip(verdicts);
+    let bill = of_rules.filter(|(_, it)| matches!(it.verdict, Verdict::Matched { events } if events > 0));
+    for leaving in bill.flat_map(|(rule, _)| &rule.leaves) {
+        let is_there = there.contains(&leaving.field.as_str()) || leaving.field.starts_with("@item");
+        if is_there && !leaves.contains(leaving) {
+            leaves.push(leaving.clone());
+        }
+    }
+    leaves
 }
 
 fn named_fields(rules: &SourceRules, scope: &Scope<'_>) -> Vec<(String, String)> {

@@ -181,6 +181,10 @@ fn apply<'a>(pipe: &'a Pipe<Field>, found: Found<'a>, scope: &Scope<'a>) -> Eval
         Pipe::PathOnly => of_text(found, |text| Ok(Some(path_only(&text).to_owned().into()))),
         Pipe::ParseJson(path) => parse_json(found, path),
         Pipe::Lookup(lookup) => of_text(found, |key| Ok(lookup.find(&key).map(Cow::Borrowed))),
+        Pipe::Hash(key) => of_text(found, |text| match text.is_empty() {
+            true => Ok(None),
+            false => Ok(key.hash(&text).map(Cow::Owned)),
+        }),
         Pipe::MaskIp => of_text(found, |text| match mask_ip(&text) {
             Some(masked) => Ok(Some(masked.into())),
             None => Err(Bad(format!("is {:?}, not an IP address", shortened(&text)))),

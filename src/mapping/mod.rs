@@ -14,6 +14,7 @@ mod fragments;
 mod framing;
 mod found;
 mod instant;
+mod leaving;
 mod letter;
 mod line;
 mod literals;
@@ -33,5 +34,6 @@ pub use chunk::{End, MapContext, ReadFault, ReadWindow, Scratch, map};
 pub use explain::{
     Excerpt, ExplainedEvent, ExplainedOutcome, Explanation, RuleVerdict, Verdict, excerpts, explain, text_of,
 };
+pub use leaving::{Form, Leaving};
 pub use recognise::Recogniser;
 pub use rules::{Rules, TimeRange};

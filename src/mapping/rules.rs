@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::formats::json::Trie;
 use super::formats::{Reader, is_computed};
 use super::framing::Framing;
+use super::leaving::{Leaving, leaving};
 use super::literals::{Filter, Standing};
 use super::scope::{Field, Tries};
 use super::stencil::Stencil;
@@ -49,10 +50,19 @@ impl TimeRange {
 }
 
 impl Rules {
-    /// The same, for lines of which an event lies in this span; other lines are ignored(out_of_range).
+    /// The rules as they bill: of the time since which these settings bill at all.
+    #[must_use]
+    pub fn in_force(settings: &Settings) -> Self {
+        Self::compile(settings).within(TimeRange { since: settings.polar.bills_since(), until: None })
+    }
+
+    /// The same, for lines of which an event lies in this span, too; other lines are ignored(out_of_range).
     #[must_use]
     pub fn within(mut self, range: TimeRange) -> Self {
-        self.range = range;
+        self.range = TimeRange {
+            since: self.range.since.max(range.since),
+            until: self.range.until.into_iter().chain(range.until).min(),
+        };
         self
     }
 
@@ -117,6 +127,8 @@ pub(super) struct Rule {
     pub event: EventTemplate<Field>,
     /// Of the event, where its shape has one.
     pub stencil: Option<Stencil>,
+    /// The fields that leave the host in its events: for explanations.
+    pub leaves: Vec<Leaving>,
 }
 
 impl Rules {
@@ -161,6 +173,7 @@ impl Rule {
         let own_must = settings.must.as_ref().map(|condition| condition.resolve(names));
         let explode = settings.explode.as_ref().map(|path| names.path(path));
         let event = settings.event.resolve(names);
+        let leaves = leaving(&settings.event, names.preset);
         let mut settings = settings.clone();
         let must = match names.invariant() {
             Some((of_preset, resolved)) => {
@@ -170,7 +183,7 @@ impl Rule {
             None => own_must,
         };
         let stencil = Stencil::new(&event);
-        Self { index, settings, when, unless, must, explode, event, stencil }
+        Self { index, settings, when, unless, must, explode, event, stencil, leaves }
     }
 
     /// What the ids of its events are told apart by: nothing for the rule that ends a line's way, so that editing
@@ -246,6 +259,8 @@ impl Resolver<Field> for Names<'_> {
 mod tests {
     use super::*;
 
+    const NO_RULES: &str = "rules = []\n[[sources]]\nid = \"app\"\ninclude = [\"/l\"]\nformat = \"json\"\n";
+
     #[test]
     fn a_range_begins_with_since_and_ends_before_until() {
         let at = |second: i64| Some(Timestamp::constant(second, 0));
@@ -257,6 +272,11 @@ mod tests {
         assert_eq!(held(at(10), None), [false, true, true, true, true]);
         assert_eq!(held(None, at(20)), [true, true, true, false, true]);
         assert_eq!(held(None, None), [true; 5]);
+        let rules = Rules::compile(&Settings::from_toml(NO_RULES).unwrap());
+        let both = rules
+            .within(TimeRange { since: at(5), until: at(30) })
+            .within(TimeRange { since: at(10), until: None });
+        assert_eq!(both.range, TimeRange { since: at(10), until: at(30) });
         assert!(TimeRange { since: at(1), until: None }.is_bounded() && !TimeRange::default().is_bounded());
     }
 }

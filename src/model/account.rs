@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
+
 use super::file::Span;
 use super::reason::{Dropped, Ignored, Quarantined};
 
@@ -75,6 +77,13 @@ impl Tally {
         }
     }
 
+    /// Whether nothing is more than in the other.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        let mut pairs = self.0.iter().zip(other.0.iter());
+        pairs.all(|(mine, theirs)| mine.lines <= theirs.lines && mine.bytes <= theirs.bytes)
+    }
+
     #[must_use]
     pub fn get(&self, fate: Fate) -> Count {
         self.0[fate.slot()]
@@ -127,17 +136,72 @@ pub struct SourceAccount {
     pub dropped: BTreeMap<Dropped, Count>,
     /// Billed lines by rule id.
     pub billed_by_rule: BTreeMap<String, u64>,
+    /// What was settled on each of the last days, by UTC date: a part of the totals, which moves with them.
+    pub days: BTreeMap<Date, DayAccount>,
+}
+
+/// What was settled on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DayAccount {
+    pub read_bytes: u64,
+    pub settled: Tally,
+    pub events: u64,
+    pub billed_by_rule: BTreeMap<String, u64>,
 }
 
 impl SourceAccount {
-    /// The conservation law over what is settled.
+    /// Days that are kept: this month and the one before.
+    pub const KEPT_DAYS: usize = 62;
+
+    /// The conservation law over what is settled, of the whole and of each day; days are never more than the whole.
     #[must_use]
     pub fn adds_up(&self) -> bool {
+        let mut of_days = Tally::default();
+        self.days.values().for_each(|day| of_days.merge(&day.settled));
         self.settled.total().bytes == self.read_bytes
+            && self.days.values().all(|day| day.settled.total().bytes == day.read_bytes)
+            && of_days.is_within(&self.settled)
+    }
+
+    /// The account of a day, made if need be; the oldest goes where there are too many.
+    pub fn day(&mut self, date: Date) -> &mut DayAccount {
+        if !self.days.contains_key(&date) && self.days.len() >= Self::KEPT_DAYS {
+            self.days.pop_first();
+        }
+        self.days.entry(date).or_default()
     }
 
     #[must_use]
     pub fn missed_bytes(&self) -> u64 {
         self.missed.iter().map(|missed| missed.span.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_days_are_a_part_of_the_whole_and_the_oldest_go() {
+        let mut account = SourceAccount { read_bytes: 1_000, ..SourceAccount::default() };
+        account.settled.add(Fate::Billed, 100, 1_000);
+        let first = jiff::civil::date(2026, 1, 1);
+        for date in first.series(jiff::Span::new().days(1)).take(SourceAccount::KEPT_DAYS + 3) {
+            let day = account.day(date);
+            day.read_bytes += 10;
+            day.settled.add(Fate::Billed, 1, 10);
+            assert!(account.adds_up());
+        }
+        assert_eq!(account.days.len(), SourceAccount::KEPT_DAYS);
+        assert_eq!(account.days.keys().next(), Some(&jiff::civil::date(2026, 1, 4)));
+
+        let mut other = account.clone();
+        other.day(first).read_bytes += 1;
+        assert!(!other.adds_up(), "a day does not add up");
+        let mut other = account.clone();
+        let last = *other.days.keys().next_back().unwrap();
+        other.day(last).settled.add(Fate::Billed, 100, 1_000);
+        other.day(last).read_bytes += 1_000;
+        assert!(!other.adds_up(), "a day is more than the whole");
     }
 }

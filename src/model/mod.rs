@@ -8,7 +8,7 @@ pub mod moment;
 pub mod reason;
 pub mod room;
 
-pub use account::{Count, Fate, Missed, SourceAccount, Tally};
+pub use account::{Count, DayAccount, Fate, Missed, SourceAccount, Tally};
 pub use chunk::{BilledLine, HeldLine, MappedChunk, Stop};
 pub use file::{Compression, FileKey, Generation, Guard, Mark, Offset, Print, SourceIndex, Span, StreamId};
 pub use letter::{Letter, LetterId};

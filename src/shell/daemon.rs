@@ -199,7 +199,7 @@ impl Daemon {
         let polar = Polar::new(&settings).map_err(StartFault::Client)?;
         let (folder, restored, notices) = state::open(&settings, resume_from).map_err(StartFault::State)?;
         notices.iter().for_each(logs::say);
-        let rules = Arc::new(Rules::compile(&settings));
+        let rules = Arc::new(Rules::in_force(&settings));
         let letters = letters_path(&folder.path);
         let mode = folder.identity.mode;
         let numbering = Numbering::new(&folder.path, mode, Whose::Daemons, &restored.numbered);
@@ -221,7 +221,7 @@ impl Daemon {
             Some(census) => Polar::Census(census),
             None => Polar::writing_to(&settings, shadow).map_err(StartFault::Client)?,
         };
-        let rules = Arc::new(Rules::compile(&settings).within(range));
+        let rules = Arc::new(Rules::in_force(&settings).within(range));
         let files = Some(files);
         let place = Place { folder, restored, numbering, rules, letters, polar, files, extents };
         Self::begin(settings, place, None, Some(observer))
@@ -422,7 +422,7 @@ impl Daemon {
             Ok((settings, polar, ready)) => {
                 self.intake.change(ready);
                 let settings = Arc::new(descriptors::within_limit(settings));
-                let rules = Arc::new(Rules::compile(&settings));
+                let rules = Arc::new(Rules::in_force(&settings));
                 self.hands.use_settings(&settings, polar);
                 self.settings = Arc::clone(&settings);
                 self.take(Input::Reload { settings, rules });

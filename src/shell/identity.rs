@@ -80,8 +80,8 @@ impl Identity {
             (RecordedMode::Shadow, RecordedMode::Live) => {
                 settings.polar.live_from.map(Match::GoesLive).ok_or_else(|| Misfit {
                     what: "the state was in shadow mode, and nothing says from where it goes live".into(),
-                    cure: "set polar.live_from to \"shadow\" (bill what comes from now on) or \"beginning\" (bill \
-                           all that the files still hold)"
+                    cure: "set polar.live_from to \"shadow\" (bill what comes from now on), \"beginning\" (bill all that \
+                           the files still hold) or a time (of that, the events from then on)"
                         .into(),
                 })
             }

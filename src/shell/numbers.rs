@@ -14,6 +14,18 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 line`, `1,234 lines`: a number with its noun.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// `lines`, or `line ` where it is one: a noun in a column.
+#[must_use]
+pub fn lines(number: u64) -> &'static str {
+    if number == 1 { "line " } else { "lines" }
+}
+
 /// Three digits and a unit: `43.1 MB`.
 #[must_use]
 pub fn bytes(number: u64) -> String {
@@ -35,6 +47,13 @@ pub fn bytes(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_noun_goes_with_its_number() {
+        for (number, text) in [(0, "0 batches"), (1, "1 batch"), (1_200, "1,200 batches")] {
+            assert_eq!(counted(number, "batch", "batches"), text);
+        }
+    }
 
     #[test]
     fn numbers_are_easy_to_read() {

@@ -19,7 +19,7 @@ use super::backfill;
 use super::disk::words_of;
 use super::durable;
 use super::identity::{Identity, Match, Misfit, RecordedMode, VERSION};
-use crate::agent::checkpoint::{Checkpoint, Damage, Floors, unseal};
+use crate::agent::checkpoint::{Checkpoint, Damage, Floors, seal, unseal};
 use crate::agent::{Notice, NoticeCode, Restored};
 use crate::config::Settings;
 use crate::config::settings::{LiveFrom, ReadFrom};
@@ -148,7 +148,7 @@ pub fn open(
         }
         Match::GoesLive(from) => {
             restored.checkpoint = match from {
-                LiveFrom::Beginning => None,
+                LiveFrom::Beginning | LiveFrom::Time(_) => None,
                 LiveFrom::Shadow => {
                     read_checkpoint(&path, identity.mode, &mut set_aside)?.map(without_accounts)
                 }
@@ -157,6 +157,13 @@ pub fn open(
                 from == LiveFrom::Shadow && restored.checkpoint.is_none() && identity.saved_checkpoint;
             let saved_floors = identity.saved_floors;
             identity = Identity { saved_floors, ..Identity::new(settings) };
+            // Before the folder says that it is live: else a crash now would leave a live state that knows no place,
+            // and all that the shadow has passed would be billed.
+            if let Some(checkpoint) = &restored.checkpoint {
+                let name = identity.mode.checkpoint();
+                durable::replace(&path, name, &seal(checkpoint)).map_err(|error| unusable(&path, &error))?;
+                identity.saved_checkpoint = true;
+            }
         }
     }
     restored.numbered = backfill::numbered(&path, identity.mode)?;
@@ -341,7 +348,7 @@ mod tests {
 
     use super::*;
     use crate::agent::SaveId;
-    use crate::agent::checkpoint::{VERSION as CHECKPOINT_VERSION, seal};
+    use crate::agent::checkpoint::VERSION as CHECKPOINT_VERSION;
     use crate::config::settings::Mode;
     use crate::shell::event::Reports;
     use crate::shell::fixtures;
@@ -486,6 +493,10 @@ mod tests {
             assert!(!restored.checkpoint_lost);
             assert_eq!(restored.checkpoint.as_ref().map(|checkpoint| checkpoint.sequence), sequence);
             assert!(restored.checkpoint.is_none_or(|checkpoint| checkpoint.events_inserted == 0));
+            // Killed before anything was saved: it goes on from there all the same.
+            let (_, again, _) = open(&settings, None).unwrap();
+            assert_eq!(again.checkpoint.map(|checkpoint| checkpoint.sequence), sequence, "{from:?}");
+            assert!(!again.checkpoint_lost);
         }
     }
 

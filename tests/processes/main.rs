@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod account;
 mod admin;
 mod backfill;
 mod blame;
@@ -23,6 +24,7 @@ mod reconcile;
 mod recount;
 mod rotation;
 mod service_manager;
+mod shadow;
 mod sockets;
 mod state;
 mod world;

@@ -43,6 +43,7 @@ use crate::config::settings::Captures;
 use crate::mapping::{Rules, identity};
 use crate::model::{FileKey, Generation, Mark, Moment, Offset, Print, Span, StreamId};
 
+use arrivals::Arrivals;
 use candidate::{Candidate, Step};
 use drain::Draining;
 use handles::Handles;
@@ -359,6 +360,7 @@ impl Tail {
         if record.inside_line {
             stream.enter_foreign_line();
         }
+        stream.arrivals = Arrivals::restored(&record.unbilled, now);
         stream.registered = Registered::Yes;
         stream.is_new = false;
         books.open(id, &source, standing);
@@ -464,8 +466,8 @@ impl Tail {
     }
 
     /// What a checkpoint says of the files, one after the other: of all at once it is much memory.
-    pub(super) fn file_records(&self, books: &Books) -> impl Iterator<Item = FileRecord> {
-        self.streams.iter().map(|(id, stream)| {
+    pub(super) fn file_records(&self, books: &Books, now: Now) -> impl Iterator<Item = FileRecord> {
+        self.streams.iter().map(move |(id, stream)| {
             let Standing { frontier, guard, carry } = books.standing(*id);
             FileRecord {
                 source: stream.source.to_string(),
@@ -494,6 +496,11 @@ impl Tail {
                 modified: if stream.is_compressed() { stream.modified } else { 0 },
                 inside_line: stream.foreign.contains(&frontier),
                 given_up: matches!(stream.place, Place::Nowhere { given_up: true, .. }),
+                unbilled: if stream.is_hoped_for() {
+                    stream.arrivals.records(frontier, stream.fresh_from, now)
+                } else {
+                    Vec::new()
+                },
             }
         })
     }

@@ -3,38 +3,59 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::arrivals::Age;
 use super::candidate::{Candidate, Step};
 use super::stream::{Place, Stream};
 use super::{Tail, index_of};
 use crate::agent::books::Books;
 use crate::agent::border::Now;
-use crate::agent::overview::{OpenFiles, SourceOverview};
+use crate::agent::overview::{OpenFiles, SourceOverview, Waited};
 use crate::model::{Moment, Offset};
+
+/// A line that has waited so long is not about to be settled.
+const LONG: Duration = Duration::from_secs(10);
 
 impl Tail {
     /// By source id.
     pub(in crate::agent) fn overview(&self, books: &Books, now: Now) -> BTreeMap<String, SourceOverview> {
         let mut sources = vec![SourceOverview::default(); self.sources.len()];
-        let waited = |since: Option<Moment>| since.map(|since| now.moment.since(since));
         for (id, stream) in self.streams.iter().filter(|(_, stream)| stream.is_hoped_for()) {
             let Some(source) = index_of(&self.sources, &stream.source) else { continue };
             let source = &mut sources[source];
             source.files += usize::from(matches!(stream.place, Place::At { .. }));
             source.lag_bytes += stream.behind();
-            let unread = stream.arrivals.since(stream.read_from()).filter(|_| stream.behind() > 0);
-            source.waits(waited(unread), waited(stream.arrivals.since(books.frontier(*id))));
+            let unread = stream.age_at(stream.read_from(), now.moment).filter(|_| stream.behind() > 0);
+            source.waits(unread, stream.age_at(books.frontier(*id), now.moment));
         }
         for ((source, _), candidate) in &self.candidates {
             let Some(source) = index_of(&self.sources, source) else { continue };
             if let Some(bytes) = candidate.unread() {
                 let source = &mut sources[source];
-                let since: Option<Duration> = waited(Some(candidate.since));
+                let age = now.moment.since(candidate.since);
+                let since = Some(Waited { age, at_least: candidate.initial });
                 source.held_files += 1;
                 source.lag_bytes += bytes;
                 source.waits(since, since);
             }
         }
         self.sources.iter().map(|source| source.id.to_string()).zip(sources).collect()
+    }
+
+    /// Asks for a save where a line has waited so long that its age should outlive the process. Usually lines are settled
+    /// sooner, and what is saved then says it.
+    pub(super) fn save_ages(&mut self, books: &Books, now: Now) {
+        let mut waiting = false;
+        for (id, stream) in self.streams.iter_mut().filter(|(_, stream)| !stream.arrivals.is_empty()) {
+            let frontier = books.frontier(*id);
+            if stream.aged_at != Some(frontier)
+                && stream.is_hoped_for()
+                && stream.age_at(frontier, now.moment).is_some_and(|waited| waited.age >= LONG)
+            {
+                stream.aged_at = Some(frontier);
+                waiting = true;
+            }
+        }
+        self.changes += u64::from(waiting);
     }
 
     /// Whether the folders were looked into.
@@ -50,8 +71,14 @@ impl Tail {
 
 impl Stream {
     /// Whether what it lacks may still be read. Of one that is given up it was said to be missed.
-    fn is_hoped_for(&self) -> bool {
+    pub(super) fn is_hoped_for(&self) -> bool {
         !matches!(self.place, Place::Nowhere { given_up: true, .. })
+    }
+
+    /// For how long the byte at this place has been there.
+    fn age_at(&self, at: Offset, now: Moment) -> Option<Waited> {
+        let Age { age, of_before } = self.arrivals.age(at, now)?;
+        Some(Waited { age, at_least: of_before.unwrap_or(at.0 < self.fresh_from) })
     }
 
     /// Takes in that it was read, and up to where it is settled. A line without its end is none yet: it arrives with that.

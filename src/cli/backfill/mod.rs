@@ -158,7 +158,7 @@ fn prepare(settings: Settings, arguments: &BackfillArguments) -> Result<Errand, 
 
 /// Whether the rules can do without what these files do not have.
 fn check_rules(settings: &Settings, plan: &Plan, range: TimeRange) -> Result<(), Refused> {
-    let rules = Rules::compile(settings);
+    let rules = Rules::in_force(settings);
     for file in &plan.files {
         let Some(capture) = rules.used_capture(file.source) else { continue };
         if !file.captures.contains_key(capture) {

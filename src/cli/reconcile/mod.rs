@@ -3,7 +3,7 @@
 mod text;
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
+use super::against::{self, Against};
 use super::numbers::grouped;
 use super::times::time;
 use super::{check, outcome, run as daemon};
@@ -41,6 +42,11 @@ pub struct ReconcileArguments {
     /// Compare segments with an event before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
+
+    /// Compare with what another system billed, not with Polar: a CSV file with a column external_id for events, or with
+    /// external_customer_id, perhaps name, and any sums (docs/shadow.md). Also in shadow mode
+    #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["fix", "again"])]
+    against: Option<PathBuf>,
 
     /// Send what is missing: the same events with the same ids, so nothing is billed twice
     #[arg(long)]
@@ -79,8 +85,11 @@ pub fn run(arguments: &ReconcileArguments, config: Option<PathBuf>) -> ExitCode 
         Ok(loaded) => loaded.settings,
         Err(faults) => return outcome::bad_config(&faults),
     };
+    if let Some(list) = &arguments.against {
+        return against(arguments, list, settings);
+    }
     if settings.polar.mode == Mode::Shadow {
-        let hint = "in shadow mode nothing is sent; once the mode is live there is something to compare";
+        let hint = "in shadow mode nothing is sent: compare with another system's list by --against FILE.csv, or once the mode is live there is something to compare";
         return outcome::fail(outcome::BAD_CONFIG, "there is nothing at Polar to compare with", Some(hint));
     }
     if let Err(why) = Token::is_there(&settings.polar.token) {
@@ -95,6 +104,17 @@ pub fn run(arguments: &ReconcileArguments, config: Option<PathBuf>) -> ExitCode 
         }
         Err(code) => code,
     }
+}
+
+fn against(arguments: &ReconcileArguments, list: &Path, settings: Settings) -> ExitCode {
+    let settings = Arc::new(settings);
+    let recount = match recount(&settings) {
+        Ok(recount) => recount,
+        Err(code) => return code,
+    };
+    let limit = if arguments.all { usize::MAX } else { arguments.limit };
+    let range = TimeRange { since: arguments.since, until: arguments.until };
+    against::run(&Against { list, range, json: arguments.json, limit }, &settings, &recount)
 }
 
 fn compare(arguments: &ReconcileArguments, mut settings: Settings) -> Result<Report, ExitCode> {

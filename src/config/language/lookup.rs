@@ -1,32 +1,50 @@
-//! The tables that `lookup` knows, and one of their columns.
+//! The tables that `lookup` knows and the keys that `hash` knows, and one column of a table.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::HashKey;
 use crate::config::table::Table;
 
-/// The tables of a config, by name. `None` is one that could not be read: whoever uses it has done nothing wrong.
+/// What a config has for its pipes, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Lookups(BTreeMap<String, Option<Arc<Table>>>);
+pub struct Lookups {
+    /// `None` is one that could not be read: whoever uses it has done nothing wrong.
+    tables: BTreeMap<String, Option<Arc<Table>>>,
+    keys: Vec<HashKey>,
+}
 
 impl Lookups {
     #[must_use]
     pub const fn none() -> Self {
-        Self(BTreeMap::new())
+        Self { tables: BTreeMap::new(), keys: Vec::new() }
     }
 
     pub fn add(&mut self, name: String, table: Option<Arc<Table>>) {
-        self.0.insert(name, table);
+        self.tables.insert(name, table);
     }
 
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Option<Arc<Table>>> {
-        self.0.get(name)
+        self.tables.get(name)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.tables.keys().map(String::as_str)
+    }
+
+    pub fn add_key(&mut self, key: HashKey) {
+        self.keys.push(key);
+    }
+
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&HashKey> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.name.as_str())
     }
 }
 

@@ -4,6 +4,7 @@
 //! it to ([`Resolver`]).
 
 mod cursor;
+mod hash;
 mod lookup;
 mod parse;
 mod pipes;
@@ -12,6 +13,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub use hash::HashKey;
 pub use lookup::{Lookup, Lookups};
 pub use parse::{parse_path, parse_pipes, parse_template, parse_template_with};
 pub use resolve::Resolver;
@@ -172,6 +174,8 @@ pub enum Pipe<P = Path> {
     ParseJson(P),
     /// The cell of a table, found already.
     Lookup(Lookup),
+    /// By a key, found already.
+    Hash(HashKey),
     MaskIp,
     /// The value must be one of these texts, else bad.
     Enum(Vec<String>),

@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::{Argument, DurationUnit, LanguageFault, Literal, Lookup, Lookups, Pipe, Root, Step};
+use super::{Argument, DurationUnit, HashKey, LanguageFault, Literal, Lookup, Lookups, Pipe, Root, Step};
 use crate::config::fault::{did_you_mean, nearest};
 
 /// A call: its name, its arguments, and where they stand.
@@ -44,6 +44,7 @@ const PIPES: &[(&str, &str)] = &[
     ("path_only", "path_only"),
     ("parse_json", "parse_json(usage.total)"),
     ("lookup", "lookup(plans, tier)"),
+    ("hash", "hash(people)"),
     ("mask_ip", "mask_ip"),
     ("enum", "enum('a', 'b')"),
 ];
@@ -68,6 +69,7 @@ pub(super) fn read_pipe(call: &Arguments<'_>, lookups: &Lookups) -> Result<Pipe,
         "path_only" => Pipe::PathOnly,
         "mask_ip" => Pipe::MaskIp,
         "lookup" => return lookup(call, lookups),
+        "hash" => return hash_key(call, lookups).map(Pipe::Hash),
         _ => return read_pipe_with_arguments(call),
     };
     call.count(0..=0)?;
@@ -124,11 +126,6 @@ fn read_pipe_with_arguments(call: &Arguments<'_>) -> Result<Pipe, LanguageFault>
             }
             (0..call.given.len()).map(|at| call.text(at)).collect::<Result<_, _>>().map(Pipe::Enum)
         }
-        "hash" => Err(LanguageFault {
-            span: call.span.clone(),
-            message: format!("`{}` is not in this release yet", call.name),
-            hint: None,
-        }),
         "sum" => Err(LanguageFault {
             span: call.span.clone(),
             message: "`sum` stands at the start of an expression".to_owned(),
@@ -271,6 +268,18 @@ fn lookup(call: &Arguments<'_>, lookups: &Lookups) -> Result<Pipe, LanguageFault
         return Err(call.fault_at(1, format!("the table `{name}` has no column `{column}`")).with_hint(hint));
     };
     Ok(Pipe::Lookup(Lookup::new(name.to_owned(), Some(table.clone()), place)))
+}
+
+fn hash_key(call: &Arguments<'_>, lookups: &Lookups) -> Result<HashKey, LanguageFault> {
+    call.count(1..=1)?;
+    let name = call.word(0).ok_or_else(|| call.fault_at(0, "the name of a key is expected here"))?;
+    lookups.key(name).cloned().ok_or_else(|| {
+        let hint = match nearest(name, lookups.key_names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add it to the config: [hash_keys.{name}] with file = \"/etc/floe/{name}.key\""),
+        };
+        call.fault_at(0, format!("there is no hash key `{name}`")).with_hint(hint)
+    })
 }
 
 fn timestamp(call: &Arguments<'_>) -> Result<Pipe, LanguageFault> {

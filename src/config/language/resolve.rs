@@ -116,6 +116,7 @@ impl Pipe {
             Self::PathOnly => Pipe::PathOnly,
             Self::ParseJson(path) => Pipe::ParseJson(by.inner_path(path)),
             Self::Lookup(lookup) => Pipe::Lookup(lookup.clone()),
+            Self::Hash(key) => Pipe::Hash(key.clone()),
             Self::MaskIp => Pipe::MaskIp,
             Self::Enum(allowed) => Pipe::Enum(allowed.clone()),
         }

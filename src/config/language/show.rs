@@ -133,6 +133,7 @@ impl<P: fmt::Display> fmt::Display for Pipe<P> {
             Self::PathOnly => out.write_str("path_only"),
             Self::ParseJson(path) => write!(out, "parse_json({path})"),
             Self::Lookup(lookup) => write!(out, "lookup({}, …)", lookup.name),
+            Self::Hash(key) => write!(out, "hash({})", key.name),
             Self::MaskIp => out.write_str("mask_ip"),
             Self::Enum(allowed) => {
                 write!(out, "enum({})", List(&allowed.iter().map(|text| Quoted(text)).collect::<Vec<_>>()))

@@ -129,7 +129,8 @@ fn a_fault_of_a_template_names_its_place_and_its_cure() {
     check("{a | lookup(plans, tier)}", "plans", "no lookup table `plans`", "[lookups.plans]");
     check("{a | lookup(plans)}", "lookup(plans)", "takes 2 arguments", "lookup(plans, tier)");
     check("{a | lookup(a.b, tier)}", "a.b", "the name of a table", "lookup(plans, tier)");
-    check("{a | hash('k')}", "hash('k')", "not in this release yet", "");
+    check("{a | hash('k')}", "'k'", "no hash key `k`", "[hash_keys.k]");
+    check("{a | hash(1)}", "1", "the name of a key", "hash(people)");
     check("{12x}", "12x", "not a number", "\"12x\"");
     check("{a | default('x}", "'x}", "never closed", "write '");
 }

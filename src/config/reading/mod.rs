@@ -4,6 +4,7 @@ mod admin;
 mod condition;
 mod estimates;
 mod event;
+mod hash_keys;
 mod input;
 mod lines;
 mod literal;
@@ -30,6 +31,7 @@ use super::settings::Settings;
 
 #[cfg(test)]
 pub(super) use condition::OPERATORS;
+pub(super) use hash_keys::{Keeper, read_all as read_hash_keys};
 pub(super) use lines::FORMATS;
 pub(super) use lookups::{OpenTable, read_all as read_lookups};
 pub(super) use polar::credential_path;
@@ -47,7 +49,7 @@ pub(super) struct Context<'a> {
     pub texts: &'a [SourceText],
     /// Relative paths begin here: the main file's folder.
     pub folder: &'a Path,
-    /// What `lookup` looks into.
+    /// What `lookup` looks into, and the keys of `hash`.
     pub lookups: &'a Lookups,
     pub machine_id: Option<&'a str>,
     /// The presets that sources name.
@@ -84,8 +86,9 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
     let limits = tuning::limits(report, limits_node);
     let admin = admin::read(context, &state_dir, table.optional("admin"));
 
-    // Read before: its tables are texts with places, like the config.
+    // Read before: tables are texts with places, like the config, and rules name both.
     table.optional("lookups");
+    table.optional("hash_keys");
     let hint = "say which files to read: [[sources]] with id, include and format";
     let source_nodes = table.required("sources", hint).map_or(&[][..], |node| report.list(node));
     let presets = preset::Presets::read(report, context.presets);

@@ -30,9 +30,7 @@ pub(super) fn read(context: &Context<'_>, node: Option<&Node>) -> Option<PolarSe
         ca_file: table.optional("ca_file").and_then(|node| context.path(node)),
         request_timeout: table
             .or("request_timeout", defaults.request_timeout, |node| report.duration(node, &timeout)),
-        live_from: table.optional("live_from").and_then(|node| {
-            report.choice(node, &[("beginning", LiveFrom::Beginning), ("shadow", LiveFrom::Shadow)])
-        }),
+        live_from: table.optional("live_from").and_then(|node| live_from(report, node)),
         reconcile_key: segment_key::read(report, &table),
     };
     table.finish();
@@ -81,6 +79,22 @@ fn token(context: &Context<'_>, table: &TableReader<'_>) -> Option<TokenSource> 
         );
     }
     Some(TokenSource::Environment(name.to_owned()))
+}
+
+fn live_from(report: &Report, node: &Node) -> Option<LiveFrom> {
+    match report.some_text(node)? {
+        "beginning" => Some(LiveFrom::Beginning),
+        "shadow" => Some(LiveFrom::Shadow),
+        text => match text.parse() {
+            Ok(time) => Some(LiveFrom::Time(time)),
+            Err(_) => {
+                let message = format!("expected \"beginning\", \"shadow\" or a time, found \"{text}\"");
+                let hint = "write a time with its offset: live_from = \"2026-12-01T00:00:00Z\"";
+                report.push(Fault::at(&node.place, message).hint(hint));
+                None
+            }
+        },
+    }
 }
 
 fn server(report: &Report, node: &Node) -> Option<String> {

@@ -59,7 +59,7 @@ metrics! {
     LAG_BYTES = "floe_lag_bytes" Gauge ["source"],
     /// For how long the oldest line that is not read has been there; 0 where there is none.
     LAG_SECONDS = "floe_lag_seconds" Gauge ["source"],
-    /// For how long the oldest line that is not settled has been there, read or not; 0 where there is none.
+    /// For how long the oldest line that is not settled has been there, read or not, also over restarts; 0 where there is none.
     UNBILLED_SECONDS = "floe_oldest_unbilled_seconds" Gauge ["source"],
     /// Files that are followed.
     FILES = "floe_files" Gauge ["source"],
@@ -200,7 +200,7 @@ fn unsettled(out: &mut Exposition, snapshot: &Snapshot) {
             .for_each(|source| out.sample(&[source.id], seconds(age(&source).unwrap_or_default())));
     };
     by_age(out, LAG_SECONDS, |source| source.files.lag);
-    by_age(out, UNBILLED_SECONDS, |source| source.files.unbilled);
+    by_age(out, UNBILLED_SECONDS, |source| source.files.unbilled.map(|waited| waited.age));
     by_source(out, FILES, snapshot, |source| source.files.files as u64);
     by_source(out, HELD_FILES, snapshot, |source| source.files.held_files as u64);
 }

@@ -1,11 +1,10 @@
 //! What is told of the daemon at one moment: what the loop says of the agent, and what is known beside it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::overview::SourceOverview;
+use crate::agent::overview::{SourceOverview, Waited};
 use crate::agent::{Overview, Status};
 use crate::config::Settings;
 use crate::config::settings::Mode;
@@ -105,7 +104,7 @@ impl Snapshot {
 
     /// Of all sources: for how long the oldest line waits that is not settled.
     #[must_use]
-    pub fn unbilled(&self) -> Option<Duration> {
+    pub fn unbilled(&self) -> Option<Waited> {
         self.numbers.overview.sources.values().filter_map(|source| source.unbilled).max()
     }
 

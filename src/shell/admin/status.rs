@@ -35,6 +35,8 @@ pub struct StatusDocument {
     pub held_back: Option<String>,
     /// Of all sources; none where every line is settled.
     pub oldest_unbilled_seconds: Option<f64>,
+    /// It was there before Floe first looked, and may be older.
+    pub oldest_unbilled_at_least: bool,
     pub sources: BTreeMap<String, Source>,
     pub events: Events,
     pub polar: Polar,
@@ -56,6 +58,7 @@ pub struct Source {
     pub lag_bytes: u64,
     pub lag_seconds: Option<f64>,
     pub oldest_unbilled_seconds: Option<f64>,
+    pub oldest_unbilled_at_least: bool,
     /// What is in flight included.
     pub read: Count,
     pub in_flight: Count,
@@ -151,7 +154,8 @@ impl StatusDocument {
             ready: snapshot.not_ready().is_none(),
             reasons: snapshot.not_ready().into_iter().map(str::to_owned).collect(),
             held_back: status.blocked.clone(),
-            oldest_unbilled_seconds: snapshot.unbilled().map(seconds),
+            oldest_unbilled_seconds: snapshot.unbilled().map(|waited| seconds(waited.age)),
+            oldest_unbilled_at_least: snapshot.unbilled().is_some_and(|waited| waited.at_least),
             sources: snapshot.sources().map(|source| (source.id.to_owned(), Source::of(&source))).collect(),
             events: Events {
                 inserted: status.events_inserted,
@@ -203,7 +207,8 @@ impl Source {
             held_files: source.files.held_files,
             lag_bytes: source.files.lag_bytes,
             lag_seconds: source.files.lag.map(seconds),
-            oldest_unbilled_seconds: source.files.unbilled.map(seconds),
+            oldest_unbilled_seconds: source.files.unbilled.map(|waited| seconds(waited.age)),
+            oldest_unbilled_at_least: source.files.unbilled.is_some_and(|waited| waited.at_least),
             read: Count {
                 lines: settled.lines + in_flight.lines,
                 bytes: account.read_bytes + in_flight.bytes,

@@ -104,7 +104,7 @@ impl Recount {
     }
 
     fn of(settings: Arc<Settings>, checkpoint: Checkpoint, shelved: Shelved) -> Self {
-        let rules = Rules::compile(&settings);
+        let rules = Rules::in_force(&settings);
         let (extents, names) = (Extents::default(), OddPaths::default());
         let read = checkpoint.files.iter().filter(|record| record.frontier > record.start);
         let mut streams: Vec<Stream> =

@@ -150,7 +150,7 @@ impl Personal {
             Self::Ip => "cut it short with `| mask_ip`, or leave it out",
             Self::Url | Self::Referer => "keep the path alone with `| path_only`, or leave it out",
             Self::Email | Self::Phone | Self::Name => {
-                "leave it out: external_member_id tells by an id who it was"
+                "hash it with `| hash(key)`, or leave it out: external_member_id tells by an id who it was"
             }
             Self::Address | Self::Words | Self::UserAgent | Self::Person => "leave it out",
         }

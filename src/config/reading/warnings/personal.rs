@@ -83,6 +83,8 @@ fn is_masked(expression: &Expression, personal: Personal) -> bool {
     expression.pipes.iter().any(|pipe| match pipe {
         // One of a few texts that the operator wrote.
         Pipe::Enum(_) | Pipe::Lookup(_) => true,
+        // Nobody without the key tells who it was. What somebody wrote is no name of anybody.
+        Pipe::Hash(_) => personal != Personal::Words,
         Pipe::MaskIp => matches!(personal, Personal::Ip | Personal::Person),
         Pipe::PathOnly => matches!(personal, Personal::Url | Personal::Referer),
         Pipe::Split { separator, index } => match personal {

@@ -79,6 +79,7 @@ fn through(start: Kind, pipes: &[Pipe]) -> Kind {
         | Pipe::Truncate(_)
         | Pipe::Split { .. }
         | Pipe::PathOnly
+        | Pipe::Hash(_)
         | Pipe::MaskIp
         | Pipe::Enum(_)
         | Pipe::Lookup(_) => Kind::Text,

@@ -1,32 +1,58 @@
 //! `floe account`: where every byte and line of each source went, from the checkpoint. It only reads, so it works
 //! beside a running daemon and after its end.
 
+pub mod period;
+mod text;
+pub mod verify;
+pub mod waiting;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 
-use super::numbers::{bytes, grouped};
 use super::{check, outcome};
-use crate::agent::checkpoint::{AccountRecord, Checkpoint};
+use crate::agent::checkpoint::{AccountRecord, Checkpoint, DayRecord};
 use crate::agent::transfers::Transfers;
 use crate::config;
 use crate::shell::disk::words_of;
 use crate::shell::quarantine::folder_path;
+use crate::shell::recount::{Recount, RecountFault};
 use crate::shell::retried::Retried;
 use crate::shell::state;
+use period::{Period, days_add_up};
+use verify::Verified;
+use waiting::{Oldest, Waiting};
 
 /// Says where every byte and line of each source went
 ///
 /// Exits with 1 when the numbers do not add up, when bytes were missed or datagrams were dropped.
+///
+/// With --since or --until it is of some days. A line belongs to the UTC day on which it was settled: billed, ignored or
+/// quarantined. The last 62 days are kept.
 #[derive(Debug, clap::Args)]
 pub struct AccountArguments {
     /// The state folder [default: the one that the config names]
     #[arg(long, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
+
+    /// Only what was settled on this UTC day or later
+    #[arg(long, value_name = "DAY", value_parser = period::day)]
+    pub since: Option<Date>,
+
+    /// Only what was settled before this UTC day
+    #[arg(long, value_name = "DAY", value_parser = period::day)]
+    pub until: Option<Date>,
+
+    /// Read the files that still exist again, and count anew what became of their lines
+    #[arg(long, conflicts_with_all = ["since", "until", "state_dir"])]
+    pub verify: bool,
 
     /// As JSON
     #[arg(long)]
@@ -36,6 +62,9 @@ pub struct AccountArguments {
 /// 0 when all adds up and nothing was missed or dropped, else 1; 66 when there is no account, 78 for a bad config.
 #[must_use]
 pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
+    if arguments.verify {
+        return verified(arguments, config);
+    }
     let state_dir = match &arguments.state_dir {
         Some(folder) => folder.clone(),
         None => match config::load(&check::options(config)) {
@@ -45,7 +74,10 @@ pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
     };
     let account = match state::peek(&state_dir) {
         Ok(checkpoint) => match Retried::load(&folder_path(&state_dir)) {
-            Ok(retried) => Account::with(checkpoint, &retried.transfers),
+            Ok(retried) => match Period::new(arguments.since, arguments.until) {
+                Some(period) => Account::within(checkpoint, period),
+                None => Account::with(checkpoint, &retried.transfers),
+            },
             Err(error) => {
                 let what = format!("cannot read what was retried: {}", words_of(&error));
                 return outcome::fail(outcome::NO_INPUT, what, Some("run it as the user that Floe runs as"));
@@ -56,10 +88,45 @@ pub fn run(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
             return outcome::fail(outcome::NO_INPUT, fault, Some(hint));
         }
     };
+    tell(arguments, account)
+}
+
+fn tell(arguments: &AccountArguments, account: Account) -> ExitCode {
+    let account = account.at(Timestamp::now());
     let text = if arguments.json { account.json() } else { account.to_string() };
     // A closed pipe is nobody's fault: the exit code says the same.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if account.is_right() { ExitCode::SUCCESS } else { ExitCode::from(outcome::NO) }
+}
+
+/// The account of one checkpoint, and what the files say up to where that stands.
+fn verified(arguments: &AccountArguments, config: Option<PathBuf>) -> ExitCode {
+    let settings = match config::load(&check::options(config)) {
+        Ok(loaded) => Arc::new(loaded.settings),
+        Err(faults) => return outcome::bad_config(&faults),
+    };
+    let recount = match Recount::open(&settings) {
+        Ok(recount) => recount,
+        Err(RecountFault::State(fault)) => {
+            return outcome::fail(outcome::NO_INPUT, fault, Some("start `floe run` first"));
+        }
+        Err(RecountFault::Quarantine(path, error)) => {
+            let what = format!("cannot read {path:?}: {}", words_of(&error));
+            return outcome::fail(outcome::NO_INPUT, what, Some("run it as the user that Floe runs as"));
+        }
+    };
+    let retried = match Retried::load(&folder_path(&settings.state_dir)) {
+        Ok(retried) => retried.transfers,
+        Err(error) => {
+            let what = format!("cannot read what was retried: {}", words_of(&error));
+            return outcome::fail(outcome::NO_INPUT, what, Some("run it as the user that Floe runs as"));
+        }
+    };
+    let mut checkpoint = recount.checkpoint().clone();
+    let account = Account::with(checkpoint.clone(), &retried);
+    retried.apply(&mut checkpoint.accounts);
+    let verified = verify::verify(&recount, &checkpoint.accounts);
+    tell(arguments, Account { verified: Some(verified), ..account })
 }
 
 /// The account as people and programs see it.
@@ -70,6 +137,14 @@ pub struct Account {
     pub events: Events,
     /// When the checkpoint was saved.
     pub saved_at: String,
+    /// Of all sources.
+    pub oldest_unbilled: Option<Oldest>,
+    /// Set where the files were read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
+    /// Set where the lines of some days are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
     /// Lines that were retried and that this account does not know, by source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub retried_unknown: BTreeMap<String, u64>,
@@ -108,7 +183,20 @@ pub struct SourceLines {
     pub missed: Vec<Missed>,
     /// Datagrams that could not be kept, by reason.
     pub dropped: BTreeMap<String, Count>,
+    pub waiting: Waiting,
+    /// By UTC date: what was settled on each of the days that are kept.
+    pub days: BTreeMap<Date, DayLines>,
     pub adds_up: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayLines {
+    pub read: Count,
+    pub billed: Count,
+    pub events: u64,
+    pub billed_by_rule: BTreeMap<String, u64>,
+    pub ignored: BTreeMap<String, Count>,
+    pub quarantined: BTreeMap<String, Count>,
 }
 
 /// Bytes that vanished before they were read.
@@ -122,9 +210,14 @@ pub struct Missed {
 impl Account {
     #[must_use]
     pub fn of(checkpoint: &Checkpoint) -> Self {
-        let sources = &checkpoint.accounts;
+        let waiting = waiting::of(checkpoint);
+        let waits = |id: &String| waiting.get(id).copied().unwrap_or_default();
+        let accounts = checkpoint.accounts.iter();
         Self {
-            sources: sources.iter().map(|(id, record)| (id.clone(), SourceLines::of(record))).collect(),
+            sources: accounts.map(|(id, record)| (id.clone(), SourceLines::of(record, waits(id)))).collect(),
+            oldest_unbilled: waiting::oldest(waiting.values()),
+            verified: None,
+            period: None,
             events: Events {
                 inserted: checkpoint.events_inserted,
                 duplicates: checkpoint.events_duplicate,
@@ -154,6 +247,28 @@ impl Account {
         Self { retried_unknown, ..Self::of(&checkpoint) }
     }
 
+    /// The account of some days. What was retried is of no day, and stays where it was before.
+    #[must_use]
+    pub fn within(mut checkpoint: Checkpoint, mut period: Period) -> Self {
+        let whole = Self::of(&checkpoint);
+        period.cut(&mut checkpoint.accounts);
+        let mut account = Self { period: Some(period), ..Self::of(&checkpoint) };
+        for (id, source) in &mut account.sources {
+            source.adds_up &= whole.sources[id].adds_up;
+        }
+        account
+    }
+
+    /// The same with the ages that lines have now.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        let ages = self.sources.values_mut().map(|source| &mut source.waiting.oldest);
+        for oldest in ages.chain([&mut self.oldest_unbilled]) {
+            *oldest = oldest.map(|oldest| oldest.at(now));
+        }
+        self
+    }
+
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.sources.values().all(|source| source.adds_up)
@@ -169,10 +284,11 @@ impl Account {
         self.sources.values().flat_map(|source| source.dropped.values()).map(|count| count.lines).sum()
     }
 
-    /// All adds up, and nothing was missed or dropped.
+    /// All adds up, nothing was missed or dropped, and the files say the same where they were asked.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.adds_up() && self.missed_bytes() == 0 && self.dropped_lines() == 0
+        let agrees = self.verified.as_ref().is_none_or(|verified| verified.agrees);
+        agrees && self.adds_up() && self.missed_bytes() == 0 && self.dropped_lines() == 0
     }
 
     #[must_use]
@@ -197,21 +313,43 @@ impl Account {
     }
 }
 
-impl SourceLines {
-    fn of(record: &AccountRecord) -> Self {
+/// Lines by what became of them.
+struct Settled {
+    all: Count,
+    billed: Count,
+    ignored: BTreeMap<String, Count>,
+    quarantined: BTreeMap<String, Count>,
+}
+
+impl Settled {
+    fn of(codes: &BTreeMap<String, (u64, u64)>) -> Self {
         let by_reason = |fate: &str| -> BTreeMap<String, Count> {
-            let fates = record.settled.iter();
-            fates
-                .filter_map(|(code, (lines, bytes))| {
-                    let reason = code.strip_prefix(fate)?.strip_prefix('.')?;
-                    Some((reason.to_owned(), Count { lines: *lines, bytes: *bytes }))
-                })
-                .collect()
+            let reason = |(code, (lines, bytes)): (&String, &(u64, u64))| {
+                let reason = code.strip_prefix(fate)?.strip_prefix('.')?;
+                Some((reason.to_owned(), Count { lines: *lines, bytes: *bytes }))
+            };
+            codes.iter().filter_map(reason).collect()
         };
-        let billed = record.settled.get("billed").copied().unwrap_or_default();
-        let billed = Count { lines: billed.0, bytes: billed.1 };
+        let (lines, bytes) = codes.get("billed").copied().unwrap_or_default();
+        let billed = Count { lines, bytes };
         let (ignored, quarantined) = (by_reason("ignored"), by_reason("quarantined"));
-        let settled = [billed, sum(&ignored), sum(&quarantined)].into_iter().fold(Count::default(), plus);
+        let all = [billed, sum(&ignored), sum(&quarantined)].into_iter().fold(Count::default(), plus);
+        Self { all, billed, ignored, quarantined }
+    }
+}
+
+impl DayLines {
+    fn of(record: &DayRecord) -> Self {
+        let Settled { all, billed, ignored, quarantined } = Settled::of(&record.settled);
+        let read = Count { lines: all.lines, bytes: record.read_bytes };
+        let billed_by_rule = record.billed_by_rule.clone();
+        Self { read, billed, events: record.events, billed_by_rule, ignored, quarantined }
+    }
+}
+
+impl SourceLines {
+    fn of(record: &AccountRecord, waiting: Waiting) -> Self {
+        let Settled { all: settled, billed, ignored, quarantined } = Settled::of(&record.settled);
         Self {
             read: Count { lines: settled.lines, bytes: record.read_bytes },
             billed,
@@ -232,94 +370,11 @@ impl SourceLines {
                 .iter()
                 .map(|(why, (lines, bytes))| (why.clone(), Count { lines: *lines, bytes: *bytes }))
                 .collect(),
-            adds_up: settled.bytes == record.read_bytes,
+            waiting,
+            days: record.days.iter().map(|(date, day)| (*date, DayLines::of(day))).collect(),
+            adds_up: settled.bytes == record.read_bytes && days_add_up(record),
         }
     }
-}
-
-impl std::fmt::Display for Account {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (id, source) in &self.sources {
-            writeln!(out, "{id}")?;
-            source.rows().iter().try_for_each(|row| writeln!(out, "{row}"))?;
-        }
-        let Events { inserted, duplicates, unexpected_duplicates } = self.events;
-        writeln!(
-            out,
-            "\nevents: {} inserted, {} that Polar had already",
-            grouped(inserted),
-            grouped(duplicates)
-        )?;
-        if unexpected_duplicates > 0 {
-            writeln!(
-                out,
-                "{} of them were never sent from here: does another instance read the same files?",
-                grouped(unexpected_duplicates)
-            )?;
-        }
-        for (source, count) in &self.retried_unknown {
-            writeln!(
-                out,
-                "{} lines of {source} were retried that this account does not know: it began anew after that. They \
-                 are billed all the same; remove quarantine/retried.json from the state folder to forget them",
-                grouped(*count)
-            )?;
-        }
-        let (missed, dropped) = (self.missed_bytes(), self.dropped_lines());
-        if !self.adds_up() {
-            writeln!(out, "does not add up: this is a fault of Floe, please report it")?;
-        } else if missed > 0 {
-            writeln!(out, "adds up, but {} were missed", bytes(missed))?;
-        } else if dropped > 0 {
-            writeln!(out, "adds up, but {} lines of datagrams were dropped", grouped(dropped))?;
-        } else {
-            writeln!(out, "adds up: read = billed + ignored + quarantined, nothing missed")?;
-        }
-        Ok(())
-    }
-}
-
-impl SourceLines {
-    fn rows(&self) -> Vec<String> {
-        let mut rows = vec![row(0, "read", self.read, "")];
-        let events = format!("{} events", grouped(self.events));
-        rows.push(row(1, "billed", self.billed, &events));
-        rows.extend(self.billed_by_rule.iter().map(|(rule, lines)| {
-            let mut text = String::new();
-            let _ = write!(text, "      {:<24}{:>14} lines", format!("rule {rule}"), grouped(*lines));
-            text
-        }));
-        for (name, by_reason) in [("ignored", &self.ignored), ("quarantined", &self.quarantined)] {
-            rows.push(row(1, name, sum(by_reason), ""));
-            rows.extend(by_reason.iter().map(|(reason, count)| row(2, reason, *count, "")));
-        }
-        if self.skipped_bytes > 0 {
-            rows.push(format!("  skipped by read_from = \"end\": {}", bytes(self.skipped_bytes)));
-        }
-        if self.values_not_utf8 > 0 {
-            rows.push(format!("  values with bytes that are not UTF-8: {}", grouped(self.values_not_utf8)));
-        }
-        if self.duplicate_keys > 0 {
-            rows.push(format!(
-                "  lines in which a key of a rule stands twice: {}",
-                grouped(self.duplicate_keys)
-            ));
-        }
-        rows.extend(self.missed.iter().map(|Missed { path, from, to }| {
-            format!("  missed: bytes {from} to {to} of {path:?}, gone before they were read")
-        }));
-        rows.extend(self.dropped.iter().map(|(why, count)| {
-            let (lines, bytes) = (grouped(count.lines), bytes(count.bytes));
-            format!("  dropped: {lines} lines ({bytes}) of datagrams: {why}")
-        }));
-        rows
-    }
-}
-
-fn row(level: usize, name: &str, count: Count, more: &str) -> String {
-    let name = format!("{:indent$}{name}", "", indent = 2 + 2 * level);
-    let row = format!("{name:<30}{:>14} lines{:>12}   {more}", grouped(count.lines), bytes(count.bytes));
-    row.trim_end().to_owned()
 }
 
 fn sum(by_reason: &BTreeMap<String, Count>) -> Count {
@@ -350,6 +405,7 @@ mod tests {
         };
         Checkpoint {
             accounts: [("app".to_owned(), record)].into(),
+            saved_at: "2026-11-21T10:00:00Z".to_owned(),
             events_inserted: 60_000,
             ..Checkpoint::default()
         }
@@ -370,6 +426,7 @@ app
       missing_customer                    10 lines     5.00 kB
 
 events: 60,000 inserted, 0 that Polar had already
+oldest unbilled line: none when this was saved, at 2026-11-21T10:00:00Z
 adds up: read = billed + ignored + quarantined, nothing missed
 ";
         assert_eq!(account.to_string(), expected);
