@@ -5,15 +5,20 @@
 //! the truth (`tests/conformance.rs`). It runs on a thread of its own, so that any caller can start it.
 
 mod access;
+mod customers;
 mod faults;
 mod fixtures;
 mod ingest;
+mod meters;
 mod query;
 mod reading;
 mod reply;
+mod resources;
 mod server;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::io;
@@ -26,7 +31,7 @@ use jiff::SignedDuration;
 use tokio::sync::oneshot;
 
 pub use faults::{FaultKind, FaultPlan};
-pub use fixtures::{Customer, DEFAULT_TOKEN, Fixtures, Member, Organization, Token, User};
+pub use fixtures::{Customer, DEFAULT_TOKEN, Fixtures, Member, MeterFixture, Organization, Token, User};
 pub use service::SandboxStats;
 
 use fixtures::Directory;

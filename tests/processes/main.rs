@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod admin;
+mod against_polar;
 mod backfill;
 mod blame;
 mod compressed;

@@ -20,9 +20,12 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 
+use rules::ReadRule;
+
 use super::fault::{self, Fault, Place, SourceText};
 use super::language::Lookups;
 use super::node::Node;
+use super::places::RulePlaces;
 use super::presets::Trees;
 use super::reader::{Report, TableReader};
 use super::settings::Settings;
@@ -33,7 +36,7 @@ pub(super) use lines::FORMATS;
 pub(super) use lookups::{OpenTable, read_all as read_lookups};
 pub(super) use polar::credential_path;
 pub(super) use preset::read as preset;
-pub(crate) use warnings::names;
+pub(crate) use warnings::{names, values};
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/floe";
 
@@ -67,7 +70,7 @@ impl Context<'_> {
 }
 
 /// `None` where something is wrong; the report says what.
-pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
+pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<(Settings, Vec<RulePlaces>)> {
     let report = context.report;
     let table = report.open("config", root)?;
     // For editors that look a JSON Schema up; it says nothing to Floe.
@@ -100,7 +103,8 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
     natural_id::check(report, &rules);
     estimates::check(report, polar.as_ref().map(|polar| polar.mode), &sources);
     warnings::collect(report, &sources, &rules, &tests);
-    Some(Settings {
+    let places = rules.iter().map(ReadRule::places).collect();
+    let settings = Settings {
         state_dir,
         instance: instance?,
         polar: polar?,
@@ -110,7 +114,8 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
         sources: sources.into_iter().map(|source| source.settings).collect::<Option<_>>()?,
         rules: rules.into_iter().map(|rule| rule.settings).collect::<Option<_>>()?,
         tests: tests.into_iter().map(|test| test.settings).collect::<Option<_>>()?,
-    })
+    };
+    Some((settings, places))
 }
 
 fn version(report: &Report, node: &Node) {
