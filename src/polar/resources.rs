@@ -62,26 +62,27 @@ pub struct QuantityQuery {
 
 #[must_use]
 pub fn quantities_path(meter_id: &str, query: &QuantityQuery) -> String {
-    let mut path = with_id(METERS_PATH, meter_id) + "/quantities?interval=" + query.interval;
-    for (key, at) in [("start_timestamp", query.since), ("end_timestamp", query.until)] {
-        path = path + "&" + key + "=";
-        encode(&at.to_string(), &mut path);
-    }
-    for id in &query.external_customer_ids {
-        path.push_str("&external_customer_id=");
-        encode(id, &mut path);
-    }
+    let mut path = with_id(METERS_PATH, meter_id);
+    path.push_str("/quantities?interval=");
+    path.push_str(query.interval);
+    put(&mut path, "start_timestamp", &query.since.to_string());
+    put(&mut path, "end_timestamp", &query.until.to_string());
+    query.external_customer_ids.iter().for_each(|id| put(&mut path, "external_customer_id", id));
     path
+}
+
+fn put(path: &mut String, key: &str, value: &str) {
+    path.push('&');
+    path.push_str(key);
+    path.push('=');
+    encode(value, path);
 }
 
 /// What meters say of customers, by the operator's own id of each; empty is all.
 #[must_use]
 pub fn customer_meters_page(external_customer_ids: &[String], page: u64) -> String {
     let mut path = list_page(CUSTOMER_METERS_PATH, page);
-    for id in external_customer_ids {
-        path.push_str("&external_customer_id=");
-        encode(id, &mut path);
-    }
+    external_customer_ids.iter().for_each(|id| put(&mut path, "external_customer_id", id));
     path
 }
 

@@ -250,7 +250,6 @@ pub fn aggregate(aggregation: &Aggregation, added: &[Adds]) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "memory ends long before 2^53 events")]
 fn count(number: usize) -> f64 {
     number as f64
 }

@@ -18,7 +18,10 @@ fn world(meters: &[Value], scopes: &[&str]) -> World {
     let fixtures = json!({"organizations": [{
         "id": ORGANIZATION,
         "name": "Acme Cloud",
-        "tokens": [{"token": "polar_oat_for_tests", "scopes": scopes}],
+        "tokens": [
+            {"token": "polar_oat_for_tests", "scopes": scopes},
+            {"token": "polar_oat_of_another", "scopes": ["events:write"]},
+        ],
         "customers": [{"id": "5d8b1a52-0f57-4a35-9a36-0f4ba6c8b002", "external_id": "acme"}],
         "meters": meters,
     }]});

@@ -165,10 +165,6 @@ impl Clause {
         let value = match &self.value {
             Constant::Text(text) => json!(text),
             Constant::Bool(value) => json!(value),
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a number without a fraction in this range fits"
-            )]
             Constant::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => json!(*number as i64),
             Constant::Number(number) => json!(number),
         };

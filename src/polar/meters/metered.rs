@@ -89,7 +89,6 @@ impl<'a> Metered<'a> {
     fn number(&self, property: &str) -> Adds {
         match property {
             "name" | "source" => return Adds::Nothing(WhyNothing::NoNumber),
-            #[expect(clippy::cast_precision_loss, reason = "seconds of any date that Polar takes are exact")]
             "timestamp" => return self.at_s.map_or(Adds::Unknown, |at| Adds::Number(at as f64)),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Events to look at: of the lines of `[[tests]]`, and of the first lines of the files that are followed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::findings::{Customer, Seen};
+use super::subject::{Customer, Seen};
 use crate::cli::explain::stream_key;
 use crate::config::Settings;
 use crate::config::settings::Captures;
 use crate::mapping::{Excerpt, ExplainedOutcome, MapContext, Rules, excerpts, explain};
 use crate::model::{Generation, SourceIndex};
 use crate::polar::meters::as_stored;
+use crate::shell::content::Extents;
+use crate::shell::disk::OddPaths;
 use crate::shell::look::Lookout;
 
 /// Of a source so many files are looked into, those that were changed last.
@@ -46,12 +48,13 @@ impl Sample {
         let plain = Rules::compile(&plain_settings);
         for test in &settings.tests {
             let bytes = test.line.as_bytes();
-            let path = test.path.as_deref().unwrap_or(&test.place);
             let source = SourceIndex(test.source);
             let key = stream_key(settings, source, &[bytes, b"\n"].concat());
+            let path = test.path.as_deref().unwrap_or(&test.place);
+            let context = context(&plain, source, &key, path, &test.captures);
             // Of a header and a line below it, the line is meant.
             if let Some(excerpt) = excerpts(&plain, source, bytes).last() {
-                sample.take(&plain, source, &key, path, &test.captures, excerpt, &test.place, false);
+                sample.take(&context, excerpt, &test.place, false);
             }
         }
         let rules = Rules::compile(settings);
@@ -81,6 +84,8 @@ impl Sample {
         }
         self.files += 1;
         let key = stream_key(settings, source, &bytes);
+        let whole_path = path.to_string_lossy();
+        let context = context(rules, source, &key, &whole_path, captures);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (mut number, mut counted) = (1, 0);
         for excerpt in excerpts(rules, source, &bytes).iter().take(LINES) {
@@ -88,37 +93,12 @@ impl Sample {
             number += memchr::memchr_iter(b'\n', &bytes[counted..at]).count();
             counted = at;
             self.lines += 1;
-            let place = format!("{name}:{number}");
-            self.take(rules, source, &key, &path.to_string_lossy(), captures, excerpt, &place, true);
+            self.take(&context, excerpt, &format!("{name}:{number}"), true);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a line and all that its file says of it")]
-    fn take(
-        &mut self,
-        rules: &Rules,
-        source: SourceIndex,
-        stream_key: &[u8; 32],
-        path: &str,
-        captures: &Captures,
-        excerpt: &Excerpt<'_>,
-        place: &str,
-        is_of_a_log: bool,
-    ) {
-        let context = MapContext {
-            rules,
-            source,
-            stream_key,
-            generation: Generation::default(),
-            path,
-            captures,
-            expected: None,
-            long_line: None,
-            // What is due later is sent as well.
-            polar_now: Timestamp::MAX,
-            room: usize::MAX,
-        };
-        let ExplainedOutcome::Billed { events, .. } = explain(&context, excerpt).outcome else { return };
+    fn take(&mut self, context: &MapContext<'_>, excerpt: &Excerpt<'_>, place: &str, is_of_a_log: bool) {
+        let ExplainedOutcome::Billed { events, .. } = explain(context, excerpt).outcome else { return };
         self.lines_taken += 1;
         for event in events {
             let json: Value = serde_json::from_str(&event.json).expect("mapping writes JSON");
@@ -138,10 +118,32 @@ impl Sample {
     }
 }
 
+fn context<'a>(
+    rules: &'a Rules,
+    source: SourceIndex,
+    stream_key: &'a [u8; 32],
+    path: &'a str,
+    captures: &'a Captures,
+) -> MapContext<'a> {
+    MapContext {
+        rules,
+        source,
+        stream_key,
+        generation: Generation::default(),
+        path,
+        captures,
+        expected: None,
+        long_line: None,
+        // What is due later is sent as well.
+        polar_now: Timestamp::MAX,
+        room: usize::MAX,
+    }
+}
+
 /// The files of each source, as far as they are looked into.
 fn files(settings: &Settings) -> Vec<(SourceIndex, PathBuf, Captures)> {
     let mut lookout =
-        Lookout::new(Arc::new(settings.clone()), Default::default(), Default::default(), Default::default());
+        Lookout::new(Arc::new(settings.clone()), OddPaths::default(), Extents::default(), BTreeSet::new());
     let mut sightings = lookout.look().sightings;
     sightings.retain(|sighting| sighting.matched.is_some());
     sightings.sort_by_key(|sighting| (sighting.source, std::cmp::Reverse(sighting.modified)));

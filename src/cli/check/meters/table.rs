@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use owo_colors::OwoColorize as _;
 
-use super::findings::{Link, Subject};
+use super::subject::{Link, Subject};
 use crate::cli::pretty::plain;
 use crate::polar::meters::Meter;
 
