@@ -122,6 +122,14 @@ impl Faults {
         Self { texts, list }
     }
 
+    /// The same with more, of the same texts.
+    #[must_use]
+    pub fn with(self, more: Vec<Fault>) -> Self {
+        let Self { texts, mut list } = self;
+        list.extend(more);
+        Self::new(texts, list)
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

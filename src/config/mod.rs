@@ -12,6 +12,7 @@ mod globs;
 pub mod language;
 mod layers;
 mod node;
+mod places;
 pub mod presets;
 mod reader;
 mod reading;
@@ -29,7 +30,8 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use fault::{Fault, Faults, FileIndex, Place, Severity, SourceText};
-pub(crate) use reading::names;
+pub use places::RulePlaces;
+pub(crate) use reading::{names, values};
 pub use settings::Settings;
 pub use units::parse_duration;
 pub use warning::WarningCode;
@@ -52,6 +54,8 @@ pub struct LoadOptions {
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub settings: Settings,
+    /// Where the rules stand, in their order.
+    pub rules: Vec<RulePlaces>,
     pub warnings: Faults,
     /// The main file, then those of `conf.d/`.
     pub files: Vec<PathBuf>,
@@ -203,7 +207,9 @@ fn check(files: ReadFiles, surroundings: &Surroundings<'_>) -> (Result<Loaded, F
     faults.extend(found);
     let faults = Faults::new(texts, faults);
     let loaded = match settings {
-        Some(settings) if faults.faults() == 0 => Ok(Loaded { settings, warnings: faults, files: paths }),
+        Some((settings, rules)) if faults.faults() == 0 => {
+            Ok(Loaded { settings, rules, warnings: faults, files: paths })
+        }
         _ => Err(faults),
     };
     (loaded, known)

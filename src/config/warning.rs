@@ -14,6 +14,15 @@ pub enum WarningCode {
     Estimate,
     UnusedAllow,
     PublicAdmin,
+    Unmetered,
+    NearName,
+    NotANumber,
+    NotSent,
+    OtherType,
+    ArchivedMeter,
+    CountedAsOne,
+    CountedTwice,
+    UnknownCustomer,
 }
 
 impl WarningCode {
@@ -29,6 +38,28 @@ impl WarningCode {
         Self::Estimate,
         Self::UnusedAllow,
         Self::PublicAdmin,
+        Self::Unmetered,
+        Self::NearName,
+        Self::NotANumber,
+        Self::NotSent,
+        Self::OtherType,
+        Self::ArchivedMeter,
+        Self::CountedAsOne,
+        Self::CountedTwice,
+        Self::UnknownCustomer,
+    ];
+
+    /// Those that only `floe check --against-polar` can say.
+    pub const OF_METERS: &'static [Self] = &[
+        Self::Unmetered,
+        Self::NearName,
+        Self::NotANumber,
+        Self::NotSent,
+        Self::OtherType,
+        Self::ArchivedMeter,
+        Self::CountedAsOne,
+        Self::CountedTwice,
+        Self::UnknownCustomer,
     ];
 
     /// Those that are said of a rule, and so may stand in its `allow`.
@@ -52,6 +83,15 @@ impl WarningCode {
             Self::Estimate => "estimate",
             Self::UnusedAllow => "unused_allow",
             Self::PublicAdmin => "public_admin",
+            Self::Unmetered => "unmetered",
+            Self::NearName => "near_name",
+            Self::NotANumber => "not_a_number",
+            Self::NotSent => "not_sent",
+            Self::OtherType => "other_type",
+            Self::ArchivedMeter => "archived_meter",
+            Self::CountedAsOne => "counted_as_one",
+            Self::CountedTwice => "counted_twice",
+            Self::UnknownCustomer => "unknown_customer",
         }
     }
 
@@ -72,6 +112,15 @@ impl WarningCode {
             Self::Estimate => "The logs of this preset are an estimate: lines of them may be missing.",
             Self::UnusedAllow => "A rule allows a warning that it does not cause.",
             Self::PublicAdmin => "The admin endpoint answers whoever can reach the machine.",
+            Self::Unmetered => "No meter counts the events of the rule.",
+            Self::NearName => "The event is called almost as a meter wants it.",
+            Self::NotANumber => "A meter adds up what the rule sends as a text or a truth value.",
+            Self::NotSent => "A meter looks at a property that the rule does not send.",
+            Self::OtherType => "A meter's filter compares a property with another type than the rule sends.",
+            Self::ArchivedMeter => "Only a meter that is archived counts the events.",
+            Self::CountedAsOne => "A line stands for several, and the meter counts it as one.",
+            Self::CountedTwice => "What a line says is counted twice.",
+            Self::UnknownCustomer => "Polar knows no customer with an id that the lines have.",
         }
     }
 }

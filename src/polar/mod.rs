@@ -5,14 +5,17 @@
 //! take the limits from it, and the sandbox validates with it, so that the three cannot disagree about Polar.
 
 pub mod answer;
+pub mod customers;
 pub mod event;
 pub mod fault;
 pub mod http_date;
 pub mod json;
 pub mod limits;
 pub mod metadata;
+pub mod meters;
 pub mod reads;
 pub mod request;
+pub mod resources;
 pub mod stored;
 pub mod system_events;
 pub mod timestamp;

@@ -76,7 +76,7 @@ pub fn event_path(id: &str) -> String {
 }
 
 /// Percent-encodes all that RFC 3986 does not call unreserved.
-fn encode(text: &str, out: &mut String) {
+pub(super) fn encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));

@@ -7,6 +7,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::polar::request::{SCOPE_EVENTS_READ, SCOPE_EVENTS_WRITE};
+use crate::polar::resources::{
+    SCOPE_CUSTOMER_METERS_READ, SCOPE_CUSTOMERS_READ, SCOPE_CUSTOMERS_WRITE, SCOPE_METERS_READ,
+    SCOPE_METERS_WRITE, SCOPE_ORGANIZATIONS_READ,
+};
+use crate::sandbox::meters;
 
 /// The token of the organization that is there without fixtures. It is no secret: the sandbox listens on this
 /// machine and holds nothing, and a token that stays the same makes a restart unnoticed.
@@ -29,9 +34,30 @@ pub struct Organization {
     #[serde(deserialize_with = "uuid")]
     pub id: Uuid,
     #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
     pub tokens: Vec<Token>,
     #[serde(default)]
     pub customers: Vec<Customer>,
+    #[serde(default)]
+    pub meters: Vec<MeterFixture>,
+}
+
+/// A meter as `POST /v1/meters/` takes it, with an `id` and `is_archived` where they matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeterFixture {
+    pub id: Option<Uuid>,
+    pub json: serde_json::Value,
+}
+
+impl<'de> Deserialize<'de> for MeterFixture {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = serde_json::Value::deserialize(deserializer)?;
+        let wrong = |what: &str| serde::de::Error::custom(format!("a meter with a wrong {what}: {json}"));
+        let id = json["id"].as_str().map(Uuid::try_parse).transpose().map_err(|_| wrong("id"))?;
+        meters::check(&json).map_err(|_| wrong("name, filter or aggregation"))?;
+        Ok(Self { id, json })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -51,6 +77,10 @@ pub struct Customer {
     pub id: Uuid,
     #[serde(default)]
     pub external_id: Option<String>,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub email: Option<String>,
     #[serde(default)]
     pub members: Vec<Member>,
 }
@@ -107,10 +137,25 @@ impl Fixtures {
 /// One organization with one token that may do everything here.
 impl Default for Fixtures {
     fn default() -> Fixtures {
-        let scopes = vec![SCOPE_EVENTS_READ.to_owned(), SCOPE_EVENTS_WRITE.to_owned()];
+        let scopes = [
+            SCOPE_EVENTS_READ,
+            SCOPE_EVENTS_WRITE,
+            SCOPE_METERS_READ,
+            SCOPE_METERS_WRITE,
+            SCOPE_CUSTOMERS_READ,
+            SCOPE_CUSTOMERS_WRITE,
+            SCOPE_CUSTOMER_METERS_READ,
+            SCOPE_ORGANIZATIONS_READ,
+        ];
+        let scopes = scopes.map(str::to_owned).to_vec();
         let token = Token { token: DEFAULT_TOKEN.to_owned(), scopes, expires_at: None };
-        let organization =
-            Organization { id: DEFAULT_ORGANIZATION, tokens: vec![token], customers: Vec::new() };
+        let organization = Organization {
+            id: DEFAULT_ORGANIZATION,
+            name: None,
+            tokens: vec![token],
+            customers: Vec::new(),
+            meters: Vec::new(),
+        };
         Fixtures { organizations: vec![organization], users: Vec::new() }
     }
 }
@@ -144,6 +189,7 @@ impl Holder {
 }
 
 /// The fixtures, arranged for looking up.
+#[derive(Clone)]
 pub struct Directory {
     organizations: Vec<Organization>,
     tokens: HashMap<String, Access>,
@@ -179,6 +225,10 @@ impl Directory {
 
     pub fn organization(&self, index: OrganizationIndex) -> &Organization {
         &self.organizations[usize::from(index.0)]
+    }
+
+    pub fn add_customer(&mut self, index: OrganizationIndex, customer: Customer) {
+        self.organizations[usize::from(index.0)].customers.push(customer);
     }
 
     pub fn indexes(&self) -> impl Iterator<Item = OrganizationIndex> {

@@ -8,6 +8,7 @@ use crate::polar::event::{Customer, UserEvent};
 use crate::polar::fault::{Fault, Finding, body_of};
 use crate::polar::json::{BodyError, Json, parse};
 use crate::polar::limits::{EVENTS_MAX_PER_REQUEST, NEW_NAMES_MAX_PER_REQUEST};
+use crate::polar::stored::EventSource;
 use crate::polar::validate::{BodyFault, Verdict, check_event, events};
 use crate::sandbox::fixtures::{Access, Directory, Holder, OrganizationIndex};
 use crate::sandbox::reply::Reply;
@@ -62,6 +63,7 @@ pub fn ingest(
             organization,
             timestamp: event.timestamp.unwrap_or(now),
             name: event.name,
+            source: EventSource::User,
             external_id: event.external_id,
             sent: event.sent,
         })

@@ -5,16 +5,21 @@
 //! the truth (`tests/conformance.rs`). It runs on a thread of its own, so that any caller can start it.
 
 mod access;
+mod customers;
 mod faults;
 mod fixtures;
 mod ingest;
+mod meters;
 mod query;
 mod reading;
 mod reply;
+mod resources;
 mod server;
 mod service;
 mod store;
 mod tamper;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::io;
@@ -27,7 +32,7 @@ use jiff::SignedDuration;
 use tokio::sync::oneshot;
 
 pub use faults::{FaultKind, FaultPlan};
-pub use fixtures::{Customer, DEFAULT_TOKEN, Fixtures, Member, Organization, Token, User};
+pub use fixtures::{Customer, DEFAULT_TOKEN, Fixtures, Member, MeterFixture, Organization, Token, User};
 pub use service::SandboxStats;
 pub use tamper::{Tampered, Tampering};
 

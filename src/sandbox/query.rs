@@ -24,8 +24,12 @@ pub struct Filter {
     pub query: Option<String>,
     /// Key and value, which is compared as text.
     pub metadata: Vec<(String, String)>,
-    /// There are no meters here, so a meter has no events.
-    pub by_meter: bool,
+    /// Of these meters.
+    pub meter_ids: Vec<Uuid>,
+    /// Of a list of meters.
+    pub is_archived: Option<bool>,
+    /// Of a meter's quantities: `day` and so on.
+    pub interval: Option<String>,
 }
 
 /// Which page of a list.
@@ -36,6 +40,20 @@ pub struct Paging {
     pub limit: usize,
     /// `timestamp`, `-name`; the first weighs most.
     pub sorting: Vec<String>,
+}
+
+impl Paging {
+    /// The page of all that was found, as the server gives it.
+    pub fn reply<T: serde::Serialize>(&self, found: &[T]) -> Reply {
+        let start = (self.page - 1).saturating_mul(self.limit).min(found.len());
+        let end = start.saturating_add(self.limit).min(found.len());
+        let pages = found.len().div_ceil(self.limit);
+        let page = serde_json::json!({
+            "items": &found[start..end],
+            "pagination": {"total_count": found.len(), "max_page": pages},
+        });
+        Reply::json(200, page.to_string())
+    }
 }
 
 /// Reads a query. `sortable` are the names that `sorting` may have.
@@ -57,9 +75,17 @@ pub fn read(query: &str, sortable: &[&str]) -> Result<(Filter, Paging), Reply> {
             "end_timestamp" => filter.end = Some(moment(&key, &value)?),
             "parent_id" => filter.parent_id = Some(uuid(&key, &value)?),
             "query" => filter.query = Some(value),
-            "meter_id" => {
-                uuid(&key, &value)?;
-                filter.by_meter = true;
+            "meter_id" => filter.meter_ids.push(uuid(&key, &value)?),
+            "is_archived" if value == "true" || value == "false" => {
+                filter.is_archived = Some(value == "true")
+            }
+            "is_archived" => return Err(not_one_of(&key, &value, &["true", "false"])),
+            "interval" => {
+                let known = ["hour", "day", "week", "month", "year"];
+                if !known.contains(&value.as_str()) {
+                    return Err(not_one_of(&key, &value, &known));
+                }
+                filter.interval = Some(value);
             }
             "page" => paging.page = positive(&key, &value)?,
             "limit" => paging.limit = positive(&key, &value)?.min(LIST_MAX_ITEMS),
@@ -124,7 +150,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn decoded(text: &str) -> String {
+pub fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::polar::json::{Json, Object, write_string};
+use crate::polar::meters::Meter;
+use crate::polar::stored::EventSource;
 use crate::sandbox::fixtures::{Access, Customer, Directory, OrganizationIndex};
+use crate::sandbox::meters::{Meters, counted};
 use crate::sandbox::query::{self, Filter, Paging};
 use crate::sandbox::reply::Reply;
 use crate::sandbox::store::{EventNumber, Store};
@@ -40,6 +43,8 @@ struct Asked {
     sorting: Vec<String>,
     organizations: Vec<OrganizationIndex>,
     stored_events: usize,
+    /// Where the query names some.
+    meters: Vec<Meter>,
 }
 
 /// `GET /v1/events/`
@@ -49,12 +54,13 @@ struct Asked {
 pub fn list(
     store: &Store,
     directory: &Directory,
+    meters: &Meters,
     access: &Access,
     query: &str,
     last: &mut LastSearch,
 ) -> Result<Reply, Reply> {
     let (filter, paging) = query::read(query, &["timestamp"])?;
-    search(store, directory, access, &filter, &paging.sorting, last);
+    search(store, directory, meters, access, &filter, &paging.sorting, last);
     let (shown, mut body) = page(&last.found, &paging);
     for (place, number) in shown.iter().enumerate() {
         if place > 0 {
@@ -97,23 +103,25 @@ struct NameSeen {
 pub fn names(
     store: &Store,
     directory: &Directory,
+    meters: &Meters,
     access: &Access,
     query: &str,
     last: &mut LastSearch,
 ) -> Result<Reply, Reply> {
     let (filter, paging) = query::read(query, &["name", "occurrences", "first_seen", "last_seen"])?;
-    search(store, directory, access, &filter, &[], last);
-    let mut seen: BTreeMap<String, NameSeen> = BTreeMap::new();
+    search(store, directory, meters, access, &filter, &[], last);
+    let mut seen: BTreeMap<(String, EventSource), NameSeen> = BTreeMap::new();
     for &number in &last.found {
         let at = store.timestamp(number);
         let event = store.event(number);
-        let entry = seen.entry(text(object(&event), "name").unwrap_or_default().to_owned());
+        let name = text(object(&event), "name").unwrap_or_default().to_owned();
+        let entry = seen.entry((name, store.source(number)));
         let name = entry.or_insert(NameSeen { occurrences: 0, first: at, last: at });
         name.occurrences += 1;
         name.first = name.first.min(at);
         name.last = name.last.max(at);
     }
-    let mut names: Vec<(String, NameSeen)> = seen.into_iter().collect();
+    let mut names: Vec<((String, EventSource), NameSeen)> = seen.into_iter().collect();
     for sorting in paging.sorting.iter().rev() {
         match sorting.trim_start_matches('-') {
             "name" => names.sort_by(|a, b| a.0.cmp(&b.0)),
@@ -126,7 +134,7 @@ pub fn names(
         }
     }
     let (shown, mut body) = page(&names, &paging);
-    for (place, (name, seen)) in shown.iter().enumerate() {
+    for (place, ((name, source), seen)) in shown.iter().enumerate() {
         if place > 0 {
             body.push(',');
         }
@@ -136,8 +144,11 @@ pub fn names(
         write_string(name, &mut body);
         write!(
             body,
-            ",\"source\":\"user\",\"occurrences\":{},\"first_seen\":\"{}\",\"last_seen\":\"{}\"}}",
-            seen.occurrences, seen.first, seen.last
+            ",\"source\":\"{}\",\"occurrences\":{},\"first_seen\":\"{}\",\"last_seen\":\"{}\"}}",
+            source_name(*source),
+            seen.occurrences,
+            seen.first,
+            seen.last
         )
         .expect("writing to a String does not fail");
     }
@@ -160,6 +171,7 @@ fn write_pagination(found: usize, paging: &Paging, body: &mut String) {
 fn search(
     store: &Store,
     directory: &Directory,
+    meters: &Meters,
     access: &Access,
     filter: &Filter,
     sorting: &[String],
@@ -170,6 +182,7 @@ fn search(
         sorting: sorting.to_vec(),
         organizations: access.holder.organizations().to_vec(),
         stored_events: store.count(),
+        meters: named_meters(meters, access, filter),
     };
     if last.asked.as_ref() == Some(&asked) {
         return;
@@ -179,6 +192,10 @@ fn search(
         .numbers()
         .filter(|&number| asked.organizations.contains(&store.organization(number)))
         .filter(|&number| families.shows(number) && wants(filter, store, directory, number, &families))
+        .filter(|&number| {
+            filter.meter_ids.is_empty()
+                || asked.meters.iter().any(|meter| counted(store, number, meter).is_some())
+        })
         .collect();
     let ascending = sorting.first().is_some_and(|sorting| sorting == "timestamp");
     found.sort_by_key(|&number| (store.timestamp(number), number));
@@ -186,6 +203,11 @@ fn search(
         found.reverse();
     }
     *last = LastSearch { asked: Some(asked), families, found };
+}
+
+fn named_meters(meters: &Meters, access: &Access, filter: &Filter) -> Vec<Meter> {
+    let is_named = |meter: &Meter| filter.meter_ids.iter().any(|id| id.to_string() == meter.id);
+    meters.of_holder(access).map(|stored| &stored.meter).filter(|meter| is_named(meter)).cloned().collect()
 }
 
 fn families(store: &Store) -> Families {
@@ -240,15 +262,20 @@ fn wants(
 ) -> bool {
     let organization = directory.organization(store.organization(number));
     let at = store.timestamp(number);
-    if filter.by_meter
-        || !(filter.organizations.is_empty() || filter.organizations.contains(&organization.id))
-        || !(filter.sources.is_empty() || filter.sources.iter().any(|source| source == "user"))
+    let source = source_name(store.source(number));
+    if !(filter.organizations.is_empty() || filter.organizations.contains(&organization.id))
+        || !(filter.sources.is_empty() || filter.sources.iter().any(|wanted| wanted == source))
         || filter.start.is_some_and(|start| at < start)
         || filter.end.is_some_and(|end| at > end)
         || filter.parent_id.is_some_and(|parent| families.parent_id(number) != Some(parent))
     {
         return false;
     }
+    is_of(filter, store, directory, number)
+}
+
+/// Whether the content of an event is what the query wants: its name, customer and metadata.
+pub fn is_of(filter: &Filter, store: &Store, directory: &Directory, number: EventNumber) -> bool {
     let by_content = !filter.names.is_empty()
         || !filter.customer_ids.is_empty()
         || !filter.external_customer_ids.is_empty()
@@ -344,7 +371,7 @@ fn write_event(
         ("external_member_id", text(event, "external_member_id")),
         ("parent_id", parent_id.as_deref()),
         ("label", Some(name)),
-        ("source", Some("user")),
+        ("source", Some(source_name(store.source(number)))),
         ("name", Some(name)),
     ];
     out.push('{');
@@ -355,6 +382,13 @@ fn write_event(
         out.push(',');
     }
     write_rest(event, whose.customer, families.child_counts.get(&number).copied().unwrap_or(0), out);
+}
+
+fn source_name(source: EventSource) -> &'static str {
+    match source {
+        EventSource::System => "system",
+        EventSource::User => "user",
+    }
 }
 
 fn write_text_or_null(value: Option<&str>, out: &mut String) {

@@ -1,7 +1,7 @@
 //! The sandbox without its network: a call goes in, a reply comes out.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,8 +11,9 @@ use crate::polar::request::{EVENTS_INGEST_PATH, EVENTS_LIST_PATH, SCOPE_EVENTS_R
 use crate::polar::validate::parse_uuid;
 use crate::sandbox::access::{RateLimit, authenticate, require};
 use crate::sandbox::faults::{Dice, FaultKind, FaultPlan};
-use crate::sandbox::fixtures::Directory;
+use crate::sandbox::fixtures::{Access, Customer, Directory, OrganizationIndex};
 use crate::sandbox::ingest;
+use crate::sandbox::meters::Meters;
 use crate::sandbox::reading::{self, LastSearch};
 use crate::sandbox::reply::Reply;
 use crate::sandbox::store::{EventNumber, Store};
@@ -55,19 +56,27 @@ pub struct SandboxStats {
 
 /// Everything behind the door.
 pub struct Service {
-    directory: Directory,
+    /// A customer that is added makes another one, so that nobody waits for who reads.
+    directory: RwLock<Arc<Directory>>,
     rate_limit_per_minute: Option<u32>,
     state: Mutex<State>,
 }
 
-struct State {
-    store: Store,
+pub(super) struct State {
+    pub(super) store: Store,
+    pub(super) meters: Meters,
     stats: SandboxStats,
     rate_limit: RateLimit,
-    last_search: LastSearch,
+    pub(super) last_search: LastSearch,
     faults: FaultPlan,
     dice: Dice,
     clock_offset: SignedDuration,
+}
+
+impl State {
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::now().checked_add(self.clock_offset).unwrap_or(Timestamp::MAX)
+    }
 }
 
 const PAGE: &str = include_str!("page.html");
@@ -85,6 +94,7 @@ impl Service {
     ) -> Service {
         let state = State {
             store,
+            meters: Meters::of(&directory, Timestamp::now()),
             stats: SandboxStats::default(),
             rate_limit: RateLimit::default(),
             last_search: LastSearch::default(),
@@ -92,7 +102,11 @@ impl Service {
             dice: Dice::new(seed),
             clock_offset: SignedDuration::ZERO,
         };
-        Service { directory, rate_limit_per_minute, state: Mutex::new(state) }
+        Service {
+            directory: RwLock::new(Arc::new(directory)),
+            rate_limit_per_minute,
+            state: Mutex::new(state),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,10 +114,18 @@ impl Service {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn add_customer(&self, index: OrganizationIndex, customer: Customer) {
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut directory).add_customer(index, customer);
+    }
+
     /// The sandbox's clock.
     pub fn now(&self) -> Timestamp {
-        let offset = self.state().clock_offset;
-        Timestamp::now().checked_add(offset).unwrap_or(Timestamp::MAX)
+        self.state().now()
     }
 
     pub fn set_clock_offset(&self, offset: SignedDuration) {
@@ -170,8 +192,8 @@ impl Service {
 
     /// Whether any organization has it.
     pub fn has(&self, external_id: &str) -> bool {
-        let state = self.state();
-        self.directory.indexes().any(|index| state.store.by_external_id(index, external_id).is_some())
+        let (state, directory) = (self.state(), self.directory());
+        directory.indexes().any(|index| state.store.by_external_id(index, external_id).is_some())
     }
 
     /// Answers a call, faults aside.
@@ -180,13 +202,13 @@ impl Service {
             EVENTS_INGEST_PATH if call.method == "POST" => {
                 self.ingest(call).unwrap_or_else(|refusal| refusal)
             }
-            EVENTS_LIST_PATH => self.read(call, |state, access| {
-                let State { store, last_search, .. } = state;
-                reading::list(store, &self.directory, access, call.query, last_search)
+            EVENTS_LIST_PATH => self.read(call, |state, directory, access| {
+                let State { store, meters, last_search, .. } = state;
+                reading::list(store, directory, meters, access, call.query, last_search)
             }),
-            "/v1/events/names" => self.read(call, |state, access| {
-                let State { store, last_search, .. } = state;
-                reading::names(store, &self.directory, access, call.query, last_search)
+            "/v1/events/names" => self.read(call, |state, directory, access| {
+                let State { store, meters, last_search, .. } = state;
+                reading::names(store, directory, meters, access, call.query, last_search)
             }),
             "/" => Reply::html(PAGE),
             "/sandbox/stats" => Reply::json(200, self.stats().to_json()),
@@ -205,7 +227,7 @@ impl Service {
                     None if !rest.contains('/') => self.one(call, rest),
                     _ => Reply::not_found(),
                 },
-                None => Reply::not_found(),
+                None => self.resource(call).unwrap_or_else(Reply::not_found),
             },
         }
     }
@@ -223,37 +245,49 @@ impl Service {
         });
         let body = ingest::read_body(body, is_json)?;
         let now = self.now();
-        let access = authenticate(&self.directory, call.authorization, now)?;
+        let directory = self.directory();
+        let access = authenticate(&directory, call.authorization, now)?;
         require(access, &[SCOPE_EVENTS_WRITE])?;
         let mut state = self.state();
-        let counts = ingest::ingest(&mut state.store, &self.directory, access, &body, now)?;
+        let counts = ingest::ingest(&mut state.store, &directory, access, &body, now)?;
         state.stats.inserted += counts.inserted;
         state.stats.duplicates += counts.duplicates;
         Ok(ingest::accepted(counts))
     }
 
     fn one(&self, call: &Call<'_>, id: &str) -> Reply {
-        self.read(call, |state, access| {
+        self.read(call, |state, directory, access| {
             let id = parse_uuid(id).map_err(|why| {
                 let message = format!("Input should be a valid UUID, {why}");
                 Reply::invalid_text("uuid_parsing", "path", "id", &message, id, Some(&why))
             })?;
-            reading::one(&state.store, &self.directory, access, id)
+            reading::one(&state.store, directory, access, id)
         })
     }
 
     fn read(
         &self,
         call: &Call<'_>,
-        answer: impl FnOnce(&mut State, &crate::sandbox::fixtures::Access) -> Result<Reply, Reply>,
+        answer: impl FnOnce(&mut State, &Directory, &Access) -> Result<Reply, Reply>,
     ) -> Reply {
         if call.method != "GET" {
             return Reply::method_not_allowed("GET");
         }
+        self.allowed(call, &[SCOPE_EVENTS_READ, SCOPE_EVENTS_WRITE], answer)
+    }
+
+    /// Answers where the token has one of the scopes.
+    pub(super) fn allowed(
+        &self,
+        call: &Call<'_>,
+        scopes: &[&str],
+        answer: impl FnOnce(&mut State, &Directory, &Access) -> Result<Reply, Reply>,
+    ) -> Reply {
         let reply = self.limit(call).and_then(|()| {
-            let access = authenticate(&self.directory, call.authorization, self.now())?;
-            require(access, &[SCOPE_EVENTS_READ, SCOPE_EVENTS_WRITE])?;
-            answer(&mut self.state(), access)
+            let directory = self.directory();
+            let access = authenticate(&directory, call.authorization, self.now())?;
+            require(access, scopes)?;
+            answer(&mut self.state(), &directory, access)
         });
         reply.unwrap_or_else(|refusal| refusal)
     }
@@ -262,7 +296,8 @@ impl Service {
     fn limit(&self, call: &Call<'_>) -> Result<(), Reply> {
         let Some(per_minute) = self.rate_limit_per_minute else { return Ok(()) };
         let now = self.now();
-        match authenticate(&self.directory, call.authorization, now) {
+        let directory = self.directory();
+        match authenticate(&directory, call.authorization, now) {
             Ok(access) => self.state().rate_limit.count(access, per_minute, now),
             Err(_) => Ok(()),
         }
@@ -293,7 +328,7 @@ fn write_latest(store: &Store, number: EventNumber, out: &mut String) {
     out.push('}');
 }
 
-fn redirect(call: &Call<'_>, path: &str) -> Reply {
+pub(super) fn redirect(call: &Call<'_>, path: &str) -> Reply {
     let question_mark = if call.query.is_empty() { "" } else { "?" };
     Reply::empty(307).with("location", format!("http://{}{path}{question_mark}{}", call.host, call.query))
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::polar::json::{Json, parse, write_string};
+use crate::polar::stored::EventSource;
 use crate::sandbox::fixtures::{Directory, OrganizationIndex};
 
 /// Texts are kept in pieces of this size, so that growing copies nothing.
@@ -26,6 +27,7 @@ pub struct NewEvent<'a> {
     pub organization: OrganizationIndex,
     pub timestamp: Timestamp,
     pub name: &'a str,
+    pub source: EventSource,
     pub external_id: Option<&'a str>,
     /// The event as it was sent.
     pub sent: &'a Json<'a>,
@@ -50,6 +52,7 @@ struct Entry {
     organization: OrganizationIndex,
     /// It was lost behind the client's back.
     is_lost: bool,
+    source: EventSource,
 }
 
 /// The first 16 bytes of a hash of organization and `external_id`.
@@ -104,6 +107,10 @@ impl Store {
             organization: directory.index_of(organization)?,
             timestamp: record.get("timestamp")?.as_str()?.parse().ok()?,
             name: sent.as_object()?.get("name")?.as_str()?,
+            source: match record.get("source").and_then(Json::as_str) {
+                Some("system") => EventSource::System,
+                _ => EventSource::User,
+            },
             external_id: sent.as_object()?.get("external_id").and_then(Json::as_str),
             sent,
         };
@@ -167,6 +174,7 @@ impl Store {
             length: text.len() as u32,
             organization: event.organization,
             is_lost: false,
+            source: event.source,
         });
         segment.extend_from_slice(text.as_bytes());
     }
@@ -236,6 +244,10 @@ impl Store {
         self.entries[number.0 as usize].organization
     }
 
+    pub fn source(&self, number: EventNumber) -> EventSource {
+        self.entries[number.0 as usize].source
+    }
+
     pub fn knows_name(&self, organization: OrganizationIndex, name: &str) -> bool {
         self.names.get(&organization).is_some_and(|names| names.contains(name))
     }
@@ -271,6 +283,9 @@ fn write_line(event: &NewEvent<'_>, directory: &Directory, out: &mut String) {
     write_string(&directory.organization(event.organization).id.to_string(), out);
     out.push_str(",\"timestamp\":");
     write_string(&event.timestamp.to_string(), out);
+    if event.source == EventSource::System {
+        out.push_str(",\"source\":\"system\"");
+    }
     out.push_str(",\"event\":");
     let mut text = String::new();
     out.push_str(one_line(event.sent, &mut text));

@@ -6,6 +6,7 @@
 
 mod account;
 mod admin;
+mod against_polar;
 mod backfill;
 mod blame;
 mod compressed;

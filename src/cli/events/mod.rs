@@ -1,7 +1,7 @@
 //! `floe events`: what Polar has. Did it arrive, and as what; was the order paid.
 
 mod follow;
-mod reader;
+pub(in crate::cli) mod reader;
 mod table;
 
 use std::io::{self, Write as _};

@@ -12,8 +12,9 @@ use crate::cli::outcome;
 use crate::config::Settings;
 use crate::polar::limits::{LIST_MAX_ITEMS, RATE_WINDOW_S};
 use crate::polar::reads::{EventQuery, Read, event_path};
+use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
 use crate::polar::stored::{EventName, Page};
-use crate::shell::client::{Client, NoClient};
+use crate::shell::client::{Client, NoClient, Reply};
 
 /// How often the same is asked before it is given up.
 const MOST_TRIES: u32 = 5;
@@ -26,6 +27,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 pub enum Failure {
     NoSuchEvent(String),
     Endpoint(String),
+    /// Asking again is no use: the token, most often.
+    Refused(String),
     Output(io::Error),
 }
 
@@ -43,7 +46,7 @@ impl Failure {
                 format!("Polar has no event {id:?} that this token may see"),
                 Some("it is Polar's id, as `floe events --json` shows it; Polar never shows an external_id"),
             ),
-            Self::Endpoint(why) => outcome::fail(
+            Self::Endpoint(why) | Self::Refused(why) => outcome::fail(
                 outcome::UNAVAILABLE,
                 format!("cannot read events: {why}"),
                 Some("`server` and the token stand under [polar]; reading needs the scope events:read"),
@@ -125,6 +128,32 @@ impl Reader {
         Ok(found)
     }
 
+    /// All of a list, page by page.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn all<T: DeserializeOwned>(&self, path: impl Fn(u64) -> String) -> Result<Vec<T>, Failure> {
+        let found = self.pages(path, usize::MAX)?;
+        let all = found.items.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+        all.map_err(|error| Failure::Endpoint(format!("a list is not what the API describes: {error}")))
+    }
+
+    /// One thing, where it is there. Waits before, so that many questions stay within the budget.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn one<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        std::thread::sleep(self.pause);
+        self.ask(path)
+    }
+
+    /// What the endpoint says to a batch without events, as the daemon sends it at its start; and its clock.
+    #[must_use]
+    pub fn greet(&self) -> Reply {
+        let body = [BODY_PREFIX, BODY_SUFFIX].concat();
+        self.runtime.block_on(self.client.post(body.into()))
+    }
+
     /// `None` for a 404.
     fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
         let mut wait = FIRST_WAIT;
@@ -133,7 +162,7 @@ impl Reader {
             match self.runtime.block_on(self.client.get(path)) {
                 Read::Got(value) => return Ok(Some(value)),
                 Read::NotThere => return Ok(None),
-                Read::Refused(why) => return Err(Failure::Endpoint(why)),
+                Read::Refused(why) => return Err(Failure::Refused(why)),
                 Read::Again { why, .. } if tries == MOST_TRIES => {
                     let seconds = begun.elapsed().as_secs();
                     return Err(Failure::Endpoint(format!("{why}, {MOST_TRIES} times in {seconds} s")));

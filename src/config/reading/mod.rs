@@ -22,9 +22,12 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 
+use rules::ReadRule;
+
 use super::fault::{self, Fault, Place, SourceText};
 use super::language::Lookups;
 use super::node::Node;
+use super::places::RulePlaces;
 use super::presets::Trees;
 use super::reader::{Report, TableReader};
 use super::settings::Settings;
@@ -36,7 +39,7 @@ pub(super) use lines::FORMATS;
 pub(super) use lookups::{OpenTable, read_all as read_lookups};
 pub(super) use polar::credential_path;
 pub(super) use preset::read as preset;
-pub(crate) use warnings::names;
+pub(crate) use warnings::{names, values};
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/floe";
 
@@ -70,7 +73,7 @@ impl Context<'_> {
 }
 
 /// `None` where something is wrong; the report says what.
-pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
+pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<(Settings, Vec<RulePlaces>)> {
     let report = context.report;
     let table = report.open("config", root)?;
     // For editors that look a JSON Schema up; it says nothing to Floe.
@@ -105,7 +108,8 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
     segment_key::check(report, polar.as_ref().and_then(|polar| polar.reconcile_key.as_deref()), &rules);
     estimates::check(report, polar.as_ref().map(|polar| polar.mode), &sources);
     warnings::collect(report, &sources, &rules, &tests);
-    Some(Settings {
+    let places = rules.iter().map(ReadRule::places).collect();
+    let settings = Settings {
         state_dir,
         instance: instance?,
         polar: polar?,
@@ -115,7 +119,8 @@ pub(super) fn read(context: &Context<'_>, root: &Node) -> Option<Settings> {
         sources: sources.into_iter().map(|source| source.settings).collect::<Option<_>>()?,
         rules: rules.into_iter().map(|rule| rule.settings).collect::<Option<_>>()?,
         tests: tests.into_iter().map(|test| test.settings).collect::<Option<_>>()?,
-    })
+    };
+    Some((settings, places))
 }
 
 fn version(report: &Report, node: &Node) {

@@ -1,14 +1,16 @@
 //! `[[rules]]`: which lines become which events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::Scope;
 use super::sources::ReadSource;
+use super::warnings::values;
 use super::{Context, condition, event, id, literal, unique_ids};
 use crate::config::fault::{self, Fault, Place};
 use crate::config::fields;
 use crate::config::language::{Condition, Path, Root};
 use crate::config::node::{Node, Value};
+use crate::config::places::RulePlaces;
 use crate::config::reader::Report;
 use crate::config::settings::RuleSettings;
 use crate::config::warning::WarningCode;
@@ -27,6 +29,35 @@ pub(super) struct ReadRule<'a> {
     /// Known even where the rule itself is wrong.
     pub sources: Vec<u16>,
     pub settings: Option<RuleSettings>,
+}
+
+impl ReadRule<'_> {
+    pub fn places(&self) -> RulePlaces {
+        let at = |keys: &[&str]| values::node(self.node, keys).map(|node| node.place.clone());
+        let in_event = |key: &str| at(&["event", key]);
+        let event = self.event_place.clone();
+        let customer = in_event("external_customer_id").or_else(|| in_event("customer_id"));
+        RulePlaces {
+            name: in_event("name").unwrap_or_else(|| event.clone()),
+            customer: customer.unwrap_or_else(|| event.clone()),
+            metadata: metadata_places(self.node),
+            allow: self.allow.iter().map(|(code, _)| *code).collect(),
+            event,
+        }
+    }
+}
+
+fn metadata_places(rule: &Node) -> BTreeMap<String, Place> {
+    let mut places = BTreeMap::new();
+    let entries = |node: &'_ Node| node.table().map(|table| table.entries.clone()).unwrap_or_default();
+    for entry in values::node(rule, &["event", "metadata"]).map(entries).unwrap_or_default() {
+        let key = entry.key.value.clone();
+        for inner in entries(&entry.node) {
+            places.insert(format!("{key}.{}", inner.key.value), inner.node.place);
+        }
+        places.insert(key, entry.node.place);
+    }
+    places
 }
 
 pub(super) fn read_all<'a>(

@@ -9,7 +9,7 @@ pub(crate) mod names;
 mod personal;
 mod shadowed;
 mod text_number;
-mod values;
+pub(crate) mod values;
 
 use super::rules::ReadRule;
 use super::sources::ReadSource;
@@ -54,7 +54,9 @@ fn tell(report: &Report, rule: &ReadRule<'_>, warnings: Vec<Fault>) {
 
 fn unused_allow(report: &Report, rule: &ReadRule<'_>, warnings: &[Fault]) {
     for (code, place) in &rule.allow {
-        if !warnings.iter().any(|warning| warning.code == Some(*code)) {
+        // What Polar's meters say is not known here.
+        let is_known_here = !WarningCode::OF_METERS.contains(code);
+        if is_known_here && !warnings.iter().any(|warning| warning.code == Some(*code)) {
             let message =
                 format!("the rule \"{}\" does not cause the warning \"{}\"", rule.id.0, code.code());
             report.push(

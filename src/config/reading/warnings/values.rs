@@ -9,7 +9,7 @@ use crate::config::presets::{Preset, Role};
 use crate::config::settings::{Format, SourceSettings};
 
 /// The node at a path of keys inside of a rule.
-pub(super) fn node<'a>(rule: &'a Node, keys: &[&str]) -> Option<&'a Node> {
+pub(crate) fn node<'a>(rule: &'a Node, keys: &[&str]) -> Option<&'a Node> {
     keys.iter().try_fold(rule, |node, key| Some(&node.table().and_then(|table: &Table| table.get(key))?.node))
 }
 
@@ -49,7 +49,7 @@ pub(super) fn fields(expression: &Expression) -> Vec<&Path> {
 
 /// What an expression gives where it gives something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Number,
     Bool,
@@ -58,7 +58,7 @@ pub(super) enum Kind {
     Unknown,
 }
 
-pub(super) fn kind(expression: &Expression, sources: &[&SourceSettings]) -> Kind {
+pub(crate) fn kind(expression: &Expression, sources: &[&SourceSettings]) -> Kind {
     let start = match &expression.start {
         Start::Path(path) => of_path(path, sources),
         Start::Sum(_) | Start::Literal(Literal::Number(_)) => Kind::Number,

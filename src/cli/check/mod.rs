@@ -1,5 +1,7 @@
 //! `floe check`: all that is wrong with the config, at once.
 
+mod meters;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,14 +11,28 @@ use crate::config::{self, Environment, LoadOptions};
 /// Of sysexits: a bad config.
 pub(super) const BAD_CONFIG: u8 = 78;
 
-/// Checks the config and says all that is wrong with it: where, what, and the cure.
+/// Checks the config and says all that is wrong with it: where, what, and the cure
+///
+/// With --against-polar it also asks whether what the rules send would be billed: it reads the meters, looks at the first lines
+/// of the logs and at the tests, and says which events a meter would count as nothing, and why. It sends no event. The token
+/// of the config needs the scopes events:write and meters:read; with customers:read it knows unknown customers, with
+/// organizations:read it names the organization.
 #[derive(Debug, clap::Args)]
-pub struct CheckArguments {}
+pub struct CheckArguments {
+    /// Ask Polar too: token, clock, meters, customers
+    #[arg(long)]
+    against_polar: bool,
 
-/// 0 where Floe would start, with or without warnings; 78 where it would not.
+    /// How many customers of the lines to ask for; each is a request
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, requires = "against_polar")]
+    customers_sample: usize,
+}
+
+/// 0 where Floe would start, with or without warnings; 78 where it would not. Against Polar, [`meters::run`].
 #[must_use]
-pub fn run(_arguments: &CheckArguments, config: Option<PathBuf>) -> ExitCode {
+pub fn run(arguments: &CheckArguments, config: Option<PathBuf>) -> ExitCode {
     match config::load(&options(config)) {
+        Ok(loaded) if arguments.against_polar => meters::run(loaded, arguments.customers_sample),
         Ok(loaded) => {
             if !loaded.warnings.is_empty() {
                 report(&loaded.warnings);
