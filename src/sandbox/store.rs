@@ -202,6 +202,7 @@ impl Store {
             organization: self.organization(number),
             timestamp: self.timestamp(number),
             name: name.unwrap_or_default(),
+            source: self.source(number),
             external_id: None,
             sent: &sent,
         });

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use crate::polar::stored::EventSource;
 use crate::sandbox::faults::Dice;
 use crate::sandbox::store::{EventNumber, Store};
 
@@ -59,7 +60,8 @@ impl FromStr for Tampering {
 
 /// Does it to events that the dice choose, as far as there are so many.
 pub(super) fn tamper(store: &mut Store, dice: &mut Dice, tampering: Tampering) -> Vec<Tampered> {
-    let mut left: Vec<EventNumber> = store.numbers().collect();
+    let sent = |number: &EventNumber| store.source(*number) == EventSource::User;
+    let mut left: Vec<EventNumber> = store.numbers().filter(sent).collect();
     let mut draw = || {
         let place = (dice.throw() * left.len() as f64) as usize;
         (place < left.len()).then(|| left.swap_remove(place))
