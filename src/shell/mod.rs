@@ -26,6 +26,7 @@ pub mod numbering;
 pub mod numbers;
 pub mod quarantine;
 pub mod pool;
+mod read_ahead;
 pub mod readers;
 pub mod reload;
 pub mod retried;
