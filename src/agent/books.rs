@@ -294,6 +294,8 @@ impl Books {
             let account = self.accounts.entry(Arc::clone(&ledger.source)).or_default();
             enter(account, &chunk);
         }
+        // Most of ten thousand files rest.
+        ledger.chain = VecDeque::new();
     }
 
     /// # Panics

@@ -12,6 +12,7 @@ pub mod discard;
 pub mod disk;
 mod errand;
 mod durable;
+mod entries;
 #[cfg(test)]
 mod fixtures;
 pub mod event;

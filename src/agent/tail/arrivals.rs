@@ -56,6 +56,9 @@ impl Arrivals {
     /// Everything before this place is settled.
     pub(super) fn settled(&mut self, at: Offset) {
         while self.runs.pop_front_if(|(end, _)| *end <= at).is_some() {}
+        if self.runs.is_empty() {
+            self.runs = VecDeque::new();
+        }
     }
 
     /// When the byte at this place was first seen; `None`: it is not there.
