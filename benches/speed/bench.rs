@@ -62,6 +62,8 @@ impl Bench {
 pub struct Row {
     pub name: String,
     pub costs: Vec<Cost>,
+    /// Why there are none: it took too long, and was not run again.
+    pub not_measured: Option<String>,
 }
 
 /// A name, and what runs the program once.
@@ -70,14 +72,21 @@ pub type Program<'a> = (String, Box<dyn Fn() -> io::Result<Cost> + 'a>);
 /// Each round runs every program once, so that what disturbs the machine disturbs them alike. The first one
 /// warms the page cache and is not counted.
 pub fn rounds(runs: u32, programs: &[Program<'_>]) -> io::Result<Vec<Row>> {
-    let mut rows: Vec<Row> =
-        programs.iter().map(|(name, _)| Row { name: name.clone(), costs: Vec::new() }).collect();
+    let mut rows: Vec<Row> = programs.iter().map(|(name, _)| Row::new(name)).collect();
     for round in 0..=runs {
         for (row, (name, run)) in rows.iter_mut().zip(programs) {
+            if row.not_measured.is_some() {
+                continue;
+            }
             progress(&format!("round {round} of {runs}: {name}"));
-            let cost = run().map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-            if round > 0 {
-                row.costs.push(cost);
+            match run() {
+                Ok(cost) if round > 0 => row.costs.push(cost),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    row.costs.clear();
+                    row.not_measured = Some(error.to_string());
+                }
+                Err(error) => return Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
             }
         }
     }
@@ -86,6 +95,10 @@ pub fn rounds(runs: u32, programs: &[Program<'_>]) -> io::Result<Vec<Row>> {
 }
 
 impl Row {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), costs: Vec::new(), not_measured: None }
+    }
+
     /// Seconds, the median.
     pub fn cpu(&self) -> f64 {
         median(self.costs.iter().map(|cost| cost.cpu.as_secs_f64()).collect())

@@ -32,21 +32,19 @@ pub fn compare(bench: &Bench, report: &mut Report) -> io::Result<()> {
     for log in [bench.log_a()?, bench.log_b()?] {
         let rows = bench::rounds(bench.options.runs, &programs(bench, &log))?;
         let (key, letter) = if log.workload == Workload::All { ("a", 'A') } else { ("b", 'B') };
+        let measured = || rows.iter().filter(|row| row.not_measured.is_none());
         report.table(&Table {
             key,
             title: format!("Log {letter}: {}", described(&log)),
             head: HEAD,
-            rows: rows.iter().map(|row| cells(&log, row, &rows)).collect(),
-            notes: Vec::new(),
+            rows: measured().map(|row| cells(&log, row, &rows)).collect(),
+            notes: rows.iter().filter_map(not_measured).collect(),
         });
         reach_goals(&log, &rows, report);
         panels.push(Panel {
             title: format!("log {letter}: CPU s per GB"),
             limit: None,
-            bars: rows
-                .iter()
-                .map(|row| (row.name.replace(['*', '`'], ""), per_gigabyte(&log, row)))
-                .collect(),
+            bars: measured().map(|row| (row.name.replace(['*', '`'], ""), per_gigabyte(&log, row))).collect(),
             curves: Vec::new(),
         });
     }
@@ -57,6 +55,10 @@ pub fn compare(bench: &Bench, report: &mut Report) -> io::Result<()> {
         panels,
     });
     Ok(())
+}
+
+fn not_measured(row: &Row) -> Option<String> {
+    Some(format!("NOT MEASURED: {}: {}", row.name, row.not_measured.as_ref()?))
 }
 
 fn reach_goals(log: &Log, rows: &[Row], report: &mut Report) {

@@ -98,6 +98,13 @@ impl Measured {
         }
     }
 
+    /// Ends it, whatever it costs.
+    pub fn give_up(mut self) {
+        drop(self.between.stdin.take());
+        // It was killed if it did not end.
+        let _ = self.between.wait();
+    }
+
     /// Asks it to end and waits. The wall time is the one until `done`.
     pub fn stop(mut self, done: Instant) -> io::Result<Cost> {
         drop(self.between.stdin.take());
@@ -105,6 +112,9 @@ impl Measured {
         Ok(Cost { wall: done - began, ..self.end()? })
     }
 }
+
+/// How long a program may take to end once it was asked to.
+const END_LIMIT: Duration = Duration::from_secs(40);
 
 /// The program in between: `between stops|ends PROGRAM ARGUMENTS…`. When its stdin ends, it asks the program
 /// to end, if that is one to be asked.
@@ -121,6 +131,7 @@ pub fn between(mut arguments: impl Iterator<Item = String>) -> io::Result<()> {
     if stops_on_request {
         io::stdin().read_to_end(&mut Vec::new())?;
         terminate(&child)?;
+        end_or_kill(&mut child)?;
     }
     let status = child.wait()?;
     if !status.success() {
@@ -131,6 +142,18 @@ pub fn between(mut arguments: impl Iterator<Item = String>) -> io::Result<()> {
     let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
     println!("{micros} {}", usage.max_rss() * 1024);
     Ok(())
+}
+
+/// A program that hangs is killed, or the benchmark would hang with it.
+fn end_or_kill(child: &mut Child) -> io::Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < END_LIMIT {
+        if child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill()
 }
 
 /// Asks a child to end.

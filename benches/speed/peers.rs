@@ -3,10 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::measure::{Cost, Invocation, Measured};
 use crate::sink::Sink;
+
+/// A peer that takes longer for a log hangs, or is so slow that nobody waits for it.
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
@@ -93,7 +97,13 @@ impl Peer {
     pub fn run(self, bench: &Bench, log: &Path, events: u64, task: Task) -> io::Result<Cost> {
         let sink = Sink::start()?;
         let mut running = Measured::start(&self.prepared(bench, log, &sink, task)?)?;
-        let done = sink.expect(events, &mut running.between)?;
+        let done = match sink.expect_within(LIMIT, events, &mut running.between) {
+            Ok(done) => done,
+            Err(error) => {
+                running.give_up();
+                return Err(error);
+            }
+        };
         let cost = running.stop(done)?;
         assert_eq!(sink.events(), events, "{self:?} sent another number of events");
         Ok(cost)

@@ -113,10 +113,14 @@ impl Sink {
 
     /// The same, as an error where they do not come, or their sender is gone.
     pub fn expect(&self, events: u64, sender: &mut Child) -> io::Result<Instant> {
-        const LIMIT: Duration = Duration::from_mins(10);
+        self.expect_within(Duration::from_mins(10), events, sender)
+    }
+
+    /// The same; [`io::ErrorKind::TimedOut`] after `limit`.
+    pub fn expect_within(&self, limit: Duration, events: u64, sender: &mut Child) -> io::Result<Instant> {
         const LOOK: Duration = Duration::from_millis(200);
         let began = Instant::now();
-        while began.elapsed() < LIMIT {
+        while began.elapsed() < limit {
             if let Some(there) = self.wait_for(events, LOOK) {
                 return Ok(there);
             }
@@ -127,7 +131,8 @@ impl Sink {
                 )));
             }
         }
-        Err(io::Error::other(format!("after {LIMIT:?} {} of {events} events had come", self.events())))
+        let said = format!("after {limit:?} {} of {events} events had come", self.events());
+        Err(io::Error::new(io::ErrorKind::TimedOut, said))
     }
 }
 

@@ -308,6 +308,8 @@ impl Books {
             let account = self.accounts.entry(Arc::clone(&ledger.source)).or_default();
             enter(account, self.today.1, &chunk);
         }
+        // Most of ten thousand files rest.
+        ledger.chain = VecDeque::new();
     }
 
     /// # Panics

@@ -91,13 +91,13 @@ pub enum Input {
 pub struct Sighting {
     pub source: SourceIndex,
     /// Absolute, as UTF-8 (bytes that are not become U+FFFD).
-    pub path: String,
+    pub path: Arc<str>,
     pub file: FileKey,
     pub size: u64,
     /// When its content was last changed, in nanoseconds on the file system's clock; only its changes count.
     pub modified: u64,
     /// `@path.name` values, where the path matches the source's globs.
-    pub matched: Option<Captures>,
+    pub matched: Option<Arc<Captures>>,
 }
 
 /// What Polar, or the network, said to a request.

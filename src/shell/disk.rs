@@ -4,7 +4,7 @@
 //! opening, and if another file stands there by now, the answer is [`DiskFault::Gone`]. Opening never waits: a
 //! FIFO or a device in a log folder must not stop the daemon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -21,25 +21,31 @@ use crate::model::{FileKey, Guard, Offset, StreamId};
 #[derive(Debug, Default)]
 pub struct OpenFiles {
     files: BTreeMap<StreamId, Arc<Content>>,
+    /// Those that have a decoder.
+    compressed: BTreeSet<StreamId>,
     extents: Extents,
 }
 
 impl OpenFiles {
     #[must_use]
     pub fn new(extents: Extents) -> Self {
-        Self { files: BTreeMap::new(), extents }
+        Self { extents, ..Self::default() }
     }
 
     /// # Errors
     /// [`DiskFault`], when the file cannot be opened or is not `key`.
     pub fn open(&mut self, stream: StreamId, path: &Path, key: FileKey) -> Result<(), DiskFault> {
         let file = open_as(path, key, &self.extents)?;
+        if file.is_compressed() {
+            self.compressed.insert(stream);
+        }
         self.files.insert(stream, Arc::new(file));
         Ok(())
     }
 
     pub fn close(&mut self, stream: StreamId) {
         self.files.remove(&stream);
+        self.compressed.remove(&stream);
     }
 
     /// Shared, so that a thread may still read what the agent closes meanwhile.
@@ -56,7 +62,7 @@ impl OpenFiles {
 
     /// Drops decoders that nobody has used for a while.
     pub fn rest(&self) {
-        self.files.values().for_each(|file| file.rest());
+        self.compressed.iter().filter_map(|stream| self.files.get(stream)).for_each(|file| file.rest());
     }
 }
 

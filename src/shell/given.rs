@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::content::{Content, Ending, Extents};
 use super::disk::{OddPaths, disk_fault, key_of, words_of};
@@ -95,11 +96,11 @@ impl GivenFiles {
         let (size, modified) = self.extents.sighted(&path, &metadata, notices);
         Ok(metadata.is_file().then(|| Sighting {
             source: file.source,
-            path,
+            path: path.into(),
             file: key_of(&metadata),
             size,
             modified,
-            matched: Some(file.captures.clone()),
+            matched: Some(Arc::new(file.captures.clone())),
         }))
     }
 }

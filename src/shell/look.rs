@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use super::content::Extents;
 use super::disk::{OddPaths, key_of, words_of};
+use super::entries::{Entries, Entry};
 use crate::agent::{Notice, NoticeCode, Sighting};
 use crate::config::Settings;
-use crate::config::settings::{FilePattern, FilePatterns};
+use crate::config::settings::{Captures, FilePattern, FilePatterns};
 use crate::model::{FileKey, SourceIndex, passing_room};
 
 /// A list of more than this is megabytes.
@@ -44,18 +45,27 @@ pub struct Lookout {
     refused: BTreeSet<PathBuf>,
     /// The list of the walk before was long.
     found_many: bool,
+    /// What the walk before made of the names in each folder.
+    entries: Known,
+    /// Nearly all matches have none, and share these.
+    no_captures: Arc<Captures>,
 }
+
+type Known = BTreeMap<(SourceIndex, PathBuf), Entries>;
 
 impl Lookout {
     /// `homes`: folders of the files that the checkpoint knows.
     #[must_use]
     pub fn new(settings: Arc<Settings>, names: OddPaths, extents: Extents, homes: BTreeSet<PathBuf>) -> Self {
-        Self { settings, names, extents, homes, refused: BTreeSet::new(), found_many: false }
+        let (refused, entries) = (BTreeSet::new(), Known::new());
+        let no_captures = Arc::default();
+        Self { settings, names, extents, homes, refused, found_many: false, entries, no_captures }
     }
 
     /// Other settings from the next walk on.
     pub fn use_settings(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
+        self.entries.clear();
     }
 
     /// Every file that stands there now.
@@ -65,6 +75,7 @@ impl Lookout {
             found.sightings = passing_room();
         }
         let mut refused = BTreeMap::new();
+        let mut before = std::mem::take(&mut self.entries);
         let settings = Arc::clone(&self.settings);
         for (index, source) in settings.sources.iter().enumerate() {
             let index = SourceIndex(u16::try_from(index).expect("settings hold at most 65,535 sources"));
@@ -77,6 +88,9 @@ impl Lookout {
                 seen: BTreeSet::new(),
                 found: &mut found,
                 refused: &mut refused,
+                before: &mut before,
+                entries: &mut self.entries,
+                no_captures: &self.no_captures,
             };
             for pattern in source.files.include() {
                 walk.pattern(pattern);
@@ -121,6 +135,9 @@ struct Walk<'a> {
     seen: BTreeSet<PathBuf>,
     found: &'a mut Found,
     refused: &'a mut BTreeMap<PathBuf, String>,
+    before: &'a mut Known,
+    entries: &'a mut Known,
+    no_captures: &'a Arc<Captures>,
 }
 
 impl Walk<'_> {
@@ -178,48 +195,70 @@ impl Walk<'_> {
         };
         self.found.folders.insert(folder.to_owned());
         let before = self.found.sightings.len();
+        let key = (self.source, folder.to_owned());
+        let mut known = self.before.remove(&key).unwrap_or_default();
+        known.begin();
         let mut below = Vec::new();
         for entry in entries.filter_map(Result::ok) {
             if of_pattern.is_some() && may_be_file(&entry) {
-                let sighting = self.sighting(&entry);
+                let sighting = self.sighting(&entry, &mut known);
                 self.found.sightings.extend(sighting);
             }
             if may_be_folder(&entry) {
                 below.push(entry);
             }
         }
-        if let Some(of_pattern) = of_pattern {
-            self.keep_ours(folder, before, of_pattern);
+        known.end();
+        if let Some(of_pattern) = of_pattern
+            && self.keeps_ours(folder, before, of_pattern)
+        {
+            self.entries.insert(key, known);
         }
         below
     }
 
-    /// Of the files of a folder, found from `before` on, none is ours if no match ever stood there.
-    fn keep_ours(&mut self, folder: &Path, before: usize, of_pattern: bool) {
+    /// Of the files of a folder, found from `before` on, none is ours if no match ever stood there: then they are dropped.
+    fn keeps_ours(&mut self, folder: &Path, before: usize, of_pattern: bool) -> bool {
         if self.found.sightings[before..].iter().any(|sighting| sighting.matched.is_some()) {
             self.homes.insert(folder.to_owned());
         }
-        if !of_pattern && !self.homes.contains(folder) {
+        let is_ours = of_pattern || self.homes.contains(folder);
+        if !is_ours {
             self.found.sightings.truncate(before);
         }
+        is_ours
     }
 
-    fn sighting(&mut self, entry: &DirEntry) -> Option<Sighting> {
-        let path = entry.path();
+    fn sighting(&mut self, entry: &DirEntry, known: &mut Entries) -> Option<Sighting> {
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         // Asked in its folder: to walk down the whole path for each file of it takes longer than all the rest.
-        let metadata = if is_link { fs::metadata(&path) } else { entry.metadata() };
+        let metadata = if is_link { fs::metadata(entry.path()) } else { entry.metadata() };
         let metadata = metadata.ok().filter(fs::Metadata::is_file)?;
+        let Entry { path, matched } = match known.pass(&entry.file_name()) {
+            Some(known) => known,
+            None => {
+                let made = self.entry(entry.path())?;
+                known.add(made.clone());
+                made
+            }
+        };
+        if matched.is_some() && is_link {
+            self.link(&entry.path());
+        }
+        let (size, modified) = self.extents.sighted(&path, &metadata, &mut self.found.notices);
+        Some(Sighting { source: self.source, path, file: key_of(&metadata), size, modified, matched })
+    }
+
+    fn entry(&mut self, path: PathBuf) -> Option<Entry> {
         let Some(name) = self.names.name(&path) else {
             self.refused.insert(path, "its name is not UTF-8 and another one looks the same".into());
             return None;
         };
-        let matched = self.patterns.captures(&name);
-        if matched.is_some() && is_link {
-            self.link(&path);
-        }
-        let (size, modified) = self.extents.sighted(&name, &metadata, &mut self.found.notices);
-        Some(Sighting { source: self.source, path: name, file: key_of(&metadata), size, modified, matched })
+        let matched = self.patterns.captures(&name).map(|captures| match captures.is_empty() {
+            true => Arc::clone(self.no_captures),
+            false => Arc::new(captures),
+        });
+        Some(Entry { path: name.into(), matched })
     }
 
     /// Writes to what a link points to are told where the file is, not where the link is.
@@ -270,7 +309,7 @@ mod tests {
             .sightings
             .iter()
             .map(|sighting| {
-                let path = Path::new(&sighting.path).strip_prefix(base).unwrap().display();
+                let path = Path::new(&*sighting.path).strip_prefix(base).unwrap().display();
                 format!("{path}{}", if sighting.matched.is_some() { "*" } else { "" })
             })
             .collect();

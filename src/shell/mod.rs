@@ -12,6 +12,7 @@ pub mod discard;
 pub mod disk;
 pub mod errand;
 mod durable;
+mod entries;
 #[cfg(test)]
 mod fixtures;
 pub mod event;
@@ -26,6 +27,7 @@ pub mod numbering;
 pub mod numbers;
 pub mod quarantine;
 pub mod pool;
+mod read_ahead;
 pub mod readers;
 pub mod reconcile;
 pub mod recount;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
 use super::event::{Event, Reports, words_of_panic};
+use super::read_ahead::ReadAhead;
 use super::readers::{Buffers, Job};
 use crate::agent::Input;
 use crate::mapping::ReadFault;
@@ -32,13 +33,15 @@ impl Pool {
     pub fn start(mapping: u16, reports: &Reports) -> io::Result<Self> {
         let (tasks, queue) = channel();
         let (queue, turns) = (Arc::new(Mutex::new(queue)), Arc::new(Turns::new(mapping)));
+        let ahead = Arc::new(ReadAhead::new(reports.clone()));
         let threads = u32::from(mapping) + 1;
         for number in 1..=threads {
             let (queue, turns, reports) = (Arc::clone(&queue), Arc::clone(&turns), reports.clone());
+            let ahead = Arc::clone(&ahead);
             thread::Builder::new()
                 .name(format!("floe-map-{number}"))
                 .stack_size(STACK_BYTES)
-                .spawn(move || work(&queue, &turns, &reports))?;
+                .spawn(move || work(&queue, &turns, &ahead, &reports))?;
         }
         Ok(Self { tasks, threads })
     }
@@ -87,9 +90,13 @@ impl Task {
         Some(state.begun - 1)
     }
 
-    fn perform(&self, part: u32, buffers: &mut Buffers, turns: &Turns) -> Option<Input> {
+    fn perform(&self, part: u32, buffers: &mut Buffers, turns: &Turns, ahead: &ReadAhead) -> Option<Input> {
+        let turn_of_first = || {
+            ahead.goes_on(&self.job);
+            turns.take()
+        };
         let mapped = match part {
-            0 => Mapped::First(self.job.read_and_map(None, buffers, || turns.take())),
+            0 => Mapped::First(self.job.read_and_map(None, buffers, turn_of_first)),
             part => Mapped::Ahead(part, self.job.read_and_map_part(part, buffers, || turns.take())),
         };
         self.end(mapped)
@@ -190,13 +197,13 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Arc<Task>>>, turns: &Turns, reports: &Reports) {
+fn work(queue: &Mutex<Receiver<Arc<Task>>>, turns: &Turns, ahead: &ReadAhead, reports: &Reports) {
     let mut buffers = Buffers::default();
     loop {
         let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = task else { return };
         while let Some(part) = task.begin() {
-            match catch_unwind(AssertUnwindSafe(|| task.perform(part, &mut buffers, turns))) {
+            match catch_unwind(AssertUnwindSafe(|| task.perform(part, &mut buffers, turns, ahead))) {
                 Ok(report) => report.into_iter().for_each(|input| reports.input(input)),
                 Err(panic) => {
                     let what = words_of_panic(panic.as_ref());

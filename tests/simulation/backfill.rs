@@ -195,11 +195,11 @@ impl Simulation {
             let node = self.disk.at(&given.path)?;
             Some(Sighting {
                 source: given.source,
-                path: given.path.clone(),
+                path: given.path.as_str().into(),
                 file: self.disk.node(node).key,
                 size: self.known_size(&given.path, node),
                 modified: self.disk.node(node).modified,
-                matched: Some(given.captures.clone()),
+                matched: Some(Arc::new(given.captures.clone())),
             })
         };
         Some(backfill.given.iter().filter_map(sighting).collect())

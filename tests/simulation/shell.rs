@@ -4,6 +4,7 @@
 //! that a crash interrupts leaves the old checkpoint, the new one, or a torn one and the one before.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -308,11 +309,11 @@ impl Simulation {
                 }
                 sightings.push(Sighting {
                     source: SourceIndex(u16::try_from(at).expect("few sources")),
-                    path: path.to_owned(),
+                    path: path.into(),
                     file: self.disk.node(node).key,
                     size: self.known_size(path, node),
                     modified: self.disk.node(node).modified,
-                    matched: source.files.captures(path),
+                    matched: source.files.captures(path).map(Arc::new),
                 });
             }
         }

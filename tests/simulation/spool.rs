@@ -313,11 +313,11 @@ impl World {
         let files = &self.settings.sources[0].files;
         let sighting = |(path, segment): (&String, &Segment)| Sighting {
             source: SourceIndex(0),
-            path: path.clone(),
+            path: path.as_str().into(),
             file: FileKey { device: 1, inode: segment.inode, born: segment.inode },
             size: segment.bytes.len() as u64,
             modified: segment.bytes.len() as u64,
-            matched: files.captures(path),
+            matched: files.captures(path).map(Arc::new),
         };
         self.segments.iter().map(sighting).collect()
     }

@@ -132,6 +132,9 @@ impl Arrivals {
     /// Everything before this place is settled.
     pub(super) fn settled(&mut self, at: Offset) {
         while self.runs.pop_front_if(|run| run.end <= at).is_some() {}
+        if self.runs.is_empty() {
+            self.runs = VecDeque::new();
+        }
     }
 
     /// For how long the byte at this place has been there; `None`: it is not.

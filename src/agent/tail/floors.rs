@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::candidate::Candidate;
 use super::evidence::is_strong;
 use super::resolve::Facts;
+use super::seen::Seen;
 use super::{CandidateKey, FloorState, Outbox, SEARCH_LOOKS, Tail};
 use crate::agent::books::{Books, Standing};
-use crate::agent::border::Sighting;
 use crate::agent::checkpoint::FloorRecord;
 use crate::model::{Guard, Offset, StreamId};
 
@@ -33,13 +33,13 @@ impl Start {
 
 impl Tail {
     /// Floors of files that are gone before anybody knew how they begin: other files get their inodes.
-    pub(super) fn forget_unseen_floors(&mut self, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+    pub(super) fn forget_unseen_floors(&mut self, seen: &Seen<'_>) {
         let mut unseen = BTreeMap::new();
         for source in self.sources.iter().filter(|source| source.floors == FloorState::Set) {
             let Some(records) = self.floors.sources.get_mut(&*source.id) else { continue };
             records.retain(|record| {
                 let key = (Arc::clone(&source.id), record.file);
-                if record.print.is_some() || seen.contains_key(&key) {
+                if record.print.is_some() || seen.get(&key).is_some() {
                     return true;
                 }
                 // One look may miss a file that is being renamed.

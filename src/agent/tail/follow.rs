@@ -1,14 +1,14 @@
 //! Which file a known stream stands at: found again, opened, truncated, gone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::candidate::Candidate;
 use super::evidence::{Head, Judgement, agreed_before_difference, judge, told_by_offset};
 use super::look::{modified_of, size_of};
 use super::questions::Question;
-use super::stream::{Handle, Place};
-use super::{CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
+use super::seen::Seen;
+use super::stream::{Handle, Place, Stream};
+use super::{DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
 use crate::agent::books::Books;
 use crate::agent::border::{Asked, DiskFault, Effect, Now, Sighting};
 use crate::agent::notice::NoticeCode;
@@ -17,14 +17,12 @@ use crate::model::{FileKey, Moment, Offset, StreamId};
 
 impl Tail {
     /// Holds the list against the streams: moved, grown, shrunk, gone, found again.
-    pub(super) fn follow_known(
-        &mut self,
-        now: Now,
-        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
-        books: &Books,
-        out: &mut Outbox,
-    ) {
-        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+    pub(super) fn follow_known(&mut self, now: Now, seen: &Seen<'_>, books: &Books, out: &mut Outbox) {
+        let streams = self.streams.iter();
+        let ids: Vec<StreamId> = streams
+            .filter(|(id, stream)| !self.is_as_it_was(**id, stream, seen))
+            .map(|(id, _)| *id)
+            .collect();
         for id in ids {
             let stream = &self.streams[&id];
             if index_of(&self.sources, &stream.source).is_none() {
@@ -32,7 +30,7 @@ impl Tail {
             }
             match stream.place {
                 Place::At { file, absent_since, .. } => {
-                    match seen.get(&(Arc::clone(&stream.source), file)) {
+                    match seen.of(&stream.source, file) {
                         Some(sightings) => self.seen_again(id, now, sightings, out),
                         None if self.is_unopened(id) => self.leave(id, None, now, out),
                         None => {
@@ -47,7 +45,7 @@ impl Tail {
                     }
                     self.end_if_quiet(id, now, books, out);
                 }
-                Place::Expected { file } => match seen.get(&(Arc::clone(&stream.source), file)) {
+                Place::Expected { file } => match seen.of(&stream.source, file) {
                     Some(sightings) if self.is_archived(id, sightings) => {
                         self.archive(id, file, sightings, out);
                     }
@@ -57,6 +55,24 @@ impl Tail {
                 Place::Verifying { .. } | Place::Nowhere { .. } => {}
             }
         }
+    }
+
+    /// Whether a look says nothing new of a followed file that is read to its end, as of nearly all files at nearly every
+    /// look.
+    fn is_as_it_was(&self, id: StreamId, stream: &Stream, seen: &Seen<'_>) -> bool {
+        let Place::At { file, handle: Handle::Open | Handle::Parked, absent_since: None } = stream.place
+        else {
+            return false;
+        };
+        let is_same = |sightings: &[&Sighting]| {
+            matches!(sightings, [one] if one.path == stream.path
+                && one.size == stream.size
+                && one.modified == stream.modified)
+        };
+        stream.behind() == 0
+            && stream.read_from().0 <= stream.size
+            && seen.of(&stream.source, file).is_some_and(is_same)
+            && !self.is_over(id)
     }
 
     fn seen_again(&mut self, id: StreamId, now: Now, sightings: &[&Sighting], out: &mut Outbox) {
@@ -442,5 +458,5 @@ pub(super) fn path_among(sightings: &[&Sighting], own: &Arc<str>) -> Arc<str> {
         return Arc::clone(own);
     }
     let better = sightings.iter().find(|sighting| sighting.matched.is_some());
-    Arc::from(better.unwrap_or(&sightings[0]).path.as_str())
+    Arc::clone(&better.unwrap_or(&sightings[0]).path)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
 use super::rotation::rotated_from;
+use super::seen::Seen;
 use super::stream::Place;
 use super::vanished::Vanished;
 use super::{
@@ -47,11 +48,7 @@ impl Tail {
             self.next_look = now.moment;
             return;
         }
-        let mut seen: BTreeMap<CandidateKey, Vec<&Sighting>> = BTreeMap::new();
-        for sighting in sightings {
-            let Some(source) = self.sources.get(usize::from(sighting.source.0)) else { continue };
-            seen.entry((Arc::clone(&source.id), sighting.file)).or_default().push(sighting);
-        }
+        let seen = Seen::new(sightings, &self.sources);
         for index in 0..self.sources.len() {
             self.first_look_at(index, &seen, books, out, now);
         }
@@ -81,7 +78,7 @@ impl Tail {
     fn first_look_at(
         &mut self,
         index: usize,
-        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        seen: &Seen<'_>,
         books: &mut Books,
         out: &mut Outbox,
         now: Now,
@@ -100,7 +97,6 @@ impl Tail {
             FloorState::Unset => {}
         }
         let id = Arc::clone(&source.id);
-        let of_source = || seen.iter().filter(|((source, _), _)| *source == id);
         // With a lost checkpoint nobody knows which siblings were read: all are ours, and ids make it safe.
         if !self.ordinals_lost {
             self.strangers.insert(Arc::clone(&id), self.siblings_of(index, seen));
@@ -111,9 +107,10 @@ impl Tail {
             self.sources[index].floors = FloorState::Set;
             return;
         }
-        let records: Vec<FloorRecord> = of_source()
+        let records: Vec<FloorRecord> = seen
+            .of_source(&id)
             .filter(|(_, sightings)| is_matched(sightings))
-            .map(|((_, file), sightings)| FloorRecord::new(*file, Offset(size_of(sightings))))
+            .map(|(file, sightings)| FloorRecord::new(file, Offset(size_of(sightings))))
             .collect();
         books.account(&id).skipped_bytes = records.iter().map(|record| record.floor.0).sum();
         self.floors.sources.insert(id.to_string(), records);
@@ -138,7 +135,11 @@ impl Tail {
         save
     }
 
-    fn notice_unknown(&mut self, now: Now, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+    fn notice_unknown(&mut self, now: Now, seen: &Seen<'_>) {
+        let unknown = self.unknown(seen);
+        if unknown.is_empty() {
+            return;
+        }
         let awaited: BTreeSet<CandidateKey> = self
             .streams
             .values()
@@ -149,18 +150,15 @@ impl Tail {
                 Place::At { .. } | Place::Nowhere { .. } => None,
             })
             .collect();
-        for (key, sightings) in seen {
-            if self.by_file.contains_key(key) || self.candidates.contains_key(key) {
-                continue;
-            }
+        for (key, sightings) in unknown {
             let source = index_of(&self.sources, &key.0).expect("a sighting is of a source that is known");
-            if awaited.contains(key) || self.sources[source].floors != FloorState::Set {
+            if awaited.contains(&key) || self.sources[source].floors != FloorState::Set {
                 continue;
             }
             let Some((path, captures)) = self.place_of(source, sightings) else { continue };
             let stranger = !is_matched(sightings)
                 && self.strangers.get(&key.0).is_some_and(|files| files.contains(&key.1));
-            let is_to_learn = stranger && self.is_to_learn(key, &path);
+            let is_to_learn = stranger && self.is_to_learn(&key, &path);
             if stranger && !is_to_learn && !self.searches(&key.0) {
                 continue;
             }
@@ -169,12 +167,32 @@ impl Tail {
                 initial: !self.first_look_done,
                 awaits_others: !self.first_look_done
                     && !is_to_learn
-                    && (self.ordinals_lost || self.held_before.contains(key)),
+                    && (self.ordinals_lost || self.held_before.contains(&key)),
                 floor: self.floor_of(&key.0, key.1),
                 ..Candidate::new(path, captures, size_of(sightings), now.moment)
             };
-            self.candidates.insert(key.clone(), Box::new(candidate));
+            self.candidates.insert(key, Box::new(candidate));
         }
+    }
+
+    /// Files that are neither streams nor candidates. Both lists are in the same order.
+    fn unknown<'s>(&self, seen: &'s Seen<'_>) -> Vec<(CandidateKey, &'s [&'s Sighting])> {
+        let mut known = self.by_file.keys().peekable();
+        let mut unknown = Vec::new();
+        for source in seen.source_ids() {
+            for (file, sightings) in seen.of_source(source) {
+                let key = (source, &file);
+                while known.next_if(|(source, file)| (source, file) < key).is_some() {}
+                if known.peek().is_some_and(|(source, file)| (source, file) == key) {
+                    continue;
+                }
+                let key = (Arc::clone(source), file);
+                if !self.candidates.contains_key(&key) {
+                    unknown.push((key, sightings));
+                }
+            }
+        }
+        unknown
     }
 
     /// The path by which a file belongs to the source: a match, or else the sibling of one.
@@ -182,20 +200,19 @@ impl Tail {
         let matched = sightings.iter().find_map(|sighting| Some((sighting, sighting.matched.clone()?)));
         let rotated = || {
             let mut all = sightings.iter();
-            all.find_map(|sighting| Some((sighting, self.captures_of(source, &sighting.path)?)))
+            all.find_map(|sighting| Some((sighting, Arc::new(self.captures_of(source, &sighting.path)?))))
         };
         let (sighting, captures) = matched.or_else(rotated)?;
-        Some((Arc::from(sighting.path.as_str()), Arc::new(captures)))
+        Some((Arc::clone(&sighting.path), captures))
     }
 
     /// Rotated files of a source that stand beside its matches at a look.
-    fn siblings_of(&self, source: usize, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) -> BTreeSet<FileKey> {
+    fn siblings_of(&self, source: usize, seen: &Seen<'_>) -> BTreeSet<FileKey> {
         let id = &self.sources[source].id;
-        seen.iter()
-            .filter(|((of, _), _)| of == id)
+        seen.of_source(id)
             .filter(|(_, sightings)| !is_matched(sightings))
             .filter(|(_, sightings)| self.place_of(source, sightings).is_some())
-            .map(|((_, file), _)| *file)
+            .map(|(file, _)| file)
             .collect()
     }
 
@@ -217,7 +234,7 @@ impl Tail {
     }
 
     /// Candidates that no path leads to any more.
-    fn forget_vanished(&mut self, now: Now, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+    fn forget_vanished(&mut self, now: Now, seen: &Seen<'_>) {
         let mut vanished: Vec<CandidateKey> = Vec::new();
         let mut moved: Vec<(CandidateKey, Arc<str>, Arc<Captures>)> = Vec::new();
         for (key, candidate) in &self.candidates {
@@ -281,13 +298,7 @@ impl Tail {
     }
 
     /// Lost streams: what they lack is said to be missed once they were looked for in vain.
-    fn age_lost(
-        &mut self,
-        now: Now,
-        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
-        books: &mut Books,
-        out: &mut Outbox,
-    ) {
+    fn age_lost(&mut self, now: Now, seen: &Seen<'_>, books: &mut Books, out: &mut Outbox) {
         let undecided: BTreeSet<Arc<str>> = self
             .candidates
             .iter()
@@ -298,10 +309,10 @@ impl Tail {
         let mut remembered: BTreeMap<Arc<str>, Vec<StreamId>> = BTreeMap::new();
         let mut given_up_now: Vec<StreamId> = Vec::new();
         for (id, stream) in &mut self.streams {
+            let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             if index_of(&self.sources, &stream.source).is_none() {
                 continue;
             }
-            let Place::Nowhere { since, looks, given_up, .. } = &mut stream.place else { continue };
             *looks += 1;
             let waited = *looks > SEARCH_LOOKS && now.moment.since(*since) >= SEARCH_TIME;
             let hopeful = undecided.contains(&stream.source);

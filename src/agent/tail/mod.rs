@@ -22,6 +22,7 @@ mod read;
 mod resolve;
 mod rewind;
 mod rotation;
+mod seen;
 mod spool;
 mod strangers;
 mod stream;

@@ -112,11 +112,11 @@ external_customer_id = "{who}"
     fn sighting(number: u64) -> Sighting {
         Sighting {
             source: SourceIndex(0),
-            path: format!("/logs/{number}.log"),
+            path: format!("/logs/{number}.log").into(),
             file: FileKey { device: 1, inode: number, born: 1 },
             size: content(number).len() as u64,
             modified: 1,
-            matched: Some(std::collections::BTreeMap::new()),
+            matched: Some(Arc::default()),
         }
     }
 

@@ -549,7 +549,9 @@ impl Stream {
     /// Bytes that its next read takes, at most, or each part of it.
     fn limit_behind(&self, threads: u64) -> u32 {
         // Where mapping takes long, small parts keep several threads busy.
-        let is_long = self.behind() > MUCH_BEHIND && !(self.is_dense && threads > 1);
+        // What is known of a compressed file is what is decompressed, and it is decompressed while the last read is mapped.
+        let much = if self.is_compressed() { u64::from(SMALL_READ) } else { MUCH_BEHIND };
+        let is_long = self.behind() > much && !(self.is_dense && threads > 1);
         self.limit.max(if is_long { LARGE_READ } else { SMALL_READ })
     }
 

@@ -1,14 +1,15 @@
 //! While lines are held back, the log is their only place, and rotation goes on. Where it is known how often a log is
 //! rotated and how many files are kept, it is known when the oldest unread one goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::rotation::{log_of, turns_since};
+use super::seen::Seen;
 use super::stream::Place;
-use super::{CandidateKey, Outbox, Tail};
-use crate::agent::border::{Now, Sighting};
+use super::{Outbox, Tail};
+use crate::agent::border::Now;
 use crate::agent::notice::NoticeCode;
 use crate::model::{Moment, StreamId};
 
@@ -58,7 +59,7 @@ impl Tail {
     }
 
     /// Takes in what a look shows of the logs that were rotated since the one before, and forgets logs that are gone.
-    pub(super) fn learn_rotations(&mut self, now: Now, seen: &BTreeMap<CandidateKey, Vec<&Sighting>>) {
+    pub(super) fn learn_rotations(&mut self, now: Now, seen: &Seen<'_>) {
         if self.rotated.is_empty() {
             return;
         }
@@ -75,12 +76,7 @@ impl Tail {
     }
 
     /// While lines are held back: says how long unread files will stand.
-    pub(super) fn say_threats(
-        &mut self,
-        now: Now,
-        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn say_threats(&mut self, now: Now, seen: &Seen<'_>, out: &mut Outbox) {
         let Some(why) = self.held_back.clone() else { return };
         let unread: Vec<StreamId> = self
             .streams
@@ -112,9 +108,9 @@ impl Tail {
 }
 
 /// The rotated files of a log that stand there.
-fn rotated_names<'s>(log: &LogKey, seen: &BTreeMap<CandidateKey, Vec<&'s Sighting>>) -> BTreeSet<&'s str> {
-    let of_source = seen.iter().filter(|((source, _), _)| *source == log.0);
-    let paths = of_source.flat_map(|(_, sightings)| sightings.iter().map(|sighting| sighting.path.as_str()));
+fn rotated_names<'s>(log: &LogKey, seen: &Seen<'s>) -> BTreeSet<&'s str> {
+    let of_source = seen.of_source(&log.0);
+    let paths = of_source.flat_map(|(_, sightings)| sightings.iter().map(|sighting| &*sighting.path));
     paths.filter(|path| *path != &*log.1 && log_of(path) == &*log.1).collect()
 }
 

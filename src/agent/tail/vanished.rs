@@ -1,13 +1,14 @@
 //! Files that were gone before anybody had read them. One that was compressed is found again as another file, of which
 //! nothing but its name tells; so it is waited for, as long as for a stream that is lost, before its bytes are missed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::rotation::rotated_from;
+use super::seen::Seen;
 use super::{CandidateKey, Outbox, SEARCH_LOOKS, SEARCH_TIME, Tail, miss};
 use crate::agent::books::Books;
-use crate::agent::border::{Now, Sighting};
+use crate::agent::border::Now;
 use crate::model::{Compression, Moment, Span};
 
 #[derive(Debug)]
@@ -36,13 +37,13 @@ impl Tail {
     pub(super) fn age_vanished(
         &mut self,
         now: Now,
-        seen: &BTreeMap<CandidateKey, Vec<&Sighting>>,
+        seen: &Seen<'_>,
         undecided: &BTreeSet<Arc<str>>,
         books: &mut Books,
         out: &mut Outbox,
     ) {
         self.vanished.retain_mut(|vanished| {
-            if seen.contains_key(&vanished.key) {
+            if seen.get(&vanished.key).is_some() {
                 return false;
             }
             vanished.looks += 1;

@@ -8,6 +8,7 @@ pub mod extents;
 #[cfg(test)]
 mod tests;
 mod unpacked;
+mod window;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -21,6 +22,7 @@ use extents::{Extent, Finding};
 pub use extents::{Extents, Told};
 pub use unpacked::Ending;
 use unpacked::{Stamp, Unpacked};
+use window::STEP;
 
 /// Places that were gone back to and are remembered: the line with the names of columns, and a mark.
 const MOST_PEEKS: usize = 2;
@@ -30,6 +32,9 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Answers about places beyond this one are remembered: they take long.
 const DEEP: Offset = Offset(1024 * 1024);
+
+/// Decompressed bytes that are kept for the reads to come, at most.
+const MOST_AHEAD: u64 = 2 * 1024 * 1024;
 
 /// An open file.
 #[derive(Debug)]
@@ -116,6 +121,28 @@ impl Content {
         let Some(view) = &self.view else { return self.file.read_at(buffer, from) };
         let state = view.advance(&self.file, from, from.saturating_add(buffer.len() as u64))?;
         Ok(fill(buffer, state.unpacked.held(from)))
+    }
+
+    /// Decompresses up to `until`, or not quite so far, for the reads to come. Whoever reads meanwhile waits for no more
+    /// than a little of it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn read_ahead(&self, until: u64) -> io::Result<()> {
+        let Some(view) = &self.view else { return Ok(()) };
+        loop {
+            let mut state = view.lock();
+            // Where reading has gone back meanwhile, `until` is far away.
+            let (keep, end) = (state.unpacked.start(), state.unpacked.end());
+            let next = end.saturating_add(STEP as u64).min(until).min(keep.saturating_add(MOST_AHEAD));
+            if next <= end {
+                return Ok(());
+            }
+            view.advance_in(&mut state, &self.file, keep, next)?;
+            if state.unpacked.end() <= end {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads a little that stands behind the place where reading goes on, and leaves that place alone. It will be
@@ -206,6 +233,11 @@ impl Content {
 impl View {
     fn advance(&self, file: &File, keep: u64, until: u64) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.lock();
+        self.advance_in(&mut state, file, keep, until)?;
+        Ok(state)
+    }
+
+    fn advance_in(&self, state: &mut State, file: &File, keep: u64, until: u64) -> io::Result<()> {
         state.used = Instant::now();
         state.unpacked.advance(file, keep, until)?;
         let finding = state.unpacked.finding();
@@ -213,7 +245,7 @@ impl View {
             state.peeks.clear();
         }
         self.extent.learn(finding);
-        Ok(state)
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -191,6 +191,29 @@ fn the_size_is_known_a_little_further_than_was_asked_and_never_less() {
 }
 
 #[test]
+fn what_was_read_ahead_is_read_as_it_stands_there_and_is_bounded() {
+    for compression in BOTH {
+        let whole = lines(300_000);
+        let Scene { content, .. } = scene(compression, &compress(compression, &whole));
+        let end = || content.view.as_ref().unwrap().lock().unpacked.end();
+        let mut piece = vec![0; 300_000];
+        for from in [0, 250_000, 500_000, 100] {
+            let filled = read_fully_at(&content, &mut piece, from as u64).unwrap();
+            assert_eq!(piece[..filled], whole[from..from + 300_000], "{compression:?} {from}");
+            let until = from as u64 + 900_000;
+            content.read_ahead(until).unwrap();
+            assert!(end() >= until && end() < until + 2 * STEP as u64, "{compression:?} {from}: {}", end());
+        }
+        content.read_ahead(u64::MAX).unwrap();
+        assert!(end() <= 100 + MOST_AHEAD + 2 * STEP as u64, "{}", end());
+        let filled = read_fully_at(&content, &mut piece, whole.len() as u64 - 1000).unwrap();
+        assert_eq!(piece[..filled], whole[whole.len() - 1000..]);
+        content.read_ahead(u64::MAX).unwrap();
+        assert_eq!(end(), whole.len() as u64);
+    }
+}
+
+#[test]
 fn a_file_that_was_written_anew_is_read_from_its_start() {
     for compression in BOTH {
         let Scene { mut writer, content, .. } = scene(compression, &compress(compression, &lines(3000)));

@@ -8,11 +8,9 @@ use std::fs::File;
 use std::io;
 
 use super::decoder::{Decoder, Step, Then};
+use super::window::{STEP, Window};
 use crate::model::Compression;
 use crate::shell::disk::{modified_nanos, read_plain_at};
-
-/// Bytes that are read, or made, at once.
-const STEP: usize = 64 * 1024;
 
 /// Compressed bytes by which the file is known to be the one of before.
 const REACH: usize = 64;
@@ -56,7 +54,7 @@ pub(super) struct Unpacked {
     read_to: u64,
     before: Vec<u8>,
     /// Decompressed bytes from `base` on.
-    window: Vec<u8>,
+    window: Window,
     base: u64,
     pub ending: Ending,
     /// Of when the ending was seen.
@@ -74,12 +72,17 @@ impl Unpacked {
             taken: 0,
             read_to: 0,
             before: Vec::new(),
-            window: Vec::new(),
+            window: Window::default(),
             base: 0,
             ending: Ending::Open,
             stamp: Stamp::default(),
             was_replaced: false,
         }
+    }
+
+    /// From where on it is kept.
+    pub(super) fn start(&self) -> u64 {
+        self.base
     }
 
     /// Up to where it is decompressed.
@@ -100,7 +103,7 @@ impl Unpacked {
     /// What the window holds from there on.
     pub(super) fn held(&self, from: u64) -> &[u8] {
         let skipped = usize::try_from(from - self.base).unwrap_or(usize::MAX);
-        self.window.get(skipped..).unwrap_or_default()
+        self.window.bytes().get(skipped..).unwrap_or_default()
     }
 
     /// Decompresses up to `until`, or as far as the file goes; what stands before `keep` may go.
@@ -116,12 +119,9 @@ impl Unpacked {
         }
         while self.end() < until {
             let Some(decoder) = &mut self.decoder else { break };
-            let filled = self.window.len();
-            self.window.resize(filled + STEP, 0);
-            let Step { taken, given, then } =
-                decoder.step(&self.input[self.taken..], &mut self.window[filled..]);
+            let Step { taken, given, then } = decoder.step(&self.input[self.taken..], self.window.room());
             self.taken += taken;
-            self.window.truncate(filled + given);
+            self.window.fill(given);
             self.drop_before(keep);
             let is_inside = self.decoder.as_ref().is_some_and(Decoder::is_inside);
             let ending = match then {
@@ -149,7 +149,7 @@ impl Unpacked {
         if self.decoder.as_ref().is_some_and(Decoder::is_inside) {
             self.decoder = None;
         }
-        self.window.shrink_to_fit();
+        self.window.shrink();
         self.input = self.input.split_off(self.taken);
         self.taken = 0;
     }
@@ -185,11 +185,8 @@ impl Unpacked {
     fn drop_before(&mut self, keep: u64) {
         let passed = usize::try_from(keep.saturating_sub(self.base)).unwrap_or(usize::MAX);
         let passed = passed.min(self.window.len());
-        // Moving what is left costs, so it is not done for little.
-        if passed == self.window.len() || passed >= STEP {
-            self.window.drain(..passed);
-            self.base += passed as u64;
-        }
+        self.window.pass(passed);
+        self.base += passed as u64;
     }
 
     /// Reads more compressed bytes, and makes sure that those before are what they were.
