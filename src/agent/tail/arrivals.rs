@@ -147,6 +147,14 @@ impl Arrivals {
         self.runs.is_empty()
     }
 
+    /// # Panics
+    /// When ends or times do not rise.
+    pub(super) fn check_invariants(&self) {
+        let mut pairs = self.runs.iter().zip(self.runs.iter().skip(1));
+        let rises = pairs.all(|(one, next)| one.end < next.end && one.since <= next.since);
+        assert!(rises, "what stands later arrived later: {:?}", self.runs);
+    }
+
     fn join_pairs(&mut self) {
         let runs: Vec<Run> = self.runs.drain(..).collect();
         let joined = runs.chunks(2).map(|pair| Run { end: pair[pair.len() - 1].end, ..pair[0] });

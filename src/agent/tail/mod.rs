@@ -688,6 +688,7 @@ impl Tail {
     pub(super) fn check_invariants(&self, books: &Books) {
         for (id, stream) in &self.streams {
             assert_eq!(books.end(*id), stream.position, "the position is the end of the last chunk");
+            stream.arrivals.check_invariants();
             if let Place::At { file, .. } = stream.place {
                 assert_eq!(self.by_file.get(&(Arc::clone(&stream.source), file)), Some(id));
             }

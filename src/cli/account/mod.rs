@@ -210,6 +210,15 @@ pub struct Missed {
 impl Account {
     #[must_use]
     pub fn of(checkpoint: &Checkpoint) -> Self {
+        let mut account = Self::of_sums(checkpoint);
+        for (id, source) in &mut account.sources {
+            source.adds_up &= days_add_up(&checkpoint.accounts[id]);
+        }
+        account
+    }
+
+    /// Without a look at its days.
+    fn of_sums(checkpoint: &Checkpoint) -> Self {
         let waiting = waiting::of(checkpoint);
         let waits = |id: &String| waiting.get(id).copied().unwrap_or_default();
         let accounts = checkpoint.accounts.iter();
@@ -241,10 +250,12 @@ impl Account {
     /// The account with what was retried moved to where it is now.
     #[must_use]
     pub fn with(mut checkpoint: Checkpoint, retried: &Transfers) -> Self {
+        let before = Self::of(&checkpoint);
         let retried_unknown = retried.apply(&mut checkpoint.accounts);
         checkpoint.events_inserted += retried.inserted;
         checkpoint.events_duplicate += retried.duplicates;
-        Self { retried_unknown, ..Self::of(&checkpoint) }
+        // Days know nothing of what was retried: they are a part of what was there before.
+        Self { retried_unknown, ..Self::of_sums(&checkpoint) }.if_right(&before)
     }
 
     /// The account of some days. What was retried is of no day, and stays where it was before.
@@ -252,11 +263,15 @@ impl Account {
     pub fn within(mut checkpoint: Checkpoint, mut period: Period) -> Self {
         let whole = Self::of(&checkpoint);
         period.cut(&mut checkpoint.accounts);
-        let mut account = Self { period: Some(period), ..Self::of(&checkpoint) };
-        for (id, source) in &mut account.sources {
-            source.adds_up &= whole.sources[id].adds_up;
+        Self { period: Some(period), ..Self::of(&checkpoint) }.if_right(&whole)
+    }
+
+    /// It adds up only where the account that it is made of does.
+    fn if_right(mut self, of: &Self) -> Self {
+        for (id, source) in &mut self.sources {
+            source.adds_up &= of.sources[id].adds_up;
         }
-        account
+        self
     }
 
     /// The same with the ages that lines have now.
@@ -372,7 +387,7 @@ impl SourceLines {
                 .collect(),
             waiting,
             days: record.days.iter().map(|(date, day)| (*date, DayLines::of(day))).collect(),
-            adds_up: settled.bytes == record.read_bytes && days_add_up(record),
+            adds_up: settled.bytes == record.read_bytes,
         }
     }
 }
@@ -439,6 +454,27 @@ adds up: read = billed + ignored + quarantined, nothing missed
         let account = Account::of(&checkpoint);
         assert!(!account.is_right());
         assert!(account.to_string().contains("does not add up"));
+    }
+
+    #[test]
+    fn what_is_retried_leaves_its_day_alone() {
+        use crate::agent::transfers::Transfer;
+        use crate::model::{Fate, Quarantined};
+        let mut checkpoint = checkpoint();
+        let account = checkpoint.accounts.get_mut("app").unwrap();
+        let settled = account.settled.clone();
+        let day =
+            DayRecord { read_bytes: account.read_bytes, events: 60_000, settled, ..DayRecord::default() };
+        account.days.insert(jiff::civil::date(2026, 11, 21), day);
+        let mut retried = Transfers::default();
+        let from = Fate::Quarantined(Quarantined::MissingCustomer);
+        retried.add(&Transfer { source: "app", from, to: Fate::Billed, bytes: 500, events: 1, rule: None });
+        let account = Account::with(checkpoint.clone(), &retried);
+        assert!(account.is_right(), "{account}");
+        assert_eq!(account.sources["app"].billed.lines, 60_001);
+        let days = &mut checkpoint.accounts.get_mut("app").unwrap().days;
+        days.values_mut().next().unwrap().read_bytes += 1;
+        assert!(!Account::with(checkpoint, &retried).is_right(), "a day does not add up");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use jiff::Timestamp;
+
 use super::{Account, Count, Events, Missed, SourceLines, sum};
 use crate::cli::numbers::{bytes, counted, grouped, lines};
 
@@ -25,7 +27,7 @@ impl Display for Account {
         self.tell_events(out)?;
         match &self.oldest_unbilled {
             Some(oldest) => writeln!(out, "oldest unbilled line: {}", oldest.words())?,
-            None => writeln!(out, "oldest unbilled line: none when this was saved, at {}", self.saved_at)?,
+            None => writeln!(out, "oldest unbilled line: none when this was saved, at {}", self.saved())?,
         }
         let (missed, dropped) = (self.missed_bytes(), self.dropped_lines());
         if !self.adds_up() {
@@ -43,6 +45,13 @@ impl Display for Account {
 }
 
 impl Account {
+    /// To the second.
+    fn saved(&self) -> String {
+        let saved = self.saved_at.parse::<Timestamp>();
+        let second = saved.and_then(|saved| Timestamp::from_second(saved.as_second()));
+        second.map_or_else(|_| self.saved_at.clone(), |saved| saved.to_string())
+    }
+
     /// What Polar said is counted as a whole: it is of no day.
     fn tell_events(&self, out: &mut Formatter<'_>) -> Result {
         if self.period.is_some() {
