@@ -11,15 +11,15 @@ use crate::config::{self, Environment, LoadOptions};
 /// Of sysexits: a bad config.
 pub(super) const BAD_CONFIG: u8 = 78;
 
-/// Checks the config and says all that is wrong with it: where, what, and the cure
-///
-/// With --against-polar it also asks whether what the rules send would be billed: it reads the meters, looks at the first lines
-/// of the logs and at the tests, and says which events a meter would count as nothing, and why. It sends no event. The token
-/// of the config needs the scopes events:write and meters:read; with customers:read it knows unknown customers, with
-/// organizations:read it names the organization.
+/// Checks the config and says all that is wrong with it: where, what, and the cure.
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
-    /// Ask Polar too: token, clock, meters, customers
+    /// Ask Polar too whether what the rules send would be billed
+    ///
+    /// Reads the meters, looks at the first lines of the logs and at the tests, and says which events would be accepted and
+    /// counted as nothing, and why. It sends no event. The token needs the scopes events:write and meters:read; with
+    /// customers:read it tells unknown customers, with organizations:read it names the organization. Exit code 1 where
+    /// something is found.
     #[arg(long)]
     against_polar: bool,
 

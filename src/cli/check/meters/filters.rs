@@ -3,23 +3,54 @@
 use serde_json::Value;
 
 use super::findings::{BILLED_AS_NOTHING, how_to_send};
-use super::outline::Sent;
-use super::subject::Subject;
+use super::outline::{Sent, nested};
+use super::subject::{Seen, Subject};
 use crate::config::{Fault, WarningCode};
-use crate::polar::meters::{Clause, Constant, Meter, Operator, at_property};
+use crate::polar::meters::{Clause, Constant, Filter, Meter, Metered, Operator, at_property};
 
-/// `!=` of two types always holds.
-pub(super) fn lets_all_through(subject: &Subject<'_>, meter: &Meter) -> Option<Fault> {
-    let clauses = meter.filter.clauses();
-    let clause = clauses
-        .iter()
-        .find(|clause| clause.operator == Operator::Ne && differs(subject, clause).is_some())?;
-    Some(other_type(
-        subject,
-        meter,
-        clause,
-        "so the filter holds of every event, and all of them are counted",
-    ))
+/// Of a meter that takes events of the rule: `!=` of two types always holds, and some lines may have another type than the
+/// others.
+pub(super) fn misjudged(subject: &Subject<'_>, meter: &Meter) -> Option<Fault> {
+    for clause in meter.filter.clauses() {
+        if clause.operator == Operator::Ne && differs(subject, clause).is_some() {
+            let cost = "so the filter holds of every event, and all of them are counted".to_owned();
+            return Some(other_type(subject, meter, clause, cost));
+        }
+        let seen: Vec<&Seen> =
+            subject.seen.iter().filter(|seen| is_misjudged(seen, &meter.filter, clause)).collect();
+        if let Some(first) = seen.first() {
+            let (some, all) = (seen.len(), subject.seen.len());
+            let cost = format!("and judges {some} of {all} events by it, such as that of {}", first.place);
+            return Some(other_type(subject, meter, clause, cost));
+        }
+    }
+    None
+}
+
+/// Whether the filter would decide otherwise, were the value of the clause's type: `"500"` where it asks for 500.
+fn is_misjudged(seen: &Seen, filter: &Filter, clause: &Clause) -> bool {
+    let event = seen.metered();
+    let Some(value) = at_property(&seen.metadata, &clause.property)
+        .filter(|value| Sent::Constant((*value).clone()).differs_from(clause))
+    else {
+        return false;
+    };
+    let Some(retyped) = retyped(value, &clause.value) else { return false };
+    let metadata = nested(&clause.property, &retyped);
+    let as_meant = Metered::of_user(&seen.name, &metadata).test(clause);
+    let judged = filter.holds(&|it| event.test(it));
+    let meant = filter.holds(&|it| if it == clause { as_meant } else { event.test(it) });
+    judged != meant
+}
+
+/// The value as one of the constant's type, where it can be one.
+fn retyped(value: &Value, wanted: &Constant) -> Option<Value> {
+    match (value, wanted) {
+        (Value::String(text), Constant::Number(_)) => text.trim().parse::<f64>().ok().map(Value::from),
+        (Value::String(text), Constant::Bool(_)) => text.to_lowercase().parse::<bool>().ok().map(Value::from),
+        (value, Constant::Text(_)) if !value.is_string() => Some(value.to_string().into()),
+        _ => None,
+    }
 }
 
 pub(super) fn of_filter(subject: &Subject<'_>, subjects: &[Subject<'_>], meter: &Meter) -> Vec<Fault> {
@@ -30,7 +61,8 @@ pub(super) fn of_filter(subject: &Subject<'_>, subjects: &[Subject<'_>], meter: 
             continue;
         }
         if differs(subject, clause).is_some() {
-            found.push(other_type(subject, meter, clause, "so the meter counts none of these events"));
+            let cost = "so the meter counts none of these events".to_owned();
+            found.push(other_type(subject, meter, clause, cost));
             continue;
         }
         let same_name = subjects.iter().filter(|other| other.outline.name == subject.outline.name);
@@ -75,8 +107,11 @@ fn kind_of(sent: &Sent) -> &'static str {
     }
 }
 
-fn other_type(subject: &Subject<'_>, meter: &Meter, clause: &Clause, cost: &str) -> Fault {
-    let kind = differs(subject, clause).unwrap_or("another type");
+fn other_type(subject: &Subject<'_>, meter: &Meter, clause: &Clause, cost: String) -> Fault {
+    let kind = differs(subject, clause).unwrap_or(match clause.value {
+        Constant::Text(_) => "a number in some lines",
+        Constant::Number(_) | Constant::Bool(_) => "a text in some lines",
+    });
     let property = &clause.property;
     let message = format!(
         "the meter \"{}\" counts events where {clause}, and the rule \"{}\" sends \"{property}\" as {kind}",

@@ -5,7 +5,7 @@
 //! rule without any, what is open is no finding.
 
 use super::amounts::{counted_as_one, of_aggregation};
-use super::filters::{lets_all_through, of_filter};
+use super::filters::{misjudged, of_filter};
 use super::outline::Outline;
 use super::subject::Subject;
 use super::twice::counted_twice;
@@ -34,7 +34,7 @@ fn of_rule(subject: &Subject<'_>, subjects: &[Subject<'_>], meters: &[Meter]) ->
     let mut found = Vec::new();
     for meter in &open {
         found.extend(of_aggregation(subject, meter));
-        found.extend(lets_all_through(subject, meter));
+        found.extend(misjudged(subject, meter));
     }
     for meter in in_use().filter(|meter| !subject.link(meter).is_open() && is_meant(subject, meter)) {
         found.extend(of_filter(subject, subjects, meter));

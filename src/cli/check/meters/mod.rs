@@ -72,10 +72,9 @@ fn ask(loaded: Loaded, customers_sample: usize) -> Result<bool, ExitCode> {
             Subject { rule, places, outline: Outline::of(rule, &sources), seen }
         })
         .collect();
-    told.say(
-        "lines",
-        format!("{} of {} files, and {} tests", sample.lines, sample.files, settings.tests.len()),
-    );
+    let of = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (lines, read, tests) = (sample.lines, of(sample.files, "file"), of(settings.tests.len(), "test"));
+    told.say("lines", format!("{lines} of {read}, and {tests}"));
     let mut found = findings::findings(&subjects, &meters);
     found.extend(customers(&reader, &subjects, customers_sample, &mut told)?);
 

@@ -97,7 +97,8 @@ impl Outline {
     }
 }
 
-fn nested(property: &str, value: &Json) -> Map<String, Json> {
+/// Metadata with this value at the property, and nothing else.
+pub fn nested(property: &str, value: &Json) -> Map<String, Json> {
     let mut keys = property.rsplit('.');
     let last = keys.next().unwrap_or_default();
     let innermost = Map::from_iter([(last.to_owned(), value.clone())]);

@@ -109,6 +109,10 @@ fn a_filter_takes_what_is_of_its_type() {
     check_filter(open, clause("eq", json!(200)), &[json!({"s": 200})], Link::Takes, &[]);
     check_filter(open, clause("eq", json!(200)), &[json!({"s": "200"})], Link::NoneSeen, &["other_type"]);
     check_filter(open, clause("eq", json!(200)), &[json!({"s": 404})], Link::NoneSeen, &["unmetered"]);
+    let mixed = [json!({"s": 200}), json!({"s": "200"})];
+    check_filter(open, clause("eq", json!(200)), &mixed, Link::Takes, &["other_type"]);
+    let harmless = [json!({"s": 200}), json!({"s": "404"}), json!({"s": "-"})];
+    check_filter(open, clause("eq", json!(200)), &harmless, Link::Takes, &[]);
     check_filter("metadata.s = 200", clause("gte", json!(100)), &[], Link::Takes, &[]);
     check_filter("metadata.s = 200", clause("lt", json!(100)), &[], Link::No, &["unmetered"]);
     check_filter("metadata.t = 200", clause("lt", json!(100)), &[], Link::No, &["not_sent"]);
