@@ -65,7 +65,7 @@ struct Search<'a> {
     names: &'a OddPaths,
     extents: &'a Extents,
     /// By source and path.
-    prints: HashMap<(u16, String), Option<Print>>,
+    prints: HashMap<(u16, Arc<str>), Option<Print>>,
 }
 
 impl Search<'_> {
@@ -97,13 +97,13 @@ impl Search<'_> {
                 let is_alike = print_of(&asked.head, self.source(sighting)) == Some(stream.generation.print);
                 if is_alike && are_borne_out(&tales, &told) {
                     stream.place = Place::There(sighting.source);
-                    stream.path.clone_from(&sighting.path);
+                    stream.path = sighting.path.to_string();
                 }
             }
             Err(DiskFault::Gone) => {}
             Err(fault) => {
                 stream.place = Place::Refused(words(&fault));
-                stream.path.clone_from(&sighting.path);
+                stream.path = sighting.path.to_string();
             }
         }
     }

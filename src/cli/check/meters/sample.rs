@@ -141,7 +141,7 @@ fn context<'a>(
 }
 
 /// The files of each source, as far as they are looked into.
-fn files(settings: &Settings) -> Vec<(SourceIndex, PathBuf, Captures)> {
+fn files(settings: &Settings) -> Vec<(SourceIndex, PathBuf, Arc<Captures>)> {
     let mut lookout =
         Lookout::new(Arc::new(settings.clone()), OddPaths::default(), Extents::default(), BTreeSet::new());
     let mut sightings = lookout.look().sightings;
@@ -153,7 +153,8 @@ fn files(settings: &Settings) -> Vec<(SourceIndex, PathBuf, Captures)> {
         let so_far = taken.entry(sighting.source).or_default();
         *so_far += 1;
         if *so_far <= FILES {
-            files.push((sighting.source, sighting.path.into(), sighting.matched.unwrap_or_default()));
+            let captures = sighting.matched.unwrap_or_default();
+            files.push((sighting.source, PathBuf::from(&*sighting.path), captures));
         }
     }
     files
