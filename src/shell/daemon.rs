@@ -593,7 +593,8 @@ impl Polar {
                 tokio::spawn(async move { report(client.post(body).await) });
             }
             Self::Shadow(shadow) => {
-                tokio::task::spawn_blocking(move || report(shadow.accept(&body)));
+                let place = shadow.place();
+                tokio::task::spawn_blocking(move || report(shadow.accept(place, &body)));
             }
             Self::Census(census) => report(census.accept(&body)),
         }

@@ -7,7 +7,8 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use memchr::memmem;
 
@@ -32,9 +33,17 @@ pub fn events_path(state_dir: &Path) -> PathBuf {
 pub struct Shadow {
     path: PathBuf,
     max_bytes: u64,
-    /// One request at a time: what one takes back must not be another's.
-    turn: Mutex<()>,
+    /// The place of the next request.
+    next: AtomicU64,
+    /// Whose turn it is. One request at a time: what one takes back must not be another's. And in their order, which is
+    /// that of the lines of a file.
+    turn: Mutex<u64>,
+    passed: Condvar,
 }
+
+/// A request's place in the order of all.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(u64);
 
 impl Shadow {
     /// Where the events are.
@@ -46,13 +55,27 @@ impl Shadow {
     /// `max_bytes`: how large the file may grow.
     #[must_use]
     pub fn new(path: PathBuf, max_bytes: u64) -> Self {
-        Self { path, max_bytes, turn: Mutex::new(()) }
+        Self { path, max_bytes, next: AtomicU64::new(0), turn: Mutex::new(0), passed: Condvar::new() }
     }
 
-    /// Appends the events of a request's body, and answers as Polar would have.
+    /// The place behind all that were given.
+    pub fn place(&self) -> Place {
+        Place(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Appends the events of a request's body when those before it are through, and answers as Polar would have.
     #[must_use]
-    pub fn accept(&self, body: &[u8]) -> Reply {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn accept(&self, place: Place, body: &[u8]) -> Reply {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn =
+            self.passed.wait_while(turn, |turn| *turn != place.0).unwrap_or_else(PoisonError::into_inner);
+        let reply = self.append(body);
+        *turn += 1;
+        self.passed.notify_all();
+        reply
+    }
+
+    fn append(&self, body: &[u8]) -> Reply {
         let path = &self.path;
         match append(path, self.max_bytes, body) {
             Ok(inserted) => Reply {
@@ -125,9 +148,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = events_path(folder.path());
         let shadow = Shadow::new(path.clone(), 1000);
-        let reply = shadow.accept(br#"{"events":[{"name":"a","n":1.50},{"name":"b"}]}"#);
+        let reply = shadow.accept(shadow.place(), br#"{"events":[{"name":"a","n":1.50},{"name":"b"}]}"#);
         assert_eq!(reply.outcome, Outcome::Answer(Answer::Accepted { inserted: 2, duplicates: 0 }));
-        let _ = shadow.accept(br#"{"events":[{"name":"c"}]}"#);
+        let _ = shadow.accept(shadow.place(), br#"{"events":[{"name":"c"}]}"#);
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text, "{\"name\":\"a\",\"n\":1.50}\n{\"name\":\"b\"}\n{\"name\":\"c\"}\n");
     }
@@ -145,7 +168,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = events_path(folder.path());
         assert!(sync(&path).is_ok());
-        let _ = Shadow::new(path.clone(), 1000).accept(br#"{"events":[{"name":"a"}]}"#);
+        let shadow = Shadow::new(path.clone(), 1000);
+        let _ = shadow.accept(shadow.place(), br#"{"events":[{"name":"a"}]}"#);
         assert!(sync(&path).is_ok());
         assert!(sync(&path.join("below")).is_err(), "other faults are told");
     }
@@ -156,11 +180,28 @@ mod tests {
         let path = events_path(folder.path());
         let shadow = Shadow::new(path.clone(), 20);
         let one = br#"{"events":[{"name":"a"}]}"#;
-        let is_taken = || matches!(shadow.accept(one).outcome, Outcome::Answer(_));
+        let is_taken = || matches!(shadow.accept(shadow.place(), one).outcome, Outcome::Answer(_));
         assert!(is_taken() && !is_taken() && !is_taken());
-        let empty = shadow.accept(br#"{"events":[]}"#).outcome;
+        let empty = shadow.accept(shadow.place(), br#"{"events":[]}"#).outcome;
         assert!(matches!(empty, Outcome::Answer(_)), "a request without events needs no room");
         std::fs::rename(&path, folder.path().join("away")).unwrap();
         assert!(is_taken());
+    }
+
+    #[test]
+    fn requests_are_written_in_the_order_of_their_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = events_path(folder.path());
+        let shadow = Shadow::new(path.clone(), 100_000);
+        let places: Vec<_> = (0..50).map(|number| (number, shadow.place())).collect();
+        std::thread::scope(|threads| {
+            for (number, place) in places.into_iter().rev() {
+                let shadow = &shadow;
+                let body = format!("{{\"events\":[{{\"name\":\"{number}\"}}]}}");
+                threads.spawn(move || shadow.accept(place, body.as_bytes()));
+            }
+        });
+        let expected: String = (0..50).map(|number| format!("{{\"name\":\"{number}\"}}\n")).collect();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
     }
 }
