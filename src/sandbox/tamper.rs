@@ -44,7 +44,9 @@ impl FromStr for Tampering {
                 "alter" => tampering.alter = count,
                 "double" => tampering.double = count,
                 _ => {
-                    return Err(format!("{key:?} cannot be done to events; there are lose, alter and double"));
+                    return Err(format!(
+                        "{key:?} cannot be done to events; there are lose, alter and double"
+                    ));
                 }
             }
         }
