@@ -17,7 +17,8 @@ fn check(polar: &str, metadata: &str, expected: &[&str]) {
 }
 
 fn keys(count: u32) -> String {
-    (0..count).map(|number| format!("metadata.k{number} = {number}\n")).collect()
+    let key = |number: u32| format!("metadata.k{number} = {number}\n");
+    (0..count).map(key).collect()
 }
 
 #[test]
