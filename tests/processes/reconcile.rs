@@ -24,16 +24,13 @@ fn with_key(world: &World) {
 
 /// Lines of an hour long ago, each with its own second.
 fn old_lines(numbers: std::ops::Range<u64>) -> String {
-    let at = |number: u64| {
-        let second = 1_780_000_000 + i64::try_from(number).unwrap();
-        jiff::Timestamp::from_second(second).unwrap()
-    };
-    numbers
-        .map(|number| {
-            let (at, who) = (at(number), number % 7);
-            format!("{{\"ts\":\"{at}\",\"event\":\"use\",\"who\":\"customer_{who}\",\"n\":{number}}}\n")
-        })
-        .collect()
+    numbers.map(old_line).collect()
+}
+
+fn old_line(number: u64) -> String {
+    let second = 1_780_000_000 + i64::try_from(number).unwrap();
+    let (at, who) = (jiff::Timestamp::from_second(second).unwrap(), number % 7);
+    format!("{{\"ts\":\"{at}\",\"event\":\"use\",\"who\":\"customer_{who}\",\"n\":{number}}}\n")
 }
 
 fn run(world: &World, arguments: &[&str]) -> Output {
@@ -62,7 +59,7 @@ fn ids(world: &World, list: &Value) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for event in list.as_array().unwrap() {
         let path = event["path"].as_str().unwrap();
-        let bytes = if path.ends_with(".gz") {
+        let bytes = if path.strip_suffix(".gz").is_some() {
             Command::new("gzip").args(["-dc", path]).output().unwrap().stdout
         } else {
             fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}, of {}", world.path("").display()))
