@@ -61,6 +61,7 @@ impl FromStr for Tampering {
 pub(super) fn tamper(store: &mut Store, dice: &mut Dice, tampering: Tampering) -> Vec<Tampered> {
     let mut left: Vec<EventNumber> = store.numbers().collect();
     let mut draw = || {
+        #[expect(clippy::cast_sign_loss, reason = "dice never fall below zero")]
         let place = (dice.throw() * left.len() as f64) as usize;
         (place < left.len()).then(|| left.swap_remove(place))
     };
@@ -87,7 +88,7 @@ pub(super) fn tamper(store: &mut Store, dice: &mut Dice, tampering: Tampering) -
 
 pub(super) fn to_json(done: &[Tampered]) -> String {
     let done = done.iter().map(|done| json!({ "what": done.what, "event": done.event, "now": done.now }));
-    Value::from_iter(done).to_string()
+    done.collect::<Value>().to_string()
 }
 
 fn event_of(store: &Store, number: EventNumber) -> Value {

@@ -52,7 +52,7 @@ fn report(world: &World, arguments: &[&str], code: i32) -> Value {
 #[track_caller]
 fn check_counts(report: &Value, expected: [u64; 6]) {
     let keys = ["expected", "sent", "present", "missing", "altered", "surplus"];
-    let found = keys.map(|key| report[key].as_u64().unwrap());
+    let found = keys.map(|key| report["counts"][key].as_u64().unwrap());
     assert_eq!(found, expected, "{keys:?} of {report:#}");
 }
 
@@ -127,6 +127,11 @@ fn exactly_what_was_lost_altered_and_doubled_is_named_and_what_is_missing_is_men
     assert_eq!(fixed["mended"]["had_already"], 8, "what was altered is known by its id");
     let second = report(&world, &["--again"], 1);
     check_counts(&second, [1000, 1000, 992, 0, 8, 5]);
+    let accepted = report(&world, &["--again", "--accept"], 0);
+    check_counts(&accepted, [1000, 1000, 992, 0, 8, 5]);
+    let last = report(&world, &["--again"], 0);
+    check_counts(&last, [1000, 1000, 1000, 0, 0, 0]);
+    assert_eq!((&accepted["accepted_now"], &last["accepted"]), (&13.into(), &13.into()));
     let numbers: BTreeSet<String> = world.sandbox.external_ids().into_iter().collect();
     assert_eq!(numbers.len(), 1000, "each id is there again");
 }
