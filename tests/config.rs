@@ -10,6 +10,8 @@ mod inputs;
 mod lookups;
 #[path = "config/packaged.rs"]
 mod packaged;
+#[path = "config/segment_key.rs"]
+mod segment_key;
 #[path = "config/shadowed.rs"]
 mod shadowed;
 #[path = "config/warnings.rs"]

@@ -37,7 +37,6 @@ pub(super) struct Against<'a> {
 
 /// 0 where both have billed the same, 1 where they have not, 64 where the list makes no sense, 66 where it or the files
 /// cannot be read.
-
 pub(super) fn run(against: &Against<'_>, settings: &Settings, recount: &Recount) -> ExitCode {
     let name = against.list.display();
     let text = match std::fs::read_to_string(against.list) {

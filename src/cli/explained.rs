@@ -23,12 +23,11 @@ pub(super) fn tell_leaving(out: &mut impl Write, explanation: &Explanation) -> i
         let (field, form, to) = (&leaving.field, leaving.form.name(), &leaving.to);
         writeln!(out, "    {field:width$}  {form:forms$}  {} {to}", "→".dimmed())?;
     }
+    let all =
+        if explanation.leaves.is_empty() { "all that the line says" } else { "all else that the line says" };
     let stays = stays(explanation);
-    let rest = if stays.is_empty() { "all" } else { "and all" };
-    let else_what =
-        if explanation.leaves.is_empty() { "that the line says" } else { "else that the line says" };
-    let named: String = stays.iter().map(|field| format!("{field}, ")).collect();
-    writeln!(out, "  {} {named}{rest} {else_what}", "stays here:".bold())
+    let named = if stays.is_empty() { String::new() } else { format!("{}, and ", stays.join(", ")) };
+    writeln!(out, "  {} {named}{all}", "stays here:".bold())
 }
 
 /// Fields that the rules look at and do not send.

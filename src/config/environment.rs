@@ -27,6 +27,8 @@ pub(super) const OVERRIDABLE: &[&str] = &[
     "polar.ca_file",
     "polar.request_timeout",
     "polar.live_from",
+    "polar.reconcile",
+    "polar.reconcile_key",
     "delivery.batch_max_events",
     "delivery.batch_max_bytes",
     "delivery.batch_max_wait",

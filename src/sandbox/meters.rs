@@ -1,6 +1,7 @@
 //! `/v1/meters/`: which there are, and what they counted.
 //!
-//! What a meter counts is worked out from the stored events each time it is asked for, so it needs no upkeep.
+//! What a meter counts is worked out from the stored events each time it is asked for, so it needs no upkeep. No recorded
+//! case of the real server covers it: it follows that server's source.
 
 use std::collections::{BTreeMap, BTreeSet};
 

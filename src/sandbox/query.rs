@@ -77,7 +77,7 @@ pub fn read(query: &str, sortable: &[&str]) -> Result<(Filter, Paging), Reply> {
             "query" => filter.query = Some(value),
             "meter_id" => filter.meter_ids.push(uuid(&key, &value)?),
             "is_archived" if value == "true" || value == "false" => {
-                filter.is_archived = Some(value == "true")
+                filter.is_archived = Some(value == "true");
             }
             "is_archived" => return Err(not_one_of(&key, &value, &["true", "false"])),
             "interval" => {

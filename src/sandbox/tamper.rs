@@ -63,6 +63,7 @@ pub(super) fn tamper(store: &mut Store, dice: &mut Dice, tampering: Tampering) -
     let sent = |number: &EventNumber| store.source(*number) == EventSource::User;
     let mut left: Vec<EventNumber> = store.numbers().filter(sent).collect();
     let mut draw = || {
+        #[expect(clippy::cast_sign_loss, reason = "dice never fall below zero")]
         let place = (dice.throw() * left.len() as f64) as usize;
         (place < left.len()).then(|| left.swap_remove(place))
     };
@@ -89,7 +90,7 @@ pub(super) fn tamper(store: &mut Store, dice: &mut Dice, tampering: Tampering) -
 
 pub(super) fn to_json(done: &[Tampered]) -> String {
     let done = done.iter().map(|done| json!({ "what": done.what, "event": done.event, "now": done.now }));
-    Value::from_iter(done).to_string()
+    done.collect::<Value>().to_string()
 }
 
 fn event_of(store: &Store, number: EventNumber) -> Value {

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use crate::support::{From, letters, map_all, map_part, rules};
 
 const RULES: &str = r#"
+[polar]
+reconcile = true
 [[rules]]
 id = "usage"
 when = { event = "usage.done" }

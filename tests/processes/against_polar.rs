@@ -1,12 +1,14 @@
 //! `floe check --against-polar`: would what the rules send be billed?
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Output;
 
 use floe::config::WarningCode;
 use floe::sandbox::{Fixtures, SandboxOptions};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, lines as use_lines};
 
 const ORGANIZATION: &str = "5d8b1a52-0f57-4a35-9a36-0f4ba6c8b001";
 
@@ -310,4 +312,62 @@ fn a_clock_that_is_wrong_is_said() {
             .any(|it| told.contains(it)),
         "{told}"
     );
+}
+
+/// As curl would.
+#[track_caller]
+fn post(world: &World, path: &str, body: &Value) {
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(world.sandbox.address()).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        world.sandbox.token(),
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{path}: {answer}");
+}
+
+#[test]
+fn a_meter_and_a_customer_that_are_made_are_known_at_once() {
+    let world = World::new();
+    world.append(&use_lines(0..2));
+    check(
+        &world,
+        1,
+        &[
+            "[unmetered]: no meter counts the events of \"use\"",
+            "[unknown_customer]: Polar does not know customers of the rule \"use\": \"customer_0\", \"customer_1\"",
+        ],
+    );
+    post(&world, "/v1/meters/", &meter("Use", "use", None, &sum("metadata.n")));
+    for id in ["customer_0", "customer_1"] {
+        post(&world, "/v1/customers/", &json!({"external_id": id, "email": format!("{id}@example.org")}));
+    }
+    check(&world, 0, &[]);
+    let shown = told(&world.output(&["events", "--source", "system", "--customer", "customer_1"]));
+    assert!(shown.contains("customer.created"), "{shown}");
+    assert!(shown.contains("customer_1@example.org") && !shown.contains("customer_0@"), "{shown}");
+}
+
+#[test]
+fn lines_of_another_type_than_the_others_are_told() {
+    let clause = json!({"property": "status", "operator": "lt", "value": 500});
+    let world = world(&[meter("Requests", "request", Some(clause), &count())], &SCOPES);
+    let of = |status: &str| line("request", "acme", &format!(",\"status\":{status}"));
+    world.append(&(of("200") + &of("\"200\"") + &of("\"503\"")));
+    write_rules(&world, &[rule("request", "request", "", "metadata.status = \"{status}\"")]);
+    let told = check(
+        &world,
+        1,
+        &[
+            "[other_type]: the meter \"Requests\" counts events where status < 500, and the rule \"request\" sends \"status\" \
+           as a text in some lines",
+        ],
+    );
+    // A 503 would not be counted as a number either.
+    assert!(told.contains("judges 1 of 3 events by it, such as that of app.log:2"), "{told}");
 }

@@ -52,6 +52,10 @@ pub struct ReconcileArguments {
     #[arg(long)]
     fix: bool,
 
+    /// Tell once more of what is altered or surplus, and then never again: you have dealt with it
+    #[arg(long)]
+    accept: bool,
+
     /// Ask for settled segments, too: those that were all there an hour after their last event
     #[arg(long)]
     again: bool,
@@ -134,6 +138,7 @@ fn compare(arguments: &ReconcileArguments, mut settings: Settings) -> Result<Rep
         range: TimeRange { since: arguments.since, until: arguments.until },
         again: arguments.again,
         fix: arguments.fix,
+        accept: arguments.accept,
         grace: arguments.grace,
         most_named: if arguments.all { usize::MAX } else { arguments.limit },
         all_rows: arguments.all,

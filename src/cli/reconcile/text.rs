@@ -14,7 +14,7 @@ pub(super) fn json(report: &Report) -> String {
 
 pub(super) fn of(report: &Report) -> String {
     let mut text = String::new();
-    rows(&report.rows, &mut text);
+    rows(&report.rows, report.rows_left, &mut text);
     own("missing", "Polar does not have it", &report.missing, report.counts.missing, &mut text);
     own("altered", "Polar has it otherwise", &report.altered, report.counts.altered, &mut text);
     surplus(&report.surplus, report.counts.surplus, &mut text);
@@ -24,7 +24,7 @@ pub(super) fn of(report: &Report) -> String {
     text
 }
 
-fn rows(rows: &[Row], text: &mut String) {
+fn rows(rows: &[Row], left: u64, text: &mut String) {
     if rows.is_empty() {
         return;
     }
@@ -51,7 +51,7 @@ fn rows(rows: &[Row], text: &mut String) {
             row.to
         );
     }
-    text.push('\n');
+    and_more(rows.len(), rows.len() as u64 + left, text);
 }
 
 fn own(word: &str, meaning: &str, events: &[Own], total: u64, text: &mut String) {
@@ -163,12 +163,15 @@ fn sums(report: &Report, text: &mut String) {
             grouped(surplus)
         ),
     };
+    if report.accepted > 0 {
+        let _ = writeln!(text, "{} altered or surplus events were accepted before", grouped(report.accepted));
+    }
     if report.key.is_none() {
         text.push_str("without `reconcile = true` under [polar] only what is missing can be told\n");
     }
     let _ = writeln!(
         text,
-        "{} segments asked for in {} requests, {} settled before; the checkpoint is of {}",
+        "segments: {} asked for in {} requests, {} settled before; the checkpoint is of {}",
         grouped(report.segments_asked),
         grouped(report.requests),
         grouped(report.segments_remembered),
@@ -203,6 +206,14 @@ fn cures(report: &Report, text: &mut String) {
             "missing events were not billed: `floe reconcile --fix` sends them, with the same ids\n",
         );
     }
+    if report.accepted_now > 0 {
+        let _ = writeln!(
+            text,
+            "accepted: {} altered or surplus events, which are not told again",
+            grouped(report.accepted_now)
+        );
+        return;
+    }
     if report.counts.altered > 0 {
         text.push_str(
             "altered events bill as they are there: Polar takes an id once and changes nothing; correct the customer's \
@@ -214,6 +225,9 @@ fn cures(report: &Report, text: &mut String) {
             "surplus events bill as well: Polar deletes none; credit the customer by hand, or send the negative as an event \
              of its own where a meter sums\n",
         );
+    }
+    if report.counts.altered + report.counts.surplus > 0 {
+        text.push_str("once that is dealt with, `floe reconcile --accept` lets it rest\n");
     }
 }
 
@@ -266,7 +280,7 @@ mod tests {
             "1,205 events expected of the files, 1,204 sent, 1,202 at Polar as they were sent\n",
             "1 missing, 1 altered, 1 surplus\n",
             "`floe reconcile --fix` sends them",
-            "1 segments asked for in 14 requests",
+            "segments: 1 asked for in 14 requests",
         ] {
             assert!(text.contains(expected), "{expected:?} in:\n{text}");
         }

@@ -115,7 +115,7 @@ impl Reconciling<'_> {
             match verdict {
                 ErrandVerdict::Billed => {}
                 ErrandVerdict::Condemned { reason, detail, .. } => {
-                    refuse(mended, format!("{reason}: {detail}"))
+                    refuse(mended, format!("{reason}: {detail}"));
                 }
                 ErrandVerdict::Future => refuse(mended, "it is of the future of Polar's clock".to_owned()),
                 ErrandVerdict::GivenUp => {

@@ -2,7 +2,7 @@
 //!
 //! A file of its own in the state folder, with a lock of its own: the daemon never touches it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub(super) struct Settled {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Content {
     segments: BTreeMap<String, Settled>,
+    /// Polar's ids of events that are altered or surplus, and that somebody has dealt with.
+    accepted: BTreeSet<String>,
 }
 
 /// The segments by their names, while this process holds them.
@@ -69,14 +71,22 @@ impl Memory {
         self.is_changed = true;
     }
 
+    pub fn accepts(&self, polar_id: &str) -> bool {
+        self.content.accepted.contains(polar_id)
+    }
+
+    pub fn accept(&mut self, polar_id: &str) {
+        self.is_changed |= self.content.accepted.insert(polar_id.to_owned());
+    }
+
     pub fn forget(&mut self, segment: &str) {
         self.is_changed |= self.content.segments.remove(segment).is_some();
     }
 
     /// Forgets the segments of streams that nobody knows any more. `streams`: how their names begin.
-    pub fn keep(&mut self, streams: &[String]) {
+    pub fn keep(&mut self, streams: &BTreeSet<String>) {
         let before = self.content.segments.len();
-        let is_known = |name: &str| streams.iter().any(|stream| name.split('-').next() == Some(stream));
+        let is_known = |name: &str| name.split('-').next().is_some_and(|stream| streams.contains(stream));
         self.content.segments.retain(|name, _| is_known(name));
         self.is_changed |= self.content.segments.len() < before;
     }
@@ -111,7 +121,7 @@ mod tests {
         let knows = |memory: &Memory, name| memory.knows(name, Offset(9), 7);
         assert!(knows(&memory, "aa-0") && knows(&memory, "bb-0"));
         assert!(!memory.knows("aa-0", Offset(10), 7) && !memory.knows("aa-0", Offset(9), 8));
-        memory.keep(&["aa".to_owned()]);
+        memory.keep(&["aa".to_owned()].into());
         assert!(knows(&memory, "aa-0") && !knows(&memory, "bb-0"));
         memory.forget("aa-0");
         assert!(!knows(&memory, "aa-0"));

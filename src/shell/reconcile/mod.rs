@@ -8,9 +8,10 @@ mod ask;
 mod details;
 mod memory;
 mod report;
+mod search;
 mod strangers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,6 @@ use crate::agent::reconcile::{Comparison, Found, Says, Sheet};
 use crate::mapping::TimeRange;
 use crate::mapping::segment::{SEGMENT_BYTES, segment_name, segment_number};
 use crate::model::{Fate, Offset};
-use crate::polar::reads::EventQuery;
-use crate::polar::stored::EventSource;
 
 pub use report::{Counts, Mended, Own, Report, Row, Surplus, Uncompared};
 
@@ -46,6 +45,8 @@ pub struct Options {
     pub again: bool,
     /// Send what is missing.
     pub fix: bool,
+    /// Do not tell of what is altered or surplus again.
+    pub accept: bool,
     /// How long Polar may take to show what it took.
     pub grace: Duration,
     /// Events that are named, of each kind.
@@ -128,7 +129,7 @@ impl Reconciling<'_> {
             let wanted = self.stream(stream)?;
             self.name_and_mend(stream, &wanted);
         }
-        let names: Vec<String> =
+        let names: BTreeSet<String> =
             recount.streams().iter().map(|stream| stem_of(&segment_name(&stream.key, 0))).collect();
         self.memory.keep(&names);
         self.report.requests = self.asker.requests;
@@ -229,63 +230,32 @@ impl Reconciling<'_> {
         let ways: Vec<Vec<Says>> = strangers.iter().map(|stranger| stranger.ways.clone()).collect();
         let origins =
             if self.key.is_some() { Comparison::new(&mut sheet).altered(&ways) } else { Vec::new() };
+        let (strangers, origins) = self.let_pass_what_is_accepted(&mut sheet, strangers, origins);
         let drift = self.count(stream, &name, number, &sheet, &strangers, &origins);
         self.remember(name, end, print, &sheet, drift);
         wanted.take(&sheet, &strangers, &origins);
+        if self.options.accept {
+            self.report.accepted_now += strangers.len() as u64;
+            strangers.iter().for_each(|stranger| self.memory.accept(&stranger.id));
+        }
         self.name_surplus(stream, &sheet, strangers, &origins);
         Ok(())
     }
 
-    /// What Polar has under the segment's name, but for what is wanted.
-    fn ask(&mut self, segment: &str, sheet: &mut Sheet) -> Result<Vec<Stranger>, String> {
-        let Some(key) = self.key.clone() else {
-            self.ask_by_content(sheet, None, Found::Yes)?;
-            return Ok(Vec::new());
-        };
-        let query = EventQuery {
-            source: Some(EventSource::User),
-            metadata: vec![(key.clone(), segment.to_owned())],
-            ..EventQuery::default()
-        };
-        let mut comparison = Comparison::new(sheet);
-        let mut strangers = Vec::new();
-        self.asker.each(self.runtime, &query, |event| {
-            let ways = strangers::ways_of(&event, Some(&key));
-            if !comparison.found(&ways, Found::Yes) {
-                strangers.push(Stranger::of(event, ways));
-            }
-        })?;
-        Ok(strangers)
-    }
-
-    /// Events of before the key was set are there without it.
-    fn ask_without_key(&mut self, sheet: &mut Sheet) -> Result<(), String> {
-        let key = self.key.clone();
-        self.ask_by_content(sheet, key.as_deref(), Found::WithoutKey)
-    }
-
-    /// Looks for what is missing by name and time. Events that carry `unless_with` are left to their segments.
-    fn ask_by_content(
+    /// Somebody has dealt with these events: they are as good as they can be.
+    fn let_pass_what_is_accepted(
         &mut self,
         sheet: &mut Sheet,
-        unless_with: Option<&str>,
-        as_what: Found,
-    ) -> Result<(), String> {
-        let Some((since, until)) = sheet.times else { return Ok(()) };
-        let query = EventQuery {
-            source: Some(EventSource::User),
-            names: sheet.names(),
-            since: Some(since),
-            until: Some(until),
-            ..EventQuery::default()
-        };
-        let mut comparison = Comparison::new(sheet);
-        self.asker.each(self.runtime, &query, |event| {
-            if unless_with.is_none_or(|key| !event.metadata.contains_key(key)) {
-                let ways = strangers::ways_of(&event, unless_with);
-                comparison.found(&ways, as_what);
-            }
-        })
+        strangers: Vec<Stranger>,
+        origins: Vec<Option<usize>>,
+    ) -> (Vec<Stranger>, Vec<Option<usize>>) {
+        let (accepted, left): (Vec<_>, Vec<_>) =
+            strangers.into_iter().zip(origins).partition(|(stranger, _)| self.memory.accepts(&stranger.id));
+        self.report.accepted += accepted.len() as u64;
+        for origin in accepted.into_iter().filter_map(|(_, origin)| origin) {
+            sheet.expected[origin].found = Found::Yes;
+        }
+        left.into_iter().unzip()
     }
 
     /// Polar shows an event some time after it took it. Whether there was something to wait for.
@@ -375,8 +345,10 @@ impl Reconciling<'_> {
         for ((customer, name), counts) in counts {
             drift += counts.drift();
             self.report.counts.add(&counts);
-            let is_shown = (counts.drift() > 0 || self.options.all_rows) && self.has_room_for_rows();
-            if is_shown {
+            let is_wanted = counts.drift() > 0 || self.options.all_rows;
+            let has_room = self.options.all_rows || self.report.rows.len() < self.options.most_named;
+            self.report.rows_left += u64::from(is_wanted && !has_room);
+            if is_wanted && has_room {
                 self.report.rows.push(Row {
                     source: stream.source.clone(),
                     path: stream.path.clone(),
@@ -396,10 +368,6 @@ impl Reconciling<'_> {
             events: self.report.counts.expected,
         });
         drift
-    }
-
-    fn has_room_for_rows(&self) -> bool {
-        self.options.all_rows || self.report.rows.len() < self.options.most_named
     }
 
     fn name_surplus(

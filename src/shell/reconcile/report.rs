@@ -113,7 +113,6 @@ pub struct Report {
     pub saved_at: String,
     /// The key of metadata by which Polar was asked.
     pub key: Option<String>,
-    #[serde(flatten)]
     pub counts: Counts,
     /// Events that were found without the key: they were sent before it was set.
     pub without_key: u64,
@@ -124,7 +123,12 @@ pub struct Report {
     pub requests: u64,
     /// By source id: events that the account counts.
     pub account_events: BTreeMap<String, u64>,
+    /// Altered and surplus events that were accepted before, and by this run.
+    pub accepted: u64,
+    pub accepted_now: u64,
     pub rows: Vec<Row>,
+    /// Rows that would have been more than was asked for.
+    pub rows_left: u64,
     /// No more than so many as were asked for; the counts are whole.
     pub missing: Vec<Own>,
     pub altered: Vec<Own>,
@@ -143,6 +147,6 @@ impl Report {
     #[must_use]
     pub fn drift(&self) -> u64 {
         let mended = self.mended.as_ref().map_or(0, |mended| mended.sent);
-        self.counts.drift().saturating_sub(mended)
+        self.counts.drift().saturating_sub(mended + self.accepted_now)
     }
 }

@@ -31,10 +31,7 @@ pub(super) fn of_aggregation(subject: &Subject<'_>, meter: &Meter) -> Option<Fau
             .label(label)
             .hint("make it a number: `| int` or `| decimal`")
     };
-    let sent = match subject.outline.properties.get(property) {
-        None => return Some(not_sent()),
-        Some(sent) => sent,
-    };
+    let Some(sent) = subject.outline.properties.get(property) else { return Some(not_sent()) };
     if is_unique {
         return None;
     }
@@ -90,7 +87,7 @@ fn does(aggregation: &Aggregation) -> &'static str {
 
 /// A line that says how many it stands for, where every meter counts events.
 pub(super) fn counted_as_one(subject: &Subject<'_>, open: &[&Meter]) -> Option<Fault> {
-    const HOW_MANY: [&str; 8] = ["count", "counts", "quantity", "qty", "units", "requests", "calls", "n"];
+    const HOW_MANY: [&str; 7] = ["count", "counts", "quantity", "qty", "units", "requests", "calls"];
     let meter = open.first()?;
     if open.iter().any(|meter| meter.aggregation != Aggregation::Count) {
         return None;

@@ -95,7 +95,7 @@ pub fn organization(reader: &Reader, told: &mut Told) -> Result<(), ExitCode> {
             told.say("organization", names.join(", "));
         }
         Err(Failure::Refused(why)) => {
-            told.say("organization", format!("not shown: {why}; nothing else needs it"))
+            told.say("organization", format!("not shown: {why}; nothing else needs it"));
         }
         Err(failure) => return Err(failure.tell()),
     }

@@ -7,7 +7,7 @@
 use super::amounts::{counted_as_one, of_aggregation};
 use super::filters::{misjudged, of_filter};
 use super::outline::Outline;
-use super::subject::Subject;
+use super::subject::{Link, Subject};
 use super::twice::counted_twice;
 use crate::config::{Fault, WarningCode};
 use crate::polar::meters::{Clause, Constant, Meter, Operator, Truth};
@@ -73,11 +73,12 @@ fn unmetered(subject: &Subject<'_>, meters: &[Meter]) -> Fault {
             .label(BILLED_AS_NOTHING)
             .hint(format!("write name = \"{wanted}\""));
     }
-    let message = format!("no meter counts the events of \"{id}\"");
-    let label = match subject.seen.len() {
-        0 => BILLED_AS_NOTHING.to_owned(),
-        lines => format!("{lines} events seen: {BILLED_AS_NOTHING}"),
+    let depends_on_the_line = meters.iter().any(|meter| subject.link(meter) == Link::NoneSeen);
+    let message = match subject.seen.len() {
+        seen if depends_on_the_line => format!("no meter counts any of the {seen} events seen of \"{id}\""),
+        _ => format!("no meter counts the events of \"{id}\""),
     };
+    let label = BILLED_AS_NOTHING;
     let meant = meters.iter().find(|meter| !meter.is_archived() && is_meant(subject, meter));
     let hint = match meant {
         Some(meter) => format!("the meter \"{}\" counts events where {}", meter.name, meter.filter),
