@@ -201,7 +201,8 @@ mod tests {
                 threads.spawn(move || shadow.accept(place, body.as_bytes()));
             }
         });
-        let expected: String = (0..50).map(|number| format!("{{\"name\":\"{number}\"}}\n")).collect();
-        assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
+        let expected: Vec<_> = (0..50).map(|number| format!("{{\"name\":\"{number}\"}}")).collect();
+        let written = std::fs::read_to_string(path).unwrap();
+        assert_eq!(written.lines().collect::<Vec<_>>(), expected);
     }
 }
