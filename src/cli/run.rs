@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -73,9 +74,13 @@ impl Refusal {
     }
 }
 
+/// They have much to do at the start, and nothing for long.
+const WAITERS_LIVE: Duration = Duration::from_secs(1);
+
 /// The runtime of a daemon: one thread, and a few that wait for names and disks.
 pub(super) fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(4).thread_keep_alive(WAITERS_LIVE).build()
 }
 
 async fn serve(
