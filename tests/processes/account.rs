@@ -96,12 +96,12 @@ fn play(seed: u64) {
             world.append(&some_line(number));
             number += 1;
         }
-        if (seed + round) % 3 == 0 {
+        if (seed + round).is_multiple_of(3) {
             thread::sleep(Duration::from_millis((seed * 31 + round * 17) % 120));
             floe.kill();
             floe = world.start_unready();
         }
-        if (seed + round) % 2 == 0 {
+        if (seed + round).is_multiple_of(2) {
             world.rename("logs/app.log", &format!("logs/app.log.{round}"));
         }
     }
