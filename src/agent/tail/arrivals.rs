@@ -143,10 +143,6 @@ impl Arrivals {
         Some(Age { age: run.since.age(now), of_before: run.of_before })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-    }
-
     /// # Panics
     /// When ends or times do not rise.
     pub(super) fn check_invariants(&self) {

@@ -53,7 +53,6 @@ impl Tail {
             self.first_look_at(index, &seen, books, out, now);
         }
         self.follow_known(now, &seen, books, out);
-        self.save_ages(books, now);
         self.learn_rotations(now, &seen);
         self.say_threats(now, &seen, out);
         self.notice_unknown(now, &seen);

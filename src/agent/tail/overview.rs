@@ -1,7 +1,6 @@
 //! What is not read or not settled of each source, and for how long.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::arrivals::Age;
 use super::candidate::{Candidate, Step};
@@ -11,9 +10,6 @@ use crate::agent::books::Books;
 use crate::agent::border::Now;
 use crate::agent::overview::{OpenFiles, SourceOverview, Waited};
 use crate::model::{Moment, Offset};
-
-/// A line that has waited so long is not about to be settled.
-const LONG: Duration = Duration::from_secs(10);
 
 impl Tail {
     /// By source id.
@@ -39,23 +35,6 @@ impl Tail {
             }
         }
         self.sources.iter().map(|source| source.id.to_string()).zip(sources).collect()
-    }
-
-    /// Asks for a save where a line has waited so long that its age should outlive the process. Usually lines are settled
-    /// sooner, and what is saved then says it.
-    pub(super) fn save_ages(&mut self, books: &Books, now: Now) {
-        let mut waiting = false;
-        for (id, stream) in self.streams.iter_mut().filter(|(_, stream)| !stream.arrivals.is_empty()) {
-            let frontier = books.frontier(*id);
-            if stream.aged_at != Some(frontier)
-                && stream.is_hoped_for()
-                && stream.age_at(frontier, now.moment).is_some_and(|waited| waited.age >= LONG)
-            {
-                stream.aged_at = Some(frontier);
-                waiting = true;
-            }
-        }
-        self.changes += u64::from(waiting);
     }
 
     /// Whether the folders were looked into.

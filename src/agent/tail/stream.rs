@@ -71,8 +71,6 @@ pub(super) struct Stream {
     pub fresh_from: u64,
     /// When what is not settled was first seen.
     pub arrivals: Arrivals,
-    /// The frontier at which its oldest line was saved for its age alone.
-    pub aged_at: Option<Offset>,
     /// Bytes of the unterminated line that the last read found at the end.
     pub partial: u64,
     /// What is partial may be whole lines of a record that is not whole.
@@ -191,7 +189,6 @@ impl Stream {
             told_at: Moment::START,
             fresh_from: u64::MAX,
             arrivals: Arrivals::default(),
-            aged_at: None,
             partial: 0,
             holds_open_record: false,
             rests: false,
