@@ -73,14 +73,16 @@ impl<'a> Daemon<'a> {
         Ok(cost)
     }
 
-    /// What `floe account` says; a fault where it does not add up.
-    pub fn account(&self) -> io::Result<String> {
+    /// What `floe account` says of each source; a fault where it does not add up.
+    pub fn account(&self) -> io::Result<serde_json::Value> {
         let config = self.bench.folder.join("floe.toml").display().to_string();
-        let output =
-            Command::new(&self.bench.options.program).args(["account", "--config", &config]).output()?;
+        let output = Command::new(&self.bench.options.program)
+            .args(["account", "--json", "--config", &config])
+            .output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "the account does not add up:\n{said}");
-        Ok(said)
+        let mut account: serde_json::Value = serde_json::from_str(&said)?;
+        Ok(account["sources"].take())
     }
 
     fn config(&self, sink: Option<&Sink>) -> io::Result<String> {

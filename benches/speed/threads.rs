@@ -19,7 +19,7 @@ use crate::sink::MARK;
 /// What is left in the state folder, to be compared.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    account: String,
+    account: serde_json::Value,
     /// A digest of the ids in their order, and one that any order gives.
     ids_in_order: u64,
     ids: u64,
