@@ -12,13 +12,13 @@ use crate::config::language::{Expression, Literal, Part, Pipe, Start, Value};
 pub(super) const MOST_PLAIN_DIGITS: usize = 18;
 
 /// A value that is no more than this.
-enum Shape<'v> {
+pub(super) enum Shape<'v> {
     Constant(&'v str),
     Field(&'v Field, &'v [Pipe<Field>]),
     Other,
 }
 
-fn shape_of(value: &Value<Field>) -> Shape<'_> {
+pub(super) fn shape_of(value: &Value<Field>) -> Shape<'_> {
     match value {
         Value::Literal(Literal::Text(text)) => Shape::Constant(text),
         Value::Literal(_) => Shape::Other,

@@ -10,12 +10,10 @@ use super::event::{self, Written};
 use super::found::{read_decimal, read_short};
 use super::identity::ID_BYTES;
 use super::instant;
-use super::plain::{self, MOST_PLAIN_DIGITS, is_plain};
+use super::plain::{self, MOST_PLAIN_DIGITS, Shape, is_plain, shape_of};
 use super::scope::{Field, Scope};
 use super::slots::Written as As;
-use crate::config::language::{
-    Argument, Customer, EventTemplate, Expression, Literal, Llm, Part, Pipe, Start, Value,
-};
+use crate::config::language::{Argument, Customer, EventTemplate, Literal, Llm, Pipe, Value};
 use crate::polar::limits;
 
 /// An event with gaps.
@@ -405,23 +403,16 @@ impl Maker {
 }
 
 fn constant_of(value: &Value<Field>) -> Option<&str> {
-    match value {
-        Value::Literal(Literal::Text(text)) => Some(text),
-        Value::Template(template) => match template.parts.as_slice() {
-            [Part::Text(text)] => Some(text),
-            _ => None,
-        },
-        Value::Literal(_) => None,
+    match shape_of(value) {
+        Shape::Constant(text) => Some(text),
+        Shape::Field(..) | Shape::Other => None,
     }
 }
 
 /// The field of the line that a value is, and what is made of it.
 fn field_of(value: &Value<Field>) -> Result<(u16, &[Pipe<Field>]), Other> {
-    let Value::Template(template) = value else { return Err(Other) };
-    match template.parts.as_slice() {
-        [Part::Placeholder(Expression { start: Start::Path(Field::Line(slot)), pipes })] => {
-            Ok((*slot, pipes))
-        }
+    match shape_of(value) {
+        Shape::Field(Field::Line(slot), pipes) => Ok((*slot, pipes)),
         _ => Err(Other),
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::limits::LIST_MAX_ITEMS;
 use super::system_events::SystemEvent;
 
 /// Who made an event.
@@ -77,6 +78,14 @@ pub struct EventName {
 pub struct Page<T> {
     pub items: Vec<T>,
     pub pagination: Pagination,
+}
+
+impl<T> Page<T> {
+    /// Whether nothing comes behind it. `number`: of the page, from 1.
+    #[must_use]
+    pub fn is_last(&self, number: u64) -> bool {
+        self.items.len() < LIST_MAX_ITEMS || number >= self.pagination.max_page
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //! back; what to do about what they report is decided in the agent.
 
 pub mod admin;
+pub mod asking;
 pub mod backfill;
 pub mod census;
 pub mod client;

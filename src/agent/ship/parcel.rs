@@ -230,7 +230,8 @@ pub(super) fn pack(
     max_events: u32,
     max_bytes: usize,
 ) -> Option<Parcel> {
-    let mut packing = Packing::with_capacity(bytes_to_take(loads, max_events, max_bytes));
+    let mut packing =
+        Packing::with_capacity(loads.iter().map(Load::bytes_left).sum::<usize>().min(max_bytes));
     'full: while let Some(load) = loads.front_mut() {
         while let Some(line) = load.lines.get(load.next) {
             let start = load.start_of(load.next);
@@ -255,22 +256,6 @@ pub(super) fn pack(
         packing.natural_ids |= load.natural_ids;
     }
     packing.seal()
-}
-
-/// Bytes of the events that fit into one parcel: what waits behind them may be many times as much.
-fn bytes_to_take(loads: &std::collections::VecDeque<Load>, max_events: u32, max_bytes: usize) -> usize {
-    let (mut events, mut bytes) = (0, 0);
-    for load in loads {
-        for (at, line) in load.lines.iter().enumerate().skip(load.next) {
-            let length = line.body_end as usize - load.start_of(at);
-            events += u32::from(line.events);
-            if events > max_events || bytes + length > max_bytes {
-                return bytes;
-            }
-            bytes += length;
-        }
-    }
-    bytes
 }
 
 /// The latest timestamp of some events separated by `,`.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,17 +10,14 @@ use tokio::runtime::Runtime;
 
 use crate::cli::outcome;
 use crate::config::Settings;
-use crate::polar::limits::{LIST_MAX_ITEMS, RATE_WINDOW_S};
-use crate::polar::reads::{EventQuery, Read, event_path};
+use crate::polar::reads::{EventQuery, event_path};
 use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
 use crate::polar::stored::{EventName, Page};
+use crate::shell::asking::{self, Unread};
 use crate::shell::client::{Client, NoClient, Reply};
 
-/// How often the same is asked before it is given up.
-const MOST_TRIES: u32 = 5;
-
-/// The first wait after no answer; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Longer waits are told.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// Why there is no answer, or nowhere to write it.
 #[derive(Debug)]
@@ -82,7 +79,7 @@ impl Reader {
         let client = Client::new(&settings.polar).map_err(|NoClient(why)| why)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-        let pause = Duration::from_secs(60) / settings.delivery.requests_per_minute.max(1);
+        let pause = asking::pause_of(settings.delivery.requests_per_minute);
         Ok(Self { client, runtime, pause })
     }
 
@@ -117,7 +114,7 @@ impl Reader {
                 .ask(&path(number))?
                 .ok_or_else(|| Failure::Endpoint("there is no event API at this URL (404)".into()))?;
             found.total = page.pagination.total_count;
-            let is_last = page.items.len() < LIST_MAX_ITEMS || number >= page.pagination.max_page;
+            let is_last = page.is_last(number);
             found.items.extend(page.items);
             if is_last || found.items.len() >= limit {
                 break;
@@ -156,30 +153,14 @@ impl Reader {
 
     /// `None` for a 404.
     fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
-        let mut wait = FIRST_WAIT;
-        let begun = Instant::now();
-        for tries in 1.. {
-            match self.runtime.block_on(self.client.get(path)) {
-                Read::Got(value) => return Ok(Some(value)),
-                Read::NotThere => return Ok(None),
-                Read::Refused(why) => return Err(Failure::Refused(why)),
-                Read::Again { why, .. } if tries == MOST_TRIES => {
-                    let seconds = begun.elapsed().as_secs();
-                    return Err(Failure::Endpoint(format!("{why}, {MOST_TRIES} times in {seconds} s")));
-                }
-                Read::Again { why, after_seconds } => {
-                    let pause = match after_seconds {
-                        Some(seconds) => Duration::from_secs(seconds.min(RATE_WINDOW_S)),
-                        None => wait,
-                    };
-                    if pause > Duration::from_secs(2) {
-                        anstream::eprintln!("{why}; asked again in {} s", pause.as_secs());
-                    }
-                    std::thread::sleep(pause);
-                    wait *= 2;
-                }
+        let waits = |why: &str, pause: Duration| {
+            if pause > LONG_WAIT {
+                anstream::eprintln!("{why}; asked again in {} s", pause.as_secs());
             }
-        }
-        unreachable!("the last try returns")
+        };
+        asking::ask(&self.runtime, &self.client, path, || (), waits).map_err(|unread| match unread {
+            Unread::Refused(why) => Failure::Refused(why),
+            Unread::GivenUp(why) => Failure::Endpoint(why),
+        })
     }
 }

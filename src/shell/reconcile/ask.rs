@@ -6,16 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use crate::model::file::short_print;
-use crate::polar::limits::{LIST_MAX_ITEMS, RATE_WINDOW_S};
-use crate::polar::reads::{EventQuery, Read};
+use crate::polar::reads::EventQuery;
 use crate::polar::stored::{Event, Page};
+use crate::shell::asking::{self, Unread};
 use crate::shell::client::Client;
-
-/// How often the same is asked before it is given up.
-const MOST_TRIES: u32 = 5;
-
-/// The first wait after no answer; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// How often a list is asked for that moved while it was read.
 const MOST_ROUNDS: u32 = 3;
@@ -32,7 +26,7 @@ pub(super) struct Asker {
 
 impl Asker {
     pub fn new(client: Client, requests_per_minute: u32) -> Self {
-        let pause = Duration::from_secs(RATE_WINDOW_S) / requests_per_minute.max(1);
+        let pause = asking::pause_of(requests_per_minute);
         Self { client, pause, last: None, requests: 0 }
     }
 
@@ -52,7 +46,7 @@ impl Asker {
             for number in 1.. {
                 let page: Page<Event> = self.ask(runtime, &query.page(number))?;
                 total = page.pagination.total_count;
-                let is_last = page.items.len() < LIST_MAX_ITEMS || number >= page.pagination.max_page;
+                let is_last = page.is_last(number);
                 for event in page.items {
                     if seen.insert(short_print(event.id.as_bytes())) {
                         each(event);
@@ -71,29 +65,18 @@ impl Asker {
     }
 
     fn ask(&mut self, runtime: &Runtime, path: &str) -> Result<Page<Event>, String> {
-        let mut wait = FIRST_WAIT;
-        let begun = Instant::now();
-        for tries in 1.. {
-            if let Some(last) = self.last {
-                std::thread::sleep(self.pause.saturating_sub(last.elapsed()));
+        let Self { client, pause, last, requests } = self;
+        let before = || {
+            if let Some(last) = *last {
+                std::thread::sleep(pause.saturating_sub(last.elapsed()));
             }
-            self.last = Some(Instant::now());
-            self.requests += 1;
-            match runtime.block_on(self.client.get(path)) {
-                Read::Got(page) => return Ok(page),
-                Read::NotThere => return Err("there is no event API at this URL (404)".to_owned()),
-                Read::Refused(why) => return Err(why),
-                Read::Again { why, .. } if tries == MOST_TRIES => {
-                    return Err(format!("{why}, {MOST_TRIES} times in {} s", begun.elapsed().as_secs()));
-                }
-                Read::Again { after_seconds, .. } => {
-                    let pause =
-                        after_seconds.map_or(wait, |seconds| Duration::from_secs(seconds.min(RATE_WINDOW_S)));
-                    std::thread::sleep(pause);
-                    wait *= 2;
-                }
-            }
+            *last = Some(Instant::now());
+            *requests += 1;
+        };
+        match asking::ask(runtime, client, path, before, |_, _| ()) {
+            Ok(Some(page)) => Ok(page),
+            Ok(None) => Err("there is no event API at this URL (404)".to_owned()),
+            Err(Unread::Refused(why) | Unread::GivenUp(why)) => Err(why),
         }
-        unreachable!("the last try returns")
     }
 }
