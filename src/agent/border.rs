@@ -17,7 +17,7 @@ use crate::model::{
     Dropped, FileKey, Generation, Guard, MappedChunk, Mark, Moment, Offset, Print, SourceAccount,
     SourceIndex, Stop, StreamId, Tally,
 };
-use crate::polar::Answer;
+use crate::polar::{Answer, Body};
 
 /// Both clocks at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub enum Effect {
     /// Read and map. Answer: [`Input::Mapped`].
     Read(Box<ReadOrder>),
     /// Send the body. Answer: [`Input::Answered`].
-    Post { request: RequestId, body: Bytes },
+    Post { request: RequestId, body: Body },
     /// Append the letters (whole JSON lines) to the quarantine and sync. Answer: [`Input::Quarantined`].
     /// `malformed` letters count against the smaller quota; beyond it the shell keeps them without `text`.
     Quarantine { letters: LettersId, text: Bytes },

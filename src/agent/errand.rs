@@ -118,7 +118,7 @@ impl Errand {
         let chunk = ChunkId { stream: NO_STREAM, number: self.next };
         let body_end = u32::try_from(line.body.len()).expect("a line's events fit in a request");
         let billed = BilledLine { at: 0, len: 0, body_end, events: line.events, rule: 0 };
-        self.ship.load(now, chunk, line.body, Arc::new([billed]), false, line.natural_ids);
+        self.ship.load(now, chunk, vec![line.body.into()], Arc::new([billed]), false, line.natural_ids);
         self.waiting.insert(self.next);
         self.next += 1;
     }
@@ -303,7 +303,7 @@ mod tests {
         loop {
             while let Some(effect) = errand.poll() {
                 let Effect::Post { request, body } = effect else { continue };
-                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let body: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap();
                 let sent = body["events"].as_array().unwrap().iter();
                 let sent = sent.map(|event| event["n"].as_u64().unwrap()).collect();
                 flying.push_back((ms + 50, request, sent));

@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::config::Settings;
@@ -282,8 +283,10 @@ impl Agent {
 
     /// Enters a mapped chunk in the books and gives its events and letters on.
     fn enter(&mut self, arrived: Arrived) {
-        let Arrived { stream, chunk, settings, fresh } = arrived;
+        let Arrived { stream, mut chunk, settings, fresh } = arrived;
         let Some(span) = chunk.span else { return };
+        chunk.seal(Bytes::from);
+        let output = chunk.output();
         let mut tally = chunk.settled;
         tally.merge(&chunk.in_letters);
         for (fate, count) in chunk.in_letters.iter() {
@@ -291,12 +294,13 @@ impl Agent {
                 self.quarantined.add(reason, count.lines);
             }
         }
-        let lines: Vec<BilledLine> =
-            chunk.lines.iter().copied().chain(chunk.held.iter().map(|held| held.line)).collect();
+        let in_body: Arc<[BilledLine]> = chunk.lines.into();
+        let lines = match chunk.held.as_slice() {
+            [] => Arc::clone(&in_body),
+            held => in_body.iter().copied().chain(held.iter().map(|held| held.line)).collect(),
+        };
         lines.iter().for_each(|line| tally.add(Fate::Billed, 1, u64::from(line.len)));
-        let held_bytes: usize = chunk.held.iter().map(|held| held.body.len()).sum();
-        let charge = chunk.body.len() + held_bytes + chunk.letters.len() + size_of_val(&lines[..]);
-        let in_body = chunk.lines.len();
+        let charge = output + size_of_val(&lines[..]);
         let id = self.books.stitch(
             stream,
             Entry {
@@ -304,7 +308,7 @@ impl Agent {
                 after: chunk.after,
                 carry: chunk.carry,
                 tally,
-                lines: lines.into(),
+                lines,
                 has_letters: !chunk.letters.is_empty(),
                 values_not_utf8: u64::from(chunk.values_not_utf8),
                 duplicate_keys: u64::from(chunk.duplicate_keys),
@@ -315,9 +319,10 @@ impl Agent {
         if !chunk.letters.is_empty() {
             self.letters.push(id, chunk.letters.into());
         }
-        self.ship.load(self.now.moment, id, chunk.body, chunk.lines.into(), fresh, chunk.natural_ids);
+        let first_held = in_body.len();
+        self.ship.load(self.now.moment, id, chunk.sealed, in_body, fresh, chunk.natural_ids);
         for (index, held) in chunk.held.into_iter().enumerate() {
-            let line = u32::try_from(in_body + index).expect("a chunk has fewer lines than 2^32");
+            let line = u32::try_from(first_held + index).expect("a chunk has fewer lines than 2^32");
             self.ship.hold(id, line, held, fresh, chunk.natural_ids);
         }
     }

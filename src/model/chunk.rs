@@ -1,5 +1,6 @@
 //! What mapping makes of one chunk of one stream: the unit of work is a chunk, never a line.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +100,10 @@ pub struct MappedChunk {
     pub carry: Carry,
     /// Lines whose fate mapping alone decides: ignored ones.
     pub settled: Tally,
-    /// Event objects, each followed by `,`, in the order of `lines`.
+    /// Event objects, each followed by `,`, in the order of `lines`: those before `body`, where some were sealed. No line's
+    /// events stand in two of them.
+    pub sealed: Vec<Bytes>,
+    /// The last of them, or all.
     pub body: Vec<u8>,
     /// Lines with events in `body`, in order.
     pub lines: Vec<BilledLine>,
@@ -128,6 +132,7 @@ impl MappedChunk {
             after: before,
             carry: Carry::default(),
             settled: Tally::default(),
+            sealed: Vec::new(),
             body: Vec::new(),
             lines: Vec::new(),
             held: Vec::new(),
@@ -145,7 +150,20 @@ impl MappedChunk {
     #[must_use]
     pub fn output(&self) -> usize {
         let held: usize = self.held.iter().map(|held| held.body.len()).sum();
-        self.body.len() + held + self.letters.len()
+        self.body_len() + held + self.letters.len()
+    }
+
+    /// Bytes of the events of `lines`.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        self.sealed.iter().map(Bytes::len).sum::<usize>() + self.body.len()
+    }
+
+    /// Nothing is written to what `body` holds any more: `keep` makes of it what is passed on.
+    pub fn seal(&mut self, keep: impl FnOnce(Vec<u8>) -> Bytes) {
+        if !self.body.is_empty() {
+            self.sealed.push(keep(std::mem::take(&mut self.body)));
+        }
     }
 
     /// Whether `next` begins where this one ends, behind the same bytes.
@@ -162,9 +180,10 @@ impl MappedChunk {
     /// When it does not, or when both are too much for one.
     pub fn append(&mut self, mut next: Self) {
         assert!(self.goes_on_with(&next), "a chunk goes on where the one before ended");
+        let so_far = self.body_len() as u64;
         let (Some(span), Some(next_span)) = (&mut self.span, next.span) else { return };
         let small = |number: u64| u32::try_from(number).expect("a chunk is smaller than 4 GiB");
-        let (at, body_end) = (small(span.len()), small(self.body.len() as u64));
+        let (at, body_end) = (small(span.len()), small(so_far));
         span.end = next_span.end;
         self.lines.reserve(next.lines.len());
         for mut line in next.lines {
@@ -176,7 +195,9 @@ impl MappedChunk {
             held.line.at += at;
             self.held.push(held);
         }
-        self.body.append(&mut next.body);
+        self.seal(Bytes::from);
+        self.sealed.append(&mut next.sealed);
+        self.body = next.body;
         self.letters.append(&mut next.letters);
         self.settled.merge(&next.settled);
         self.in_letters.merge(&next.in_letters);

@@ -7,6 +7,7 @@ pub mod letter;
 pub mod moment;
 pub mod reason;
 pub mod room;
+pub mod spare;
 
 pub use account::{Count, DayAccount, Fate, Missed, SourceAccount, Tally};
 pub use chunk::{BilledLine, HeldLine, MappedChunk, Stop};
@@ -15,3 +16,4 @@ pub use letter::{Letter, LetterId};
 pub use moment::Moment;
 pub use reason::{Dropped, Ignored, Quarantined};
 pub use room::passing_room;
+pub use spare::Spare;

@@ -5,6 +5,7 @@
 //! take the limits from it, and the sandbox validates with it, so that the three cannot disagree about Polar.
 
 pub mod answer;
+pub mod body;
 pub mod customers;
 pub mod event;
 pub mod fault;
@@ -22,5 +23,6 @@ pub mod timestamp;
 pub mod validate;
 
 pub use answer::{Answer, NamedEvent, NamedFault, Refusal, read_answer};
+pub use body::Body;
 pub use http_date::http_date;
 pub use request::{EVENTS_INGEST_PATH, Server};

@@ -8,7 +8,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -20,12 +19,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::disk::words_of;
+use super::sent_body::SentBody;
 use super::token::Token;
 use crate::agent::Outcome;
 use crate::config::settings::PolarSettings;
 use crate::polar::answer::AnswerHead;
 use crate::polar::reads::{self, Read};
-use crate::polar::{Answer, EVENTS_INGEST_PATH, Refusal, http_date, read_answer};
+use crate::polar::{Answer, Body, EVENTS_INGEST_PATH, Refusal, http_date, read_answer};
 
 const USER_AGENT: &str = concat!("floe/", env!("CARGO_PKG_VERSION"));
 const API_VERSION: &str = "2026-04";
@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// Sends a batch once.
-    pub async fn post(&self, body: Bytes) -> Reply {
+    pub async fn post(&self, body: Body) -> Reply {
         let token = match self.token.current(Instant::now()) {
             Ok(token) => token,
             Err(error) => return Reply::none(error.to_string()),
@@ -98,7 +98,7 @@ impl Client {
             .header(AUTHORIZATION, bearer(&token))
             .header("Polar-Version", API_VERSION)
             .header(CONTENT_TYPE, "application/json")
-            .body(body);
+            .body(reqwest::Body::wrap(SentBody::new(body)));
         let reply = match request.send().await {
             Ok(response) => read(response).await,
             Err(error) => Err(error),
@@ -290,6 +290,10 @@ mod tests {
     use crate::config::settings::TokenSource;
     use crate::shell::fixtures;
 
+    fn a_body() -> Body {
+        bytes::Bytes::from_static(BODY).into()
+    }
+
     const BODY: &[u8] = b"{\"events\":[]}";
 
     fn client(base_url: &str, token: &Path) -> Client {
@@ -327,7 +331,7 @@ mod tests {
         )
         .await;
         let token = token_file();
-        let reply = client(&base_url, token.path()).post(Bytes::from_static(BODY)).await;
+        let reply = client(&base_url, token.path()).post(a_body()).await;
         assert_eq!(reply.outcome, Outcome::Answer(Answer::Accepted { inserted: 2, duplicates: 1 }));
         assert_eq!(reply.polar_clock, Some("2026-11-01T00:00:09Z".parse().unwrap()));
         let request = request.await.unwrap();
@@ -349,7 +353,7 @@ mod tests {
             answer_once(b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n")
                 .await;
         let token = token_file();
-        let reply = client(&base_url, token.path()).post(Bytes::from_static(BODY)).await;
+        let reply = client(&base_url, token.path()).post(a_body()).await;
         assert_eq!(reply.outcome, Outcome::Answer(Answer::Refused(Refusal::Redirected { status: 307 })));
     }
 
@@ -358,7 +362,7 @@ mod tests {
         let (base_url, _request) =
             answer_once(b"HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n{\"inserted\":2").await;
         let token = token_file();
-        let reply = client(&base_url, token.path()).post(Bytes::from_static(BODY)).await;
+        let reply = client(&base_url, token.path()).post(a_body()).await;
         assert!(matches!(reply.outcome, Outcome::NoAnswer { .. }), "{reply:?}");
     }
 
@@ -373,7 +377,7 @@ mod tests {
     async fn what_keeps_us_from_polar_is_said_in_words() {
         let token = token_file();
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let post = async |url: &str| client(url, token.path()).post(Bytes::from_static(BODY)).await;
+        let post = async |url: &str| client(url, token.path()).post(a_body()).await;
         check_words(
             &post(&format!("http://{closed}")).await,
             &format!("http://{closed}: connection refused"),
@@ -391,7 +395,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_token_nothing_is_sent_and_it_is_said() {
-        let reply = client("http://127.0.0.1:9", Path::new("/nowhere")).post(Bytes::from_static(BODY)).await;
+        let reply = client("http://127.0.0.1:9", Path::new("/nowhere")).post(a_body()).await;
         check_words(&reply, "no token: cannot read \"/nowhere\"");
     }
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
@@ -45,6 +44,7 @@ use crate::config::Settings;
 use crate::config::settings::{LimitSettings, Mode};
 use crate::mapping::{Rules, TimeRange};
 use crate::model::{FileKey, Moment, Offset, StreamId};
+use crate::polar::Body;
 
 /// How often an observer hears of the status, at most.
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
@@ -500,6 +500,7 @@ impl Hands {
         match effect {
             Effect::Look => {
                 self.files.rest();
+                self.pool.rest();
                 self.lookout.look();
             }
             Effect::Ask { ask, whom, at, against } => self.ask(ask, whom, at, against, reports),
@@ -583,7 +584,7 @@ impl Polar {
         }
     }
 
-    fn post(self, request: RequestId, body: Bytes, reports: Reports) {
+    fn post(self, request: RequestId, body: Body, reports: Reports) {
         let report = move |reply: super::client::Reply| {
             let super::client::Reply { outcome, polar_clock } = reply;
             reports.input(Input::Answered { request, outcome, polar_clock });
@@ -594,9 +595,9 @@ impl Polar {
             }
             Self::Shadow(shadow) => {
                 let place = shadow.place();
-                tokio::task::spawn_blocking(move || report(shadow.accept(place, &body)));
+                tokio::task::spawn_blocking(move || report(shadow.accept(place, &body.to_bytes())));
             }
-            Self::Census(census) => report(census.accept(&body)),
+            Self::Census(census) => report(census.accept(&body.to_bytes())),
         }
     }
 }

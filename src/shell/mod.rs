@@ -36,6 +36,7 @@ pub mod reload;
 pub mod retried;
 pub mod retry;
 mod saver;
+mod sent_body;
 pub mod service_manager;
 pub mod shadow;
 pub mod shelf;

@@ -11,7 +11,7 @@ use super::content::Content;
 use super::disk::{peek_fully_at, peek_guard_before, read_fully_at, words_of};
 use crate::agent::{HEADER_BYTES, Input, ReadBytes, ReadEnd, ReadOrder};
 use crate::mapping::{ReadFault, Scratch};
-use crate::model::{Guard, MappedChunk, Offset};
+use crate::model::{Guard, MappedChunk, Offset, Spare};
 
 /// A read of at most so many bytes is performed where it is asked for.
 pub const INLINE_MAX_BYTES: u64 = 32 * 1024;
@@ -24,6 +24,15 @@ const LINE_USUALLY: u64 = 4096;
 pub struct Buffers {
     bytes: Vec<u8>,
     scratch: Scratch,
+    spare: Spare,
+}
+
+impl Buffers {
+    /// What is mapped goes to buffers of `spare`.
+    #[must_use]
+    pub fn new(spare: Spare) -> Self {
+        Self { bytes: Vec::new(), scratch: Scratch::new(spare.clone()), spare }
+    }
 }
 
 /// A read to perform. `file` is `None` when the stream is not open any more.
@@ -100,14 +109,16 @@ struct Taken {
 
 impl Taken {
     fn map(&self, order: &ReadOrder, buffers: &mut Buffers) -> Result<MappedChunk, ReadFault> {
-        let Buffers { bytes, scratch } = buffers;
+        let Buffers { bytes, scratch, spare } = buffers;
         let read = ReadBytes {
             before: &bytes[self.before.clone()],
             bytes: &bytes[self.before.end..self.until],
             header: &self.header,
             beyond: &self.beyond,
         };
-        order.map(read, scratch)
+        let mut chunk = order.map(read, scratch)?;
+        chunk.seal(|body| spare.share(body));
+        Ok(chunk)
     }
 }
 

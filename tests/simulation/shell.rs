@@ -16,6 +16,7 @@ use floe::agent::{
 use floe::mapping::ReadFault;
 use floe::mapping::identity::HEAD_BYTES;
 use floe::model::{FileKey, Guard, MappedChunk, Offset, SourceIndex, StreamId};
+use floe::polar::Body;
 use floe::polar::answer::{AnswerHead, read_answer};
 
 use crate::compressor::COMPRESSED;
@@ -151,7 +152,8 @@ impl Simulation {
         self.begin(Job::Read { order, early });
     }
 
-    fn post(&mut self, request: RequestId, body: Bytes) -> Held {
+    fn post(&mut self, request: RequestId, body: Body) -> Held {
+        let body = body.to_bytes();
         self.note(format!(
             "post {} {} bytes {:x}",
             request.0,

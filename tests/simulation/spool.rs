@@ -287,7 +287,7 @@ impl World {
                 Input::Mapped { read: order.read, result: map(&order, bytes), size }
             }
             Effect::Post { request, body } => {
-                let outcome = self.answer(&body);
+                let outcome = self.answer(&body.to_bytes());
                 Input::Answered { request, outcome, polar_clock: Some(self.now().wall) }
             }
             Effect::Quarantine { text, .. } => panic!("{}", String::from_utf8_lossy(&text)),

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::border::{Now, Outcome, RequestId};
@@ -16,6 +15,7 @@ use super::super::notice::NoticeCode;
 use super::parcel::{self, Aside, Parcel, Suspicion};
 use super::{LEAST_MAX_BYTES, Ship, Verdict, condemned, say};
 use crate::model::{BilledLine, HeldLine, Quarantined};
+use crate::polar::Body;
 use crate::polar::answer::{Answer, NamedEvent, NamedFault};
 
 /// A parcel comes apart for 500s only after so many failures with successes of others between them.
@@ -189,7 +189,7 @@ impl Ship {
 
     /// The witness's body, if it is to go before this waiting parcel: a suspect that failed last, when there is
     /// nothing else to send. Polar knows the event, so sending it again costs a request and bills nothing.
-    pub(super) fn witness_for(&mut self, waiting: usize) -> Option<Bytes> {
+    pub(super) fn witness_for(&mut self, waiting: usize) -> Option<Body> {
         let suspicion = self.waiting[waiting].suspicion?;
         let is_wanted = !self.is_witnessed
             && self.waiting[waiting].failures > 0

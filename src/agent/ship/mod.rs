@@ -24,6 +24,7 @@ use super::notice::{Notice, NoticeCode};
 use super::overview::Delivery;
 use crate::config::settings::DeliverySettings;
 use crate::model::{BilledLine, HeldLine, Moment, Quarantined};
+use crate::polar::Body;
 use crate::polar::answer::Answer;
 use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
 
@@ -228,12 +229,13 @@ impl Ship {
         &mut self,
         now: Moment,
         chunk: ChunkId,
-        body: Vec<u8>,
+        bodies: Vec<Bytes>,
         lines: Arc<[BilledLine]>,
         fresh: bool,
         natural_ids: bool,
     ) {
-        let load = Load { chunk, first: 0, body, lines, next: 0, since: now, fresh, natural_ids };
+        let events = parcel::Events::new(bodies);
+        let load = Load { chunk, first: 0, events, lines, next: 0, since: now, fresh, natural_ids };
         self.push(load);
     }
 
@@ -242,7 +244,7 @@ impl Ship {
         let load = Load {
             chunk,
             first: line,
-            body: held.body,
+            events: parcel::Events::new(vec![held.body.into()]),
             lines,
             next: 0,
             since: Moment::START,
@@ -263,7 +265,7 @@ impl Ship {
     }
 
     /// Moves what is due, packs what is ripe and gives the next request that may go now.
-    pub(super) fn next_post(&mut self, now: Now) -> Option<(RequestId, Bytes)> {
+    pub(super) fn next_post(&mut self, now: Now) -> Option<(RequestId, Body)> {
         if self.greeting {
             return self.next_greeting(now.moment);
         }
@@ -288,7 +290,7 @@ impl Ship {
         Some((request, body))
     }
 
-    fn next_greeting(&mut self, now: Moment) -> Option<(RequestId, Bytes)> {
+    fn next_greeting(&mut self, now: Moment) -> Option<(RequestId, Body)> {
         if self.greeting_at(now)? > now {
             return None;
         }
@@ -296,7 +298,7 @@ impl Ship {
         let request = self.next_request;
         self.next_request = RequestId(request.0 + 1);
         self.flying.insert(request, Flight { parcel: None, sent: now });
-        Some((request, Bytes::from([BODY_PREFIX, BODY_SUFFIX].concat())))
+        Some((request, Bytes::from([BODY_PREFIX, BODY_SUFFIX].concat()).into()))
     }
 
     fn greeting_at(&mut self, now: Moment) -> Option<Moment> {

@@ -3,15 +3,18 @@
 //! A line's events never split over parcels, and a parcel's body is the same on each try: two requests with
 //! the same ids in another order could deadlock in Polar's database.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::agent::books::{ChunkId, LineId};
 use crate::agent::border::RequestId;
 use crate::model::{BilledLine, Moment};
+use crate::polar::Body;
 use crate::polar::request::{BODY_PREFIX, BODY_SUFFIX};
-
-use std::sync::Arc;
 
 /// Mapped events of one chunk that wait to be packed.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ pub(super) struct Load {
     pub chunk: ChunkId,
     /// The place among the chunk's billed lines of `lines[0]`.
     pub first: u32,
-    pub body: Vec<u8>,
+    pub events: Events,
     pub lines: Arc<[BilledLine]>,
     /// The first line of `lines` that is not packed yet.
     pub next: usize,
@@ -27,6 +30,30 @@ pub(super) struct Load {
     /// Never sent before by this state, as far as can be known.
     pub fresh: bool,
     pub natural_ids: bool,
+}
+
+/// Events in the order of their lines, from the first one on that is not packed yet.
+#[derive(Debug)]
+pub(super) struct Events {
+    /// No line's events stand in two of them.
+    pieces: VecDeque<Bytes>,
+    /// Bytes before the first piece.
+    before: usize,
+}
+
+impl Events {
+    pub(super) fn new(pieces: Vec<Bytes>) -> Self {
+        Self { pieces: pieces.into(), before: 0 }
+    }
+
+    /// The piece where the bytes from `start` to `end` stand, and their place in it. Those before are let go.
+    fn piece_of(&mut self, start: usize, end: usize) -> (&Bytes, Range<usize>) {
+        while self.pieces.len() > 1 && start >= self.before + self.pieces[0].len() {
+            self.before += self.pieces[0].len();
+            self.pieces.pop_front();
+        }
+        (&self.pieces[0], start - self.before..end - self.before)
+    }
 }
 
 impl Load {
@@ -41,7 +68,7 @@ impl Load {
 
     /// Bytes not packed yet.
     pub(super) fn bytes_left(&self) -> usize {
-        self.body.len() - self.start_of(self.next)
+        self.start_of(self.lines.len()) - self.start_of(self.next)
     }
 }
 
@@ -81,7 +108,7 @@ pub(super) struct Suspicion {
 
 #[derive(Debug)]
 pub(super) struct Parcel {
-    pub body: Bytes,
+    pub body: Body,
     pub lines: Vec<ParcelLine>,
     pub fresh: bool,
     pub natural_ids: bool,
@@ -105,7 +132,7 @@ impl Parcel {
     pub(super) fn events_of(&self, index: usize) -> Bytes {
         let start = self.start_of(index);
         let end = self.lines[index].body_end as usize - 1;
-        self.body.slice(start..end)
+        self.body.slice(start, end)
     }
 
     fn start_of(&self, index: usize) -> usize {
@@ -121,21 +148,27 @@ impl Parcel {
     /// A parcel of some of this one's lines, in their order; `None` for none. It inherits what is known of
     /// earlier tries, but no suspicion.
     pub(super) fn of(&self, wanted: impl Iterator<Item = usize>) -> Option<Self> {
-        let mut packing = Packing::default();
-        for index in wanted {
-            packing.add(self.lines[index].id, &self.events_of(index), false, self.count_of(index));
-        }
-        self.heir(packing)
+        let lines =
+            wanted.map(|index| (self.lines[index].id, self.events_of(index), self.count_of(index))).collect();
+        self.heir(lines)
     }
 
     /// A parcel of lines that were set aside from this one; `None` for none.
     pub(super) fn of_aside(&self, aside: &[Aside]) -> Option<Self> {
-        let mut packing = Packing::default();
-        aside.iter().for_each(|aside| packing.add(aside.id, &aside.events, false, aside.count));
-        self.heir(packing)
+        self.heir(aside.iter().map(|aside| (aside.id, aside.events.clone(), aside.count)).collect())
     }
 
-    fn heir(&self, packing: Packing) -> Option<Self> {
+    /// Its events are copied: what is left of a parcel may stay for long, and would keep all that stands beside it.
+    fn heir(&self, lines: Vec<(LineId, Bytes, u32)>) -> Option<Self> {
+        let text: Bytes =
+            lines.iter().flat_map(|(_, events, _)| [events, &b","[..]]).flatten().copied().collect();
+        let mut packing = Packing::default();
+        let mut start = 0;
+        for (id, events, count) in lines {
+            let end = start + events.len() + 1;
+            packing.add(id, (&text, start..end), count);
+            start = end;
+        }
         let parcel = packing.seal()?;
         Some(Self {
             fresh: self.fresh,
@@ -168,8 +201,12 @@ impl Parcel {
 
 /// A parcel while it is filled.
 #[derive(Debug)]
-pub(super) struct Packing {
-    body: Vec<u8>,
+struct Packing {
+    body: Body,
+    /// What goes on with `body`, and may become longer.
+    last: Option<(Bytes, Range<usize>)>,
+    /// With `last`.
+    length: usize,
     lines: Vec<ParcelLine>,
     fresh: bool,
     natural_ids: bool,
@@ -177,39 +214,46 @@ pub(super) struct Packing {
 
 impl Default for Packing {
     fn default() -> Self {
-        Self { body: BODY_PREFIX.to_vec(), lines: Vec::new(), fresh: true, natural_ids: false }
+        let body = Body::from(Bytes::from_static(BODY_PREFIX));
+        Self { length: body.len(), body, last: None, lines: Vec::new(), fresh: true, natural_ids: false }
     }
 }
 
 impl Packing {
-    fn with_capacity(bytes: usize) -> Self {
-        let mut body = Vec::with_capacity(bytes + BODY_PREFIX.len() + BODY_SUFFIX.len());
-        body.extend_from_slice(BODY_PREFIX);
-        Self { body, ..Self::default() }
-    }
-
     fn events(&self) -> u32 {
         self.lines.last().map_or(0, |line| line.events_end)
     }
 
-    fn add(&mut self, id: LineId, events: &[u8], has_comma: bool, count: u32) {
-        self.body.extend_from_slice(events);
-        if !has_comma {
-            self.body.push(b',');
+    /// `events`, with a comma after each, are a part of a piece.
+    fn add(&mut self, id: LineId, (piece, events): (&Bytes, Range<usize>), count: u32) {
+        self.length += events.len();
+        match &mut self.last {
+            Some((last, taken)) if last.as_ptr() == piece.as_ptr() && taken.end == events.start => {
+                taken.end = events.end;
+            }
+            _ => {
+                self.end_piece();
+                self.last = Some((piece.clone(), events));
+            }
         }
-        let body_end = u32::try_from(self.body.len()).expect("a body is far below 4 GiB");
+        let body_end = u32::try_from(self.length).expect("a body is far below 4 GiB");
         self.lines.push(ParcelLine { id, body_end, events_end: self.events() + count });
     }
 
-    fn seal(mut self) -> Option<Parcel> {
-        if self.lines.is_empty() {
-            return None;
+    fn end_piece(&mut self) {
+        if let Some((piece, events)) = self.last.take() {
+            self.body.push(piece.slice(events));
         }
-        let comma = self.body.pop();
-        debug_assert_eq!(comma, Some(b','), "each line's events end with a comma");
-        self.body.extend_from_slice(BODY_SUFFIX);
+    }
+
+    fn seal(mut self) -> Option<Parcel> {
+        let (piece, events) = self.last.as_mut()?;
+        debug_assert_eq!(piece[events.end - 1], b',', "each line's events end with a comma");
+        events.end -= 1;
+        self.end_piece();
+        self.body.push(Bytes::from_static(BODY_SUFFIX));
         Some(Parcel {
-            body: Bytes::from(self.body),
+            body: self.body,
             lines: self.lines,
             fresh: self.fresh,
             natural_ids: self.natural_ids,
@@ -225,26 +269,20 @@ impl Packing {
 
 /// Packs lines from the front of `loads` until `max_events` or `max_bytes` is reached (one line may go past
 /// either). Emptied loads are removed.
-pub(super) fn pack(
-    loads: &mut std::collections::VecDeque<Load>,
-    max_events: u32,
-    max_bytes: usize,
-) -> Option<Parcel> {
-    let mut packing =
-        Packing::with_capacity(loads.iter().map(Load::bytes_left).sum::<usize>().min(max_bytes));
+pub(super) fn pack(loads: &mut VecDeque<Load>, max_events: u32, max_bytes: usize) -> Option<Parcel> {
+    let mut packing = Packing::default();
     'full: while let Some(load) = loads.front_mut() {
         while let Some(line) = load.lines.get(load.next) {
-            let start = load.start_of(load.next);
-            let events = &load.body[start..line.body_end as usize];
+            let (start, end) = (load.start_of(load.next), line.body_end as usize);
             let packed = packing.events();
             let fits = packed + u32::from(line.events) <= max_events
-                && packing.body.len() + events.len() + BODY_SUFFIX.len() <= max_bytes;
+                && packing.length + (end - start) + BODY_SUFFIX.len() <= max_bytes;
             if !fits && packed > 0 {
                 break 'full;
             }
             let id =
                 LineId { chunk: load.chunk, line: load.first + u32::try_from(load.next).expect("few lines") };
-            packing.add(id, events, true, u32::from(line.events));
+            packing.add(id, load.events.piece_of(start, end), u32::from(line.events));
             load.next += 1;
         }
         packing.fresh &= load.fresh;
@@ -272,21 +310,23 @@ pub(super) fn latest_timestamp(events: &[u8]) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::model::StreamId;
-    use std::collections::VecDeque;
 
     fn load(number: u64, events: &[&str]) -> Load {
         let chunk = ChunkId { stream: StreamId(1), number };
-        let mut body = Vec::new();
+        // Two lines in a piece.
+        let texts =
+            events.chunks(2).map(|pair| pair.iter().map(|event| format!("{event},")).collect::<String>());
+        let pieces = texts.map(Bytes::from).collect();
+        let mut body_end = 0;
         let mut lines = Vec::new();
         for event in events {
-            body.extend_from_slice(event.as_bytes());
-            body.push(b',');
-            lines.push(BilledLine { at: 0, len: 1, body_end: body.len() as u32, events: 1, rule: 0 });
+            body_end += event.len() as u32 + 1;
+            lines.push(BilledLine { at: 0, len: 1, body_end, events: 1, rule: 0 });
         }
         Load {
             chunk,
             first: 0,
-            body,
+            events: Events::new(pieces),
             lines: lines.into(),
             next: 0,
             since: Moment::START,
@@ -295,10 +335,13 @@ mod tests {
         }
     }
 
+    fn text(parcel: &Parcel) -> String {
+        assert_eq!(parcel.body.len(), parcel.event_bytes() - 1 + BODY_PREFIX.len() + BODY_SUFFIX.len());
+        String::from_utf8(parcel.body.to_bytes().to_vec()).unwrap()
+    }
+
     fn bodies(loads: &mut VecDeque<Load>, max_events: u32, max_bytes: usize) -> Vec<String> {
-        std::iter::from_fn(|| pack(loads, max_events, max_bytes))
-            .map(|parcel| String::from_utf8(parcel.body.to_vec()).unwrap())
-            .collect()
+        std::iter::from_fn(|| pack(loads, max_events, max_bytes)).map(|parcel| text(&parcel)).collect()
     }
 
     #[test]
@@ -310,12 +353,24 @@ mod tests {
     }
 
     #[test]
+    fn a_body_has_as_many_pieces_as_it_must() {
+        let mut loads = VecDeque::from([load(0, &["{1}", "{2}", "{3}", "{4}"]), load(1, &["{5}"])]);
+        let parcel = pack(&mut loads, 5, 1000).unwrap();
+        assert_eq!(text(&parcel), r#"{"events":[{1},{2},{3},{4},{5}]}"#);
+        let pieces: Vec<_> = parcel.body.pieces().iter().map(|piece| &piece[..]).collect();
+        assert_eq!(pieces, [BODY_PREFIX, b"{1},{2},", b"{3},{4},", b"{5}", BODY_SUFFIX]);
+        let odd = parcel.of([0, 2, 4].into_iter()).unwrap();
+        assert_eq!(text(&odd), r#"{"events":[{1},{3},{5}]}"#);
+        assert_eq!(odd.body.pieces().len(), 3, "what is left of it keeps nothing else");
+    }
+
+    #[test]
     fn a_parcel_comes_apart_into_the_same_events() {
         let mut loads = VecDeque::from([load(0, &["{1}", "{2}", "{3}"])]);
         let parcel = pack(&mut loads, 10, 1000).unwrap();
         let (first, second) = parcel.halve();
-        assert_eq!(&first.body[..], br#"{"events":[{1}]}"#);
-        assert_eq!(&second.body[..], br#"{"events":[{2},{3}]}"#);
+        assert_eq!(text(&first), r#"{"events":[{1}]}"#);
+        assert_eq!(text(&second), r#"{"events":[{2},{3}]}"#);
         assert_eq!(second.line_of(1), Some(1));
         assert_eq!(second.line_of(2), None);
         assert_eq!(&second.events_of(0)[..], b"{2}");

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::pace::Jitter;
@@ -16,6 +15,7 @@ use crate::agent::border::{Now, Outcome, RequestId};
 use crate::agent::notice::NoticeCode;
 use crate::config::settings::DeliverySettings;
 use crate::model::{BilledLine, HeldLine, Moment, Quarantined, StreamId};
+use crate::polar::Body;
 use crate::polar::answer::{Answer, NamedEvent, NamedFault, Refusal};
 
 const SECOND: u64 = 1_000;
@@ -47,7 +47,7 @@ fn delivery() -> DeliverySettings {
 struct Sent {
     at_ms: u64,
     lines: Vec<u64>,
-    body: Bytes,
+    body: Body,
 }
 
 /// What Polar does with each event and each request.
@@ -179,7 +179,7 @@ impl World {
             billed.push(BilledLine { at: 0, len: 1, body_end: body.len() as u32, events: 1, rule: 0 });
         }
         let chunk = self.next_chunk(lines);
-        self.ship.load(self.now, chunk, body, billed.into(), true, false);
+        self.ship.load(self.now, chunk, vec![body.into()], billed.into(), true, false);
     }
 
     fn hold(&mut self, line: u64, due: Timestamp) {
@@ -215,8 +215,8 @@ impl World {
 
     fn post(&mut self) {
         while let Some((request, body)) = self.ship.next_post(self.now()) {
-            let text = std::str::from_utf8(&body).unwrap();
-            let body_json: serde_json::Value = serde_json::from_str(text).expect("a body is JSON");
+            let body_json: serde_json::Value =
+                serde_json::from_slice(&body.to_bytes()).expect("a body is JSON");
             let events = body_json["events"].as_array().unwrap();
             let lines = events.iter().map(|event| event["n"].as_u64().unwrap()).collect();
             let sent = Sent { at_ms: self.now.as_nanos() / 1_000_000, lines, body };
@@ -631,7 +631,7 @@ fn a_parcel_is_the_same_bytes_on_each_try() {
     world.load(1..=200);
     world.run(HOUR);
     world.check_home(&[]);
-    let mut by_first: BTreeMap<u64, &Bytes> = BTreeMap::new();
+    let mut by_first: BTreeMap<u64, &Body> = BTreeMap::new();
     for sent in &world.sent {
         let first = by_first.entry(sent.lines[0]).or_insert(&sent.body);
         assert_eq!(*first, &sent.body);

@@ -17,7 +17,7 @@ use crate::config::settings::Captures;
 use crate::model::chunk::{Carry, LongLine};
 use crate::model::{
     BilledLine, Fate, Generation, Guard, HeldLine, Ignored, MappedChunk, Offset, Quarantined, SourceIndex,
-    Span, Stop,
+    Span, Spare, Stop,
 };
 
 /// What mapping needs to know beside the bytes.
@@ -104,10 +104,22 @@ const RESERVE_BYTES: usize = 1024;
 /// than to search it first.
 const ROW_OF_BILLED: u32 = 8;
 
+/// Bodies from this size on are written to buffers that are used again.
+const LARGE_BYTES: usize = 32 * 1024;
+
 /// Buffers kept between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
     line: LineScratch,
+    spare: Spare,
+}
+
+impl Scratch {
+    /// Large bodies are written to the buffers of `spare`.
+    #[must_use]
+    pub fn new(spare: Spare) -> Self {
+        Self { spare, ..Self::default() }
+    }
 }
 
 /// Maps the whole records of `window`, and at [`End::File`] what there is of the last one.
@@ -320,7 +332,11 @@ impl<'a> Mapper<'a> {
         if body.capacity() - body.len() < RESERVE_BYTES && self.at > 0 {
             let rest = (body.len() as u64 * (end - self.at) as u64 / self.at as u64) as usize;
             let rest = rest.min(self.context.room.saturating_sub(body.len()));
-            body.reserve_exact(rest + rest / 32 + 2 * RESERVE_BYTES);
+            let more = rest + rest / 32 + 2 * RESERVE_BYTES;
+            if body.len() + more < LARGE_BYTES {
+                return body.reserve_exact(more);
+            }
+            self.scratch.spare.grow(body, more);
         }
     }
 
