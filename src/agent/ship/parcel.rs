@@ -314,8 +314,7 @@ mod tests {
     fn load(number: u64, events: &[&str]) -> Load {
         let chunk = ChunkId { stream: StreamId(1), number };
         // Two lines in a piece.
-        let texts =
-            events.chunks(2).map(|pair| pair.iter().map(|event| format!("{event},")).collect::<String>());
+        let texts = events.chunks(2).map(|pair| pair.join(",") + ",");
         let pieces = texts.map(Bytes::from).collect();
         let mut body_end = 0;
         let mut lines = Vec::new();
