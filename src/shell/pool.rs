@@ -11,7 +11,7 @@ use std::{io, thread};
 
 use super::event::{Event, Reports, words_of_panic};
 use super::read_ahead::ReadAhead;
-use super::readers::{Buffers, Job};
+use super::readers::{Behind, Buffers, Job};
 use crate::agent::Input;
 use crate::mapping::ReadFault;
 use crate::model::MappedChunk;
@@ -49,8 +49,10 @@ impl Pool {
     /// The answer comes as a report.
     pub fn perform(&self, job: Job) {
         let parts = 1 + job.order.ahead.map_or(0, |ahead| ahead.parts);
+        // What can only be read forwards is read by one thread, while another one decompresses.
+        let threads = if job.is_compressed() { 1 } else { self.threads };
         let task = Arc::new(Task { job, state: Mutex::new(State { parts, ..State::default() }) });
-        for _ in 0..parts.min(self.threads) {
+        for _ in 0..parts.min(threads) {
             // The threads end only with this sender, or after they reported that they are broken.
             let _ = self.tasks.send(Arc::clone(&task));
         }
@@ -91,13 +93,19 @@ impl Task {
     }
 
     fn perform(&self, part: u32, buffers: &mut Buffers, turns: &Turns, ahead: &ReadAhead) -> Option<Input> {
-        let turn_of_first = || {
+        let turn = || {
             ahead.goes_on(&self.job);
             turns.take()
         };
         let mapped = match part {
-            0 => Mapped::First(self.job.read_and_map(None, buffers, turn_of_first)),
-            part => Mapped::Ahead(part, self.job.read_and_map_part(part, buffers, || turns.take())),
+            0 => Mapped::First(self.job.read_and_map(None, buffers, turn)),
+            part if self.job.is_compressed() => {
+                let behind = self.lock().behind();
+                let read = behind.and_then(|chunk| self.job.read_and_map_behind(&chunk, buffers, turn));
+                let (chunk, size) = read.unzip();
+                Mapped::Ahead(part, chunk, size)
+            }
+            part => Mapped::Ahead(part, self.job.read_and_map_part(part, buffers, turn), None),
         };
         self.end(mapped)
     }
@@ -111,10 +119,13 @@ impl Task {
                 state.first = Some(first);
                 state.next = 1;
             }
-            Mapped::Ahead(part, Some(chunk)) => {
+            Mapped::Ahead(part, Some(chunk), size) => {
                 state.early.insert(part, chunk);
+                if let (Some((_, known)), Some(size)) = (&mut state.first, size) {
+                    *known = size;
+                }
             }
-            Mapped::Ahead(part, None) => state.parts = state.parts.min(part),
+            Mapped::Ahead(part, None, _) => state.parts = state.parts.min(part),
         }
         state.join();
         let is_done = state.begun >= state.parts || !state.has_room(&self.job);
@@ -135,7 +146,8 @@ impl Task {
 /// What was made of a part.
 enum Mapped {
     First((Result<MappedChunk, ReadFault>, u64)),
-    Ahead(u32, Option<MappedChunk>),
+    /// With the size of the file, where more of it was learned.
+    Ahead(u32, Option<MappedChunk>, Option<u64>),
 }
 
 impl State {
@@ -156,6 +168,12 @@ impl State {
             first.append(chunk);
             self.next += 1;
         }
+    }
+
+    /// Where the parts end that were joined.
+    fn behind(&self) -> Option<Behind> {
+        let (result, _) = self.first.as_ref()?;
+        Behind::of(result.as_ref().ok()?)
     }
 
     /// Whether one more part may fill its room.

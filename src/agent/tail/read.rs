@@ -299,13 +299,15 @@ impl Tail {
         let stream = &self.streams[&id];
         let threads = u64::from(self.settings.limits.mapping_threads);
         let is_open = end == ReadEnd::More && is_strong(&stream.marks) && stream.inside.is_none();
-        // One thread has its hands full with a part of such a stream.
-        let is_worth_it = threads > 1 || !stream.is_dense;
-        if !is_open || !is_worth_it || !self.is_plain(id) || stream.is_compressed() {
+        // One thread has its hands full with a part of such a stream. A compressed one is read by one at a time.
+        let is_worth_it = !stream.is_dense || threads > 1 && !stream.is_compressed();
+        if !is_open || !is_worth_it || !self.is_plain(id) {
             return None;
         }
         let limit = u64::from(stream.limit_behind(threads));
-        let parts = (stream.behind().min(left) / limit).saturating_sub(1).min(MOST_PARTS);
+        // How much there is of a compressed file shows as it is read.
+        let behind = if stream.is_compressed() { u64::MAX } else { stream.behind() };
+        let parts = (behind.min(left) / limit).saturating_sub(1).min(MOST_PARTS);
         // All threads may fill their room at the same time.
         let (least, most) = (room * (threads + 1), room * (threads + 3));
         (parts > 0 && free >= least).then(|| Ahead {
