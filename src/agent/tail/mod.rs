@@ -683,6 +683,15 @@ impl Tail {
         }
     }
 
+    /// As [`Tail::make_ready`], after a read. Files that are over are read one after the other: each that is begun takes
+    /// memory, above all a compressed one.
+    fn read_on(&mut self, id: StreamId) {
+        self.make_ready(id);
+        if self.reads_once() && self.ready.back() == Some(&id) {
+            self.ready.rotate_right(1);
+        }
+    }
+
     /// # Panics
     /// When the tail contradicts itself or the books.
     pub(super) fn check_invariants(&self, books: &Books) {

@@ -476,7 +476,7 @@ impl Tail {
         if more && long_partial {
             self.retry(id, now.moment + PARTIAL_PAUSE);
         } else if more {
-            self.make_ready(id);
+            self.read_on(id);
         } else if let Some(wait) = max_wait.filter(|_| stream.rests) {
             let due = stream.last_growth + wait;
             self.retry(id, due);
