@@ -345,7 +345,7 @@ impl Tail {
         let least = if end == ReadEnd::Quiet { u32::try_from(allowed).unwrap_or(u32::MAX) } else { 0 };
         let is_known_by_guard =
             stream.position > Offset::ZERO && is_strong(&stream.marks) && !stream.is_unsure();
-        let witness = match stream.inside {
+        let witness = match &stream.inside {
             Some(line) if line.opening.is_some() && !stream.is_unsure() => line.opening,
             None if is_known_by_guard => None,
             _ => stream.marks.last().copied(),
@@ -365,9 +365,9 @@ impl Tail {
             limit: stream.limit_behind(threads).max(least).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
             room: usize::try_from(room).expect("room is small"),
             ahead,
-            expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
+            expected: Some(stream.inside.as_ref().map_or(stream.guard, |line| line.before_searched)),
             witness,
-            long_line: stream.inside,
+            long_line: stream.inside.as_deref().copied(),
             end,
             carry: Carry { header, ..stream.carry },
             beyond,
@@ -450,7 +450,7 @@ impl Tail {
             }
             Stop::BodyFull => stream.partial = 0,
             Stop::InLongLine(line) => {
-                stream.inside = Some(line);
+                stream.inside = Some(Box::new(line));
                 stream.partial = 0;
             }
             Stop::FileEnd => {
