@@ -239,12 +239,16 @@ fn work(queue: &Mutex<Receiver<Arc<Task>>>, turns: &Turns, ahead: &ReadAhead, re
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+    use super::super::content::{Content, Extents};
     use super::super::readers::tests::{LINE, file_with, order};
     use super::*;
     use crate::agent::{Ahead, ReadOrder};
-    use crate::model::{Guard, Stop};
+    use crate::model::{Compression, Guard, Stop};
 
     async fn mapped(events: &mut UnboundedReceiver<Event>) -> Result<MappedChunk, ReadFault> {
         let Some(Event::Input(input)) = events.recv().await else { panic!("an answer was due") };
@@ -307,6 +311,42 @@ mod tests {
                 assert_eq!(chunk.stop, Stop::BytesEnd { partial: 0, rests: false });
                 assert_eq!(chunk, expected, "{threads} threads, parts of {limit}");
             }
+        }
+    }
+
+    fn compressed(content: &[u8]) -> Content {
+        let mut encoder = GzEncoder::new(tempfile::tempfile().unwrap(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        Content::compressed(encoder.finish().unwrap(), Compression::Gzip, &Extents::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_read_of_a_compressed_file_takes_along_what_stands_behind_it() {
+        let content = [LINE, &lines(8_000)].concat();
+        let whole = order(0, LINE, Guard::NOTHING);
+        let expected =
+            job(&content, whole.clone()).read_and_map(None, &mut Buffers::default(), || ()).0.unwrap();
+        let (sender, mut events) = unbounded_channel();
+        let pool = Pool::start(2, &Reports::new(sender)).unwrap();
+        let limit = 20_000;
+        for parts in [1, 5, 1_000] {
+            let order = ReadOrder { limit, ahead: Some(Ahead { parts, room: 1 << 30 }), ..whole.clone() };
+            let file = Some(Arc::new(compressed(&content)));
+            pool.perform(Job { file, beyond: None, order: Box::new(order) });
+            let Some(Event::Input(input)) = events.recv().await else { panic!("an answer was due") };
+            let Input::Mapped { result, size, .. } = *input else { panic!("an answer was due") };
+            let (chunk, all) = (result.unwrap(), content.len() as u64);
+            if parts == 1_000 {
+                assert_eq!((chunk, size), (expected.clone(), all));
+                continue;
+            }
+            let end = chunk.span.unwrap().end.0;
+            let most = u64::from(limit * (1 + parts));
+            assert!(end <= most && end + 200 * u64::from(1 + parts) > most, "{parts} parts end at {end}");
+            assert!(
+                size > end && chunk.after == Guard::at_end_of(&content[..end as usize]),
+                "{parts}: {size}"
+            );
         }
     }
 

@@ -10,14 +10,23 @@ use super::seen::Seen;
 use super::stream::Place;
 use super::vanished::Vanished;
 use super::{
-    CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME,
-    SLOW_SWEEP, SLOWEST_SWEEP, SWEEP_PER_FILE, Tail, index_of, miss,
+    CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME, Tail,
+    index_of, miss,
 };
 use crate::agent::books::Books;
 use crate::agent::border::{Effect, Now, SaveId, Sighting};
 use crate::agent::checkpoint::{FloorRecord, seal};
 use crate::config::settings::{Captures, ReadFrom};
 use crate::model::{FileKey, Offset, Span, StreamId};
+
+/// The sweep's interval for many files, at least.
+const SLOW_SWEEP: Duration = Duration::from_secs(5);
+
+/// And for each of them: a file is looked at in 3 µs or so, so that all sweeps take a 300th of a core at most.
+const SWEEP_PER_FILE: Duration = Duration::from_millis(1);
+
+/// But no more than this.
+const SLOWEST_SWEEP: Duration = Duration::from_mins(1);
 
 impl Tail {
     /// Asks for a look when one is due.

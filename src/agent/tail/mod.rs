@@ -64,15 +64,6 @@ const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
 /// With more files than this, the sweep takes its time.
 const MANY_FILES: usize = 1000;
 
-/// The sweep's interval for many files, at least.
-const SLOW_SWEEP: Duration = Duration::from_secs(5);
-
-/// And for each of them: a file is looked at in 3 µs or so, so that all sweeps take a 300th of a core at most.
-const SWEEP_PER_FILE: Duration = Duration::from_millis(1);
-
-/// But no more than this.
-const SLOWEST_SWEEP: Duration = Duration::from_mins(1);
-
 /// How long a lost stream is looked for before what it lacks is said to be missed.
 const SEARCH_TIME: Duration = Duration::from_secs(5);
 
