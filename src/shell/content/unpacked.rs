@@ -56,7 +56,7 @@ pub(super) struct Unpacked {
 
 /// Where the unpacker is.
 enum Hand {
-    Here(Unpacker),
+    Here(Box<Unpacker>),
     /// Somebody makes the next piece with it.
     Lent,
     /// It rested inside a member: that can only begin anew.
@@ -65,7 +65,7 @@ enum Hand {
 
 /// The next piece, while it is made.
 pub(super) struct Errand {
-    unpacker: Unpacker,
+    unpacker: Box<Unpacker>,
     piece: Piece,
 }
 
@@ -87,7 +87,7 @@ impl Unpacked {
     pub(super) fn new(compression: Compression) -> Self {
         Self {
             compression,
-            hand: Hand::Here(Unpacker::new(compression)),
+            hand: Hand::Here(Box::new(Unpacker::new(compression))),
             place: 0,
             window: Window::default(),
             base: 0,
