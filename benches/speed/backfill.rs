@@ -16,10 +16,7 @@ use crate::sink::Sink;
 
 pub fn backfill(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let mut rows = Vec::new();
-    for (letter, log) in [
-        ('A', bench.log(Workload::All, bench.options.lines / 2)?),
-        ('B', bench.log(Workload::OnePercent, bench.options.lines)?),
-    ] {
+    for (letter, log) in [('A', bench.log(Workload::All, bench.options.lines / 2)?), ('B', bench.log_b()?)] {
         for extension in ["gz", "zst"] {
             let path = compressed(&log, extension)?;
             let measured = bench::rounds(bench.options.runs, &programs(bench, &log, &path)?)?;

@@ -191,6 +191,10 @@ impl Books {
         assert_eq!(entry.tally.total().bytes, entry.span.len(), "a chunk's account adds up to its span");
         let owed = u32::try_from(entry.lines.len()).expect("a chunk has fewer lines than 2^32");
         self.charged += entry.charge;
+        if ledger.chain.is_empty() {
+            // Of many files that are read at the same time most have one chunk.
+            ledger.chain.reserve_exact(1);
+        }
         ledger.chain.push_back(OpenChunk {
             span: entry.span,
             after: entry.after,

@@ -146,7 +146,7 @@ fn limits() -> Value {
             "mapping_threads": described("count", "Threads that map lines, 1 to 64. Default: 1."),
             "drain_timeout": described("duration", "How long an ending may take. Default: 25s."),
             "open_files": described("count", "Files that are open at once; the others are opened when something happens to them. The operating system's limit holds as well. Default: 8192."),
-            "sweep_interval": described("duration", "How often every file is looked at, whatever notify says. Default: 1s."),
+            "sweep_interval": described("duration", "How often every file is looked at, whatever notify says; with more than 1,000 files at most every 5s, or a millisecond for each file up to a minute. Default: 1s."),
         }),
     )
 }

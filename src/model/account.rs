@@ -18,16 +18,6 @@ pub enum Fate {
 }
 
 impl Fate {
-    const COUNT: usize = 1 + Ignored::COUNT + Quarantined::COUNT;
-
-    const fn slot(self) -> usize {
-        match self {
-            Self::Billed => 0,
-            Self::Ignored(reason) => 1 + reason as usize,
-            Self::Quarantined(reason) => 1 + Ignored::COUNT + reason as usize,
-        }
-    }
-
     /// Every fate, billed first.
     pub fn all() -> impl Iterator<Item = Self> {
         std::iter::once(Self::Billed)
@@ -43,21 +33,22 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// Lines and bytes by fate.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Tally(Box<[Count; Fate::COUNT]>);
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self(Box::new([Count::default(); Fate::COUNT]))
-    }
-}
+/// Lines and bytes by fate. Of dozens of fates the lines of a chunk meet a few, and there may be thousands of chunks.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Tally(
+    /// In the order of the fates. None is zero.
+    Vec<(Fate, Count)>,
+);
 
 impl Tally {
     pub fn add(&mut self, fate: Fate, lines: u64, bytes: u64) {
-        let count = &mut self.0[fate.slot()];
-        count.lines += lines;
-        count.bytes += bytes;
+        if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| *known == fate) {
+            count.lines += lines;
+            count.bytes += bytes;
+        } else if (lines, bytes) != (0, 0) {
+            let place = self.0.partition_point(|(known, _)| *known < fate);
+            self.0.insert(place, (fate, Count { lines, bytes }));
+        }
     }
 
     /// Takes what [`Tally::add`] once added.
@@ -65,41 +56,44 @@ impl Tally {
     /// # Panics
     /// When more is taken than is there: that is our own mistake.
     pub fn take(&mut self, fate: Fate, lines: u64, bytes: u64) {
-        let count = &mut self.0[fate.slot()];
-        count.lines = count.lines.checked_sub(lines).expect("only what was added is taken");
-        count.bytes = count.bytes.checked_sub(bytes).expect("only what was added is taken");
+        let count = self.get(fate);
+        let left = Count {
+            lines: count.lines.checked_sub(lines).expect("only what was added is taken"),
+            bytes: count.bytes.checked_sub(bytes).expect("only what was added is taken"),
+        };
+        self.0.retain(|(known, _)| *known != fate);
+        self.add(fate, left.lines, left.bytes);
     }
 
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0.iter()) {
-            mine.lines += theirs.lines;
-            mine.bytes += theirs.bytes;
-        }
+        other.iter().for_each(|(fate, count)| self.add(fate, count.lines, count.bytes));
     }
 
     /// Whether nothing is more than in the other.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
-        let mut pairs = self.0.iter().zip(other.0.iter());
-        pairs.all(|(mine, theirs)| mine.lines <= theirs.lines && mine.bytes <= theirs.bytes)
+        self.iter().all(|(fate, mine)| {
+            let theirs = other.get(fate);
+            mine.lines <= theirs.lines && mine.bytes <= theirs.bytes
+        })
     }
 
     #[must_use]
     pub fn get(&self, fate: Fate) -> Count {
-        self.0[fate.slot()]
+        self.iter().find(|(known, _)| *known == fate).map(|(_, count)| count).unwrap_or_default()
     }
 
     #[must_use]
     pub fn total(&self) -> Count {
-        self.0.iter().fold(Count::default(), |sum, count| Count {
+        self.iter().fold(Count::default(), |sum, (_, count)| Count {
             lines: sum.lines + count.lines,
             bytes: sum.bytes + count.bytes,
         })
     }
 
-    /// The fates that something met.
+    /// The fates that something met, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (Fate, Count)> + '_ {
-        Fate::all().map(|fate| (fate, self.get(fate))).filter(|(_, count)| *count != Count::default())
+        self.0.iter().copied()
     }
 }
 

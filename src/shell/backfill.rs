@@ -69,9 +69,8 @@ pub fn open(settings: &Settings, name: &str, sources: &[&str]) -> Result<Opened,
             for file in [&letters, &shadow] {
                 remove_if_there(file).map_err(|error| state::unusable(file, &error))?;
             }
-            let unusable = |error: io::Error| state::unusable(&path, &error);
-            state::write_identity(&path, &identity).map_err(unusable)?;
-            durable::replace(&path, mode.checkpoint(), &seal(&known)).map_err(unusable)?;
+            // Its first checkpoint is durable before anything is sent; until then it was not begun.
+            state::write_identity(&path, &identity).map_err(|error| state::unusable(&path, &error))?;
             known
         }
     };

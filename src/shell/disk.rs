@@ -125,6 +125,8 @@ fn head_and_guards(file: &Content, at: &[Offset]) -> io::Result<(Vec<u8>, Vec<To
     let mut head = vec![0; HEAD_BYTES];
     let filled = read_fully_at(file, &mut head, 0)?;
     head.truncate(filled);
+    // Of ten thousand files most are young and small at the start, and their heads are on the way to the agent.
+    head.shrink_to_fit();
     let mut in_order: Vec<usize> = (0..at.len()).collect();
     in_order.sort_by_key(|index| at[*index]);
     let mut guards = vec![None; at.len()];

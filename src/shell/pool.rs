@@ -11,7 +11,7 @@ use std::{io, thread};
 
 use super::event::{Event, Reports, words_of_panic};
 use super::read_ahead::ReadAhead;
-use super::readers::{Buffers, Job};
+use super::readers::{Behind, Buffers, Job};
 use crate::agent::Input;
 use crate::mapping::ReadFault;
 use crate::model::{MappedChunk, Spare};
@@ -57,8 +57,10 @@ impl Pool {
     /// The answer comes as a report.
     pub fn perform(&self, job: Job) {
         let parts = 1 + job.order.ahead.map_or(0, |ahead| ahead.parts);
+        // What can only be read forwards is read by one thread, while another one decompresses.
+        let threads = if job.is_compressed() { 1 } else { self.threads };
         let task = Arc::new(Task { job, state: Mutex::new(State { parts, ..State::default() }) });
-        for _ in 0..parts.min(self.threads) {
+        for _ in 0..parts.min(threads) {
             // The threads end only with this sender, or after they reported that they are broken.
             let _ = self.tasks.send(Arc::clone(&task));
         }
@@ -99,13 +101,19 @@ impl Task {
     }
 
     fn perform(&self, part: u32, buffers: &mut Buffers, turns: &Turns, ahead: &ReadAhead) -> Option<Input> {
-        let turn_of_first = || {
+        let turn = || {
             ahead.goes_on(&self.job);
             turns.take()
         };
         let mapped = match part {
-            0 => Mapped::First(self.job.read_and_map(None, buffers, turn_of_first)),
-            part => Mapped::Ahead(part, self.job.read_and_map_part(part, buffers, || turns.take())),
+            0 => Mapped::First(self.job.read_and_map(None, buffers, turn)),
+            part if self.job.is_compressed() => {
+                let behind = self.lock().behind();
+                let read = behind.and_then(|chunk| self.job.read_and_map_behind(&chunk, buffers, turn));
+                let (chunk, size) = read.unzip();
+                Mapped::Ahead(part, chunk, size)
+            }
+            part => Mapped::Ahead(part, self.job.read_and_map_part(part, buffers, turn), None),
         };
         self.end(mapped)
     }
@@ -119,10 +127,13 @@ impl Task {
                 state.first = Some(first);
                 state.next = 1;
             }
-            Mapped::Ahead(part, Some(chunk)) => {
+            Mapped::Ahead(part, Some(chunk), size) => {
                 state.early.insert(part, chunk);
+                if let (Some((_, known)), Some(size)) = (&mut state.first, size) {
+                    *known = size;
+                }
             }
-            Mapped::Ahead(part, None) => state.parts = state.parts.min(part),
+            Mapped::Ahead(part, None, _) => state.parts = state.parts.min(part),
         }
         state.join();
         let is_done = state.begun >= state.parts || !state.has_room(&self.job);
@@ -143,7 +154,8 @@ impl Task {
 /// What was made of a part.
 enum Mapped {
     First((Result<MappedChunk, ReadFault>, u64)),
-    Ahead(u32, Option<MappedChunk>),
+    /// With the size of the file, where more of it was learned.
+    Ahead(u32, Option<MappedChunk>, Option<u64>),
 }
 
 impl State {
@@ -164,6 +176,12 @@ impl State {
             first.append(chunk);
             self.next += 1;
         }
+    }
+
+    /// Where the parts end that were joined.
+    fn behind(&self) -> Option<Behind> {
+        let (result, _) = self.first.as_ref()?;
+        Behind::of(result.as_ref().ok()?)
     }
 
     /// Whether one more part may fill its room.
@@ -234,12 +252,16 @@ fn work(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+    use super::super::content::{Content, Extents};
     use super::super::readers::tests::{LINE, file_with, order};
     use super::*;
     use crate::agent::{Ahead, ReadOrder};
-    use crate::model::{Guard, Stop};
+    use crate::model::{Compression, Guard, Stop};
 
     async fn mapped(events: &mut UnboundedReceiver<Event>) -> Result<MappedChunk, ReadFault> {
         let Some(Event::Input(input)) = events.recv().await else { panic!("an answer was due") };
@@ -312,6 +334,42 @@ mod tests {
                     "{threads} threads, parts of {limit}"
                 );
             }
+        }
+    }
+
+    fn compressed(content: &[u8]) -> Content {
+        let mut encoder = GzEncoder::new(tempfile::tempfile().unwrap(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        Content::compressed(encoder.finish().unwrap(), Compression::Gzip, &Extents::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_read_of_a_compressed_file_takes_along_what_stands_behind_it() {
+        let content = [LINE, &lines(8_000)].concat();
+        let whole = order(0, LINE, Guard::NOTHING);
+        let expected =
+            job(&content, whole.clone()).read_and_map(None, &mut Buffers::default(), || ()).0.unwrap();
+        let (sender, mut events) = unbounded_channel();
+        let pool = Pool::start(2, &Reports::new(sender)).unwrap();
+        let limit = 20_000;
+        for parts in [1, 5, 1_000] {
+            let order = ReadOrder { limit, ahead: Some(Ahead { parts, room: 1 << 30 }), ..whole.clone() };
+            let file = Some(Arc::new(compressed(&content)));
+            pool.perform(Job { file, beyond: None, order: Box::new(order) });
+            let Some(Event::Input(input)) = events.recv().await else { panic!("an answer was due") };
+            let Input::Mapped { result, size, .. } = *input else { panic!("an answer was due") };
+            let (chunk, all) = (result.unwrap(), content.len() as u64);
+            if parts == 1_000 {
+                assert_eq!((chunk, size), (expected.clone(), all));
+                continue;
+            }
+            let end = chunk.span.unwrap().end.0;
+            let most = u64::from(limit * (1 + parts));
+            assert!(end <= most && end + 200 * u64::from(1 + parts) > most, "{parts} parts end at {end}");
+            assert!(
+                size > end && chunk.after == Guard::at_end_of(&content[..end as usize]),
+                "{parts}: {size}"
+            );
         }
     }
 

@@ -13,19 +13,10 @@ use crate::agent::ReadEnd;
 
 const STACK_BYTES: usize = 256 * 1024;
 
-/// Reads of the same size that are made ready, at most.
-const READS_AHEAD: u64 = 1;
-
 #[derive(Debug)]
 pub(super) struct ReadAhead {
-    orders: Mutex<Option<Sender<Order>>>,
+    orders: Mutex<Option<Sender<Arc<Content>>>>,
     reports: Reports,
-}
-
-#[derive(Debug)]
-struct Order {
-    file: Arc<Content>,
-    until: u64,
 }
 
 impl ReadAhead {
@@ -39,19 +30,18 @@ impl ReadAhead {
         if job.order.end != ReadEnd::More {
             return;
         }
-        let until = job.order.from.0.saturating_add((1 + READS_AHEAD) * u64::from(job.order.limit));
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         if orders.is_none() {
             *orders = self.start();
         }
         if let Some(orders) = &*orders {
             // The thread ends before this sender only after it reported that it is broken.
-            let _ = orders.send(Order { file: Arc::clone(file), until });
+            let _ = orders.send(Arc::clone(file));
         }
     }
 
     /// `None` where the operating system gives no thread: then whoever reads decompresses.
-    fn start(&self) -> Option<Sender<Order>> {
+    fn start(&self) -> Option<Sender<Arc<Content>>> {
         let (orders, queue) = channel();
         let reports = self.reports.clone();
         let thread = thread::Builder::new().name("floe-unpack".into()).stack_size(STACK_BYTES);
@@ -59,12 +49,12 @@ impl ReadAhead {
     }
 }
 
-fn work(queue: &Receiver<Order>, reports: &Reports) {
-    while let Ok(Order { file, until }) = queue.recv() {
+fn work(queue: &Receiver<Arc<Content>>, reports: &Reports) {
+    while let Ok(file) = queue.recv() {
         // What the disk says, whoever reads hears as well.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(file.read_ahead(until)))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(file.read_ahead()))) {
             let what = words_of_panic(panic.as_ref());
-            reports.send(Event::Broken(format!("decompression broke before byte {until}: {what}")));
+            reports.send(Event::Broken(format!("decompression broke: {what}")));
             return;
         }
     }

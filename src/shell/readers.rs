@@ -11,6 +11,7 @@ use super::content::Content;
 use super::disk::{peek_fully_at, peek_guard_before, read_fully_at, words_of};
 use crate::agent::{HEADER_BYTES, Input, ReadBytes, ReadEnd, ReadOrder};
 use crate::mapping::{ReadFault, Scratch};
+use crate::model::chunk::Carry;
 use crate::model::{Guard, MappedChunk, Offset, Spare};
 
 /// A read of at most so many bytes is performed where it is asked for.
@@ -84,6 +85,31 @@ impl Job {
         }
     }
 
+    /// Whether it can only be read forwards.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.file.as_deref().is_some_and(Content::is_compressed)
+    }
+
+    /// The same for what stands behind `chunk`: `None`, where that cannot be read now.
+    pub(super) fn read_and_map_behind<Turn>(
+        &self,
+        chunk: &Behind,
+        buffers: &mut Buffers,
+        turn: impl FnOnce() -> Turn,
+    ) -> Option<(MappedChunk, u64)> {
+        let order = ReadOrder {
+            from: chunk.end,
+            expected: Some(chunk.guard),
+            carry: chunk.carry,
+            witness: None,
+            ahead: None,
+            ..(*self.order).clone()
+        };
+        let taken = take(self.file.as_deref()?, None, &order, None, buffers).ok()?;
+        let _turn = turn();
+        Some((taken.map(&order, buffers).ok()?, taken.size))
+    }
+
     /// The same for a part of what is ahead: `None`, where it cannot be mapped by itself.
     pub(super) fn read_and_map_part<Turn>(
         &self,
@@ -94,6 +120,21 @@ impl Job {
         let (order, taken) = take_part(self.file.as_deref()?, &self.order, part, buffers)?;
         let _turn = turn();
         taken.map(&order, buffers).ok()
+    }
+}
+
+/// Where a chunk ended, and what is known there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Behind {
+    end: Offset,
+    guard: Guard,
+    carry: Carry,
+}
+
+impl Behind {
+    /// `None`, where nothing was consumed.
+    pub(super) fn of(chunk: &MappedChunk) -> Option<Self> {
+        Some(Self { end: chunk.span?.end, guard: chunk.after, carry: chunk.carry })
     }
 }
 
@@ -232,7 +273,6 @@ pub(super) mod tests {
     use crate::agent::ReadId;
     use crate::config::Settings;
     use crate::mapping::{Rules, identity};
-    use crate::model::chunk::Carry;
     use crate::model::{SourceIndex, Stop, StreamId};
 
     pub(in crate::shell) const LINE: &[u8] = b"{\"who\":\"a\",\"n\":1}\n";

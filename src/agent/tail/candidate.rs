@@ -26,7 +26,8 @@ pub(super) struct Candidate {
     pub initial: bool,
     /// The table of ordinals is lost: it waits until the prints of all files of the first look are known.
     pub awaits_others: bool,
-    pub floor: Option<FloorRecord>,
+    /// Boxed: hardly a file has one.
+    pub floor: Option<Box<FloorRecord>>,
     /// A place that was seen last: while the same bytes stand there, what was found out holds.
     pub anchor: Option<Mark>,
     /// Streams with an equal print that it is proven not to be.

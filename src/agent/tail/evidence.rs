@@ -43,6 +43,8 @@ impl Head {
             // Lines so long tell files apart before they end.
             marks.push((Offset(head.len() as u64), Guard::at_end_of(head)));
         }
+        // Kept for as long as the file is followed.
+        marks.shrink_to_fit();
         Self { marks, common: Offset(common as u64) }
     }
 

@@ -98,7 +98,7 @@ impl Tail {
             let Some(told) = at_floor(own.floor) else { return Start::Ask([own.floor].into()) };
             let is_own = told.is_some_and(|(before, _)| self.is_own(key, &own, before, facts));
             let records = self.floors.sources.get_mut(&*key.0).expect("the source has floors");
-            let record = records.iter_mut().find(|record| **record == own);
+            let record = records.iter_mut().find(|record| **record == *own);
             match (told, record) {
                 (Some((guard, byte)), Some(record)) if is_own => {
                     if record.print.is_none() {
@@ -111,7 +111,7 @@ impl Tail {
                 }
                 (None, Some(record)) if record.print.is_none() => {
                     // Shorter than its floor: the file was written anew, and all of it is ours.
-                    records.retain(|record| *record != own);
+                    records.retain(|record| *record != *own);
                     self.floors_dirty = true;
                 }
                 _ => {}

@@ -282,6 +282,6 @@ impl Stream {
 
     /// Whether it is not in the middle of a line, but for one that is not ours: behind a last line without an end all is.
     fn has_no_line_begun(&self) -> bool {
-        self.inside.is_none_or(|line| line.is_foreign)
+        self.inside.as_ref().is_none_or(|line| line.is_foreign)
     }
 }

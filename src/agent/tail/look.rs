@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::candidate::{Candidate, Step};
 use super::rotation::rotated_from;
@@ -9,14 +10,23 @@ use super::seen::Seen;
 use super::stream::Place;
 use super::vanished::Vanished;
 use super::{
-    CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME,
-    SLOW_SWEEP, Tail, index_of, miss,
+    CandidateKey, FloorState, Looking, MANY_FILES, MOST_REMEMBERED, Outbox, SEARCH_LOOKS, SEARCH_TIME, Tail,
+    index_of, miss,
 };
 use crate::agent::books::Books;
 use crate::agent::border::{Effect, Now, SaveId, Sighting};
 use crate::agent::checkpoint::{FloorRecord, seal};
 use crate::config::settings::{Captures, ReadFrom};
 use crate::model::{FileKey, Offset, Span, StreamId};
+
+/// The sweep's interval for many files, at least.
+const SLOW_SWEEP: Duration = Duration::from_secs(5);
+
+/// And for each of them: a file is looked at in 3 µs or so, so that all sweeps take a 300th of a core at most.
+const SWEEP_PER_FILE: Duration = Duration::from_millis(1);
+
+/// But no more than this.
+const SLOWEST_SWEEP: Duration = Duration::from_mins(1);
 
 impl Tail {
     /// Asks for a look when one is due.
@@ -40,9 +50,8 @@ impl Tail {
     ) {
         let in_vain = std::mem::replace(&mut self.looking, Looking::No) == Looking::InVain;
         self.last_look = Some(now.moment);
-        let many = self.streams.len() + self.candidates.len() > MANY_FILES;
-        let interval = self.settings.limits.sweep_interval;
-        let sweep = now.moment + if many { interval.max(SLOW_SWEEP) } else { interval };
+        let files = self.streams.len() + self.candidates.len();
+        let sweep = now.moment + sweep_interval(self.settings.limits.sweep_interval, files);
         self.next_look = self.next_look_after(now, sweep);
         if in_vain {
             self.next_look = now.moment;
@@ -167,7 +176,7 @@ impl Tail {
                 awaits_others: !self.first_look_done
                     && !is_to_learn
                     && (self.ordinals_lost || self.held_before.contains(&key)),
-                floor: self.floor_of(&key.0, key.1),
+                floor: self.floor_of(&key.0, key.1).map(Box::new),
                 ..Candidate::new(path, captures, size_of(sightings), now.moment)
             };
             self.candidates.insert(key, Box::new(candidate));
@@ -342,6 +351,15 @@ impl Tail {
     }
 }
 
+/// `interval`: as it is set. Many files take their time.
+fn sweep_interval(interval: Duration, files: usize) -> Duration {
+    if files <= MANY_FILES {
+        return interval;
+    }
+    let all = SWEEP_PER_FILE.saturating_mul(u32::try_from(files).unwrap_or(u32::MAX));
+    interval.max(all.clamp(SLOW_SWEEP, SLOWEST_SWEEP))
+}
+
 /// Whether the source includes one of the file's names.
 fn is_matched(sightings: &[&Sighting]) -> bool {
     sightings.iter().any(|sighting| sighting.matched.is_some())
@@ -355,4 +373,18 @@ pub(super) fn size_of(sightings: &[&Sighting]) -> u64 {
 /// The time of its last change: the latest.
 pub(super) fn modified_of(sightings: &[&Sighting]) -> u64 {
     sightings.iter().map(|sighting| sighting.modified).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_files_the_longer_from_sweep_to_sweep() {
+        let seconds = |set: u64, files| sweep_interval(Duration::from_secs(set), files).as_secs();
+        for (files, expected) in [(0, 1), (1_000, 1), (1_001, 5), (5_000, 5), (10_000, 10), (1 << 40, 60)] {
+            assert_eq!(seconds(1, files), expected, "{files}");
+        }
+        assert_eq!((seconds(30, 1_001), seconds(90, 100_000)), (30, 90), "what is set is the least");
+    }
 }

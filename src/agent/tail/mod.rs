@@ -64,9 +64,6 @@ const CLOSEST_LOOKS: Duration = Duration::from_millis(20);
 /// With more files than this, the sweep takes its time.
 const MANY_FILES: usize = 1000;
 
-/// The sweep's interval for many files.
-const SLOW_SWEEP: Duration = Duration::from_secs(5);
-
 /// How long a lost stream is looked for before what it lacks is said to be missed.
 const SEARCH_TIME: Duration = Duration::from_secs(5);
 
@@ -680,6 +677,15 @@ impl Tail {
         if !stream.queued && stream.reading.is_none() {
             stream.queued = true;
             self.ready.push_back(id);
+        }
+    }
+
+    /// As [`Tail::make_ready`], after a read. Files that are over are read one after the other: each that is begun takes
+    /// memory, above all a compressed one.
+    fn read_on(&mut self, id: StreamId) {
+        self.make_ready(id);
+        if self.reads_once() && self.ready.back() == Some(&id) {
+            self.ready.rotate_right(1);
         }
     }
 

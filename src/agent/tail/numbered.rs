@@ -120,7 +120,7 @@ impl Tail {
         let candidate = Candidate {
             modified: stream.modified,
             initial: stream.fresh_from > 0,
-            floor: self.floor_of(&stream.source, file),
+            floor: self.floor_of(&stream.source, file).map(Box::new),
             ..Candidate::new(stream.path, stream.captures, stream.size, stream.last_growth)
         };
         self.candidates.insert((stream.source, file), Box::new(candidate));

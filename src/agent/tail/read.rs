@@ -299,13 +299,15 @@ impl Tail {
         let stream = &self.streams[&id];
         let threads = u64::from(self.settings.limits.mapping_threads);
         let is_open = end == ReadEnd::More && is_strong(&stream.marks) && stream.inside.is_none();
-        // One thread has its hands full with a part of such a stream.
-        let is_worth_it = threads > 1 || !stream.is_dense;
-        if !is_open || !is_worth_it || !self.is_plain(id) || stream.is_compressed() {
+        // One thread has its hands full with a part of such a stream. A compressed one is read by one at a time.
+        let is_worth_it = !stream.is_dense || threads > 1 && !stream.is_compressed();
+        if !is_open || !is_worth_it || !self.is_plain(id) {
             return None;
         }
         let limit = u64::from(stream.limit_behind(threads));
-        let parts = (stream.behind().min(left) / limit).saturating_sub(1).min(MOST_PARTS);
+        // How much there is of a compressed file shows as it is read.
+        let behind = if stream.is_compressed() { u64::MAX } else { stream.behind() };
+        let parts = (behind.min(left) / limit).saturating_sub(1).min(MOST_PARTS);
         // All threads may fill their room at the same time.
         let (least, most) = (room * (threads + 1), room * (threads + 3));
         (parts > 0 && free >= least).then(|| Ahead {
@@ -343,7 +345,7 @@ impl Tail {
         let least = if end == ReadEnd::Quiet { u32::try_from(allowed).unwrap_or(u32::MAX) } else { 0 };
         let is_known_by_guard =
             stream.position > Offset::ZERO && is_strong(&stream.marks) && !stream.is_unsure();
-        let witness = match stream.inside {
+        let witness = match &stream.inside {
             Some(line) if line.opening.is_some() && !stream.is_unsure() => line.opening,
             None if is_known_by_guard => None,
             _ => stream.marks.last().copied(),
@@ -363,9 +365,9 @@ impl Tail {
             limit: stream.limit_behind(threads).max(least).min(u32::try_from(allowed).unwrap_or(u32::MAX)),
             room: usize::try_from(room).expect("room is small"),
             ahead,
-            expected: Some(stream.inside.map_or(stream.guard, |line| line.before_searched)),
+            expected: Some(stream.inside.as_ref().map_or(stream.guard, |line| line.before_searched)),
             witness,
-            long_line: stream.inside,
+            long_line: stream.inside.as_deref().copied(),
             end,
             carry: Carry { header, ..stream.carry },
             beyond,
@@ -448,7 +450,7 @@ impl Tail {
             }
             Stop::BodyFull => stream.partial = 0,
             Stop::InLongLine(line) => {
-                stream.inside = Some(line);
+                stream.inside = Some(Box::new(line));
                 stream.partial = 0;
             }
             Stop::FileEnd => {
@@ -474,7 +476,7 @@ impl Tail {
         if more && long_partial {
             self.retry(id, now.moment + PARTIAL_PAUSE);
         } else if more {
-            self.make_ready(id);
+            self.read_on(id);
         } else if let Some(wait) = max_wait.filter(|_| stream.rests) {
             let due = stream.last_growth + wait;
             self.retry(id, due);

@@ -624,11 +624,9 @@ impl Tail {
         }
         // What stood beyond need not come true in a file that is shorter.
         stream.marks.retain(|(offset, _)| offset.0 <= size);
-        if let Some(line) = stream.inside.filter(|line| line.searched.0 > size) {
-            stream.inside = None;
-            if line.is_foreign {
-                stream.enter_foreign_line();
-            }
+        let passed_by = stream.inside.take_if(|line| line.searched.0 > size);
+        if passed_by.is_some_and(|line| line.is_foreign) {
+            stream.enter_foreign_line();
         }
         stream.path = candidate.path;
         stream.was_moved = false;

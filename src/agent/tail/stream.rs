@@ -57,8 +57,8 @@ pub(super) struct Stream {
     pub doubts: u64,
     /// How many of them were cleared up.
     pub sure_of: u64,
-    /// Set while the position stands before, or in, a line that is read past.
-    pub inside: Option<LongLine>,
+    /// Set while the position stands before, or in, a line that is read past. Boxed: hardly a stream has one.
+    pub inside: Option<Box<LongLine>>,
     /// Where what is read begins in the middle of a line that is not ours. What the frontier has passed may go.
     pub foreign: Vec<Offset>,
     /// The largest size seen: what is known to be there.
@@ -245,7 +245,7 @@ impl Stream {
     pub(super) fn enter_foreign_line(&mut self) {
         let (at, guard) = (self.position, self.guard);
         self.foreign.push(at);
-        self.inside = Some(LongLine {
+        self.inside = Some(Box::new(LongLine {
             start: at,
             searched: at,
             wanted: false,
@@ -253,7 +253,7 @@ impl Stream {
             before_searched: guard,
             opening: None,
             is_foreign: true,
-        });
+        }));
     }
 
     /// What its file holds now was not written under the eyes of this process. Of a compressed one that is all,
@@ -309,7 +309,7 @@ impl Stream {
 
     /// Where the next read begins, long lines included.
     pub(super) fn read_from(&self) -> Offset {
-        self.inside.map_or(self.position, |line| line.searched)
+        self.inside.as_ref().map_or(self.position, |line| line.searched)
     }
 
     /// Bytes known to be there and not read, but for a line without its end.

@@ -8,13 +8,14 @@ pub mod extents;
 #[cfg(test)]
 mod tests;
 mod unpacked;
+mod unpacker;
 mod window;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::{Compression, Offset};
@@ -22,7 +23,6 @@ use extents::{Extent, Finding};
 pub use extents::{Extents, Told};
 pub use unpacked::Ending;
 use unpacked::{Stamp, Unpacked};
-use window::STEP;
 
 /// Places that were gone back to and are remembered: the line with the names of columns, and a mark.
 const MOST_PEEKS: usize = 2;
@@ -33,8 +33,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Answers about places beyond this one are remembered: they take long.
 const DEEP: Offset = Offset(1024 * 1024);
 
-/// Decompressed bytes that are kept for the reads to come, at most.
-const MOST_AHEAD: u64 = 2 * 1024 * 1024;
+/// Decompressed bytes that are kept, but for the last piece: those of the last read, and for the reads to come.
+const MOST_AHEAD: usize = 1024 * 1024;
 
 /// An open file.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ struct View {
     compression: Compression,
     extent: Arc<Extent>,
     state: Mutex<State>,
+    /// What was lent came back.
+    moved: Condvar,
 }
 
 struct State {
@@ -86,7 +88,7 @@ impl Content {
     pub fn compressed(file: File, compression: Compression, extents: &Extents) -> io::Result<Self> {
         let extent = extents.of(&file)?;
         let state = State { unpacked: Unpacked::new(compression), peeks: Vec::new(), used: Instant::now() };
-        let view = View { compression, extent, state: Mutex::new(state) };
+        let view = View { compression, extent, state: Mutex::new(state), moved: Condvar::new() };
         Ok(Self { file, view: Some(Box::new(view)) })
     }
 
@@ -120,29 +122,26 @@ impl Content {
     pub fn read_at(&self, buffer: &mut [u8], from: u64) -> io::Result<usize> {
         let Some(view) = &self.view else { return self.file.read_at(buffer, from) };
         let state = view.advance(&self.file, from, from.saturating_add(buffer.len() as u64))?;
-        Ok(fill(buffer, state.unpacked.held(from)))
+        Ok(state.unpacked.copy(from, buffer))
     }
 
-    /// Decompresses up to `until`, or not quite so far, for the reads to come. Whoever reads meanwhile waits for no more
-    /// than a little of it.
+    /// Decompresses for the reads to come, as much as is kept. Whoever reads what is there does not wait meanwhile.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn read_ahead(&self, until: u64) -> io::Result<()> {
+    pub fn read_ahead(&self) -> io::Result<()> {
         let Some(view) = &self.view else { return Ok(()) };
-        loop {
-            let mut state = view.lock();
-            // Where reading has gone back meanwhile, `until` is far away.
-            let (keep, end) = (state.unpacked.start(), state.unpacked.end());
-            let next = end.saturating_add(STEP as u64).min(until).min(keep.saturating_add(MOST_AHEAD));
-            if next <= end {
-                return Ok(());
-            }
-            view.advance_in(&mut state, &self.file, keep, next)?;
-            if state.unpacked.end() <= end {
-                return Ok(());
-            }
+        let mut state = view.lock();
+        while let Some(errand) = state.unpacked.lend(&self.file, MOST_AHEAD)? {
+            drop(state);
+            let made = errand.perform(&self.file);
+            state = view.lock();
+            let result = state.unpacked.take_back(made);
+            view.learn(&mut state);
+            view.moved.notify_all();
+            result?;
         }
+        Ok(())
     }
 
     /// Reads a little that stands behind the place where reading goes on, and leaves that place alone. It will be
@@ -153,11 +152,8 @@ impl Content {
     pub fn peek_at(&self, buffer: &mut [u8], from: u64) -> io::Result<usize> {
         let Some(view) = &self.view else { return self.file.read_at(buffer, from) };
         let mut state = view.lock();
-        if state.unpacked.can_read(from) {
-            let held = state.unpacked.held(from);
-            if held.len() >= buffer.len() {
-                return Ok(fill(buffer, held));
-            }
+        if state.unpacked.holds(from, from.saturating_add(buffer.len() as u64)) {
+            return Ok(state.unpacked.copy(from, buffer));
         }
         let known = state.peeks.iter().find(|(at, bytes)| *at == from && bytes.len() >= buffer.len());
         if let Some((_, bytes)) = known {
@@ -166,7 +162,7 @@ impl Content {
         let mut apart = Unpacked::new(view.compression);
         apart.advance(&self.file, from, from.saturating_add(buffer.len() as u64))?;
         view.extent.learn(apart.finding());
-        let filled = fill(buffer, apart.held(from));
+        let filled = apart.copy(from, buffer);
         if state.peeks.len() == MOST_PEEKS {
             state.peeks.remove(0);
         }
@@ -233,19 +229,28 @@ impl Content {
 impl View {
     fn advance(&self, file: &File, keep: u64, until: u64) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.lock();
-        self.advance_in(&mut state, file, keep, until)?;
+        state.used = Instant::now();
+        while state.unpacked.is_lent() {
+            if state.unpacked.holds(keep, until) {
+                state.unpacked.pass(keep);
+                return Ok(state);
+            }
+            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.unpacked.advance(file, keep, until)?;
+        if state.unpacked.end() < until {
+            state.unpacked.fit();
+        }
+        self.learn(&mut state);
         Ok(state)
     }
 
-    fn advance_in(&self, state: &mut State, file: &File, keep: u64, until: u64) -> io::Result<()> {
-        state.used = Instant::now();
-        state.unpacked.advance(file, keep, until)?;
+    fn learn(&self, state: &mut State) {
         let finding = state.unpacked.finding();
         if finding.was_replaced {
             state.peeks.clear();
         }
         self.extent.learn(finding);
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,4 +1,6 @@
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use flate2::write::GzEncoder;
 
@@ -200,16 +202,45 @@ fn what_was_read_ahead_is_read_as_it_stands_there_and_is_bounded() {
         for from in [0, 250_000, 500_000, 100] {
             let filled = read_fully_at(&content, &mut piece, from as u64).unwrap();
             assert_eq!(piece[..filled], whole[from..from + 300_000], "{compression:?} {from}");
-            let until = from as u64 + 900_000;
-            content.read_ahead(until).unwrap();
-            assert!(end() >= until && end() < until + 2 * STEP as u64, "{compression:?} {from}: {}", end());
+            content.read_ahead().unwrap();
+            let ahead = end() - from as u64;
+            assert!(ahead >= MOST_AHEAD as u64 && ahead < 2 * MOST_AHEAD as u64, "{compression:?} {ahead}");
         }
-        content.read_ahead(u64::MAX).unwrap();
-        assert!(end() <= 100 + MOST_AHEAD + 2 * STEP as u64, "{}", end());
         let filled = read_fully_at(&content, &mut piece, whole.len() as u64 - 1000).unwrap();
         assert_eq!(piece[..filled], whole[whole.len() - 1000..]);
-        content.read_ahead(u64::MAX).unwrap();
-        assert_eq!(end(), whole.len() as u64);
+        content.read_ahead().unwrap();
+        assert_eq!((end(), content.ending()), (whole.len() as u64, Ending::Whole));
+    }
+}
+
+#[test]
+fn readers_and_a_thread_that_is_ahead_of_them_do_not_disturb_each_other() {
+    for compression in BOTH {
+        let whole = lines(300_000);
+        let Scene { content, .. } = scene(compression, &compress(compression, &whole));
+        let is_over = AtomicBool::new(false);
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    content.read_ahead().unwrap();
+                }
+            });
+            let mut piece = vec![0; 200_000];
+            // Onwards, back by a little that is kept and by much that is not, and beyond the end.
+            let mut from = 0;
+            for round in 0..150 {
+                let size = content.size_beyond(from as u64, (from + piece.len()) as u64).unwrap();
+                let filled = read_fully_at(&content, &mut piece, from as u64).unwrap();
+                let until = whole.len().min(from + piece.len());
+                assert_eq!(piece[..filled], whole[from.min(until)..until], "{compression:?} {from}");
+                assert!(size >= until as u64, "{compression:?} {from}: {size}");
+                from = match round % 40 {
+                    39 => from / 3,
+                    _ => from + piece.len() - 64,
+                };
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
     }
 }
 

@@ -1,19 +1,15 @@
 //! The decompressed view of a file: a window that moves on.
 //!
 //! Decompression goes one way. What was passed is kept from where the last read began; to go back further, it
-//! begins anew. The file may grow meanwhile. One that was written anew is noticed by the compressed bytes before
-//! the place where reading goes on.
+//! begins anew. Who decompresses for the reads to come takes the unpacker along, so that the window can be read meanwhile.
 
 use std::fs::File;
 use std::io;
 
-use super::decoder::{Decoder, Step, Then};
-use super::window::{STEP, Window};
+use super::unpacker::{Halt, Unpacker};
+use super::window::{Piece, Window};
 use crate::model::Compression;
-use crate::shell::disk::{modified_nanos, read_plain_at};
-
-/// Compressed bytes by which the file is known to be the one of before.
-const REACH: usize = 64;
+use crate::shell::disk::modified_nanos;
 
 /// How what is known of a compressed file ends.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,14 +41,9 @@ impl Stamp {
 
 pub(super) struct Unpacked {
     compression: Compression,
-    /// `None` after a rest inside a member: it can only begin anew.
-    decoder: Option<Decoder>,
-    /// Compressed bytes that were read; those from `taken` on are not used yet.
-    input: Vec<u8>,
-    taken: usize,
-    /// Where the input ends in the file, and the last bytes before.
-    read_to: u64,
-    before: Vec<u8>,
+    hand: Hand,
+    /// Where in the compressed file the window ends.
+    place: u64,
     /// Decompressed bytes from `base` on.
     window: Window,
     base: u64,
@@ -63,26 +54,47 @@ pub(super) struct Unpacked {
     pub was_replaced: bool,
 }
 
+/// Where the unpacker is.
+enum Hand {
+    Here(Box<Unpacker>),
+    /// Somebody makes the next piece with it.
+    Lent,
+    /// It rested inside a member: that can only begin anew.
+    Dropped,
+}
+
+/// The next piece, while it is made.
+pub(super) struct Errand {
+    unpacker: Box<Unpacker>,
+    piece: Piece,
+}
+
+/// What became of it.
+pub(super) struct Made {
+    errand: Errand,
+    result: io::Result<Halt>,
+}
+
+impl Errand {
+    pub(super) fn perform(mut self, file: &File) -> Made {
+        let (filled, result) = self.unpacker.fill(file, self.piece.room());
+        self.piece.fill(filled);
+        Made { errand: self, result }
+    }
+}
+
 impl Unpacked {
     pub(super) fn new(compression: Compression) -> Self {
         Self {
             compression,
-            decoder: Some(Decoder::new(compression)),
-            input: Vec::new(),
-            taken: 0,
-            read_to: 0,
-            before: Vec::new(),
+            hand: Hand::Here(Box::new(Unpacker::new(compression))),
+            place: 0,
             window: Window::default(),
             base: 0,
             ending: Ending::Open,
             stamp: Stamp::default(),
             was_replaced: false,
         }
-    }
-
-    /// From where on it is kept.
-    pub(super) fn start(&self) -> u64 {
-        self.base
     }
 
     /// Up to where it is decompressed.
@@ -92,66 +104,110 @@ impl Unpacked {
 
     /// Where in the compressed file it stands.
     pub(super) fn place(&self) -> u64 {
-        self.read_to - (self.input.len() - self.taken) as u64
+        self.place
     }
 
-    /// Whether the place is in the window, or ahead of it.
-    pub(super) fn can_read(&self, from: u64) -> bool {
-        from >= self.base
+    /// Whether the window holds all from `from` to `until`.
+    pub(super) fn holds(&self, from: u64, until: u64) -> bool {
+        from >= self.base && until <= self.end()
     }
 
-    /// What the window holds from there on.
-    pub(super) fn held(&self, from: u64) -> &[u8] {
+    /// Copies what the window holds from there on, as much as fits; returns how much that is.
+    pub(super) fn copy(&self, from: u64, buffer: &mut [u8]) -> usize {
         let skipped = usize::try_from(from - self.base).unwrap_or(usize::MAX);
-        self.window.bytes().get(skipped..).unwrap_or_default()
+        self.window.copy(skipped, buffer)
     }
 
-    /// Decompresses up to `until`, or as far as the file goes; what stands before `keep` may go.
+    pub(super) fn is_lent(&self) -> bool {
+        matches!(self.hand, Hand::Lent)
+    }
+
+    /// Decompresses up to `until`, or as far as the file goes; what stands before `keep` may go. Nothing may be lent.
     pub(super) fn advance(&mut self, file: &File, keep: u64, until: u64) -> io::Result<()> {
         // Whoever compresses only appends.
         self.was_replaced |= Stamp::of(file)?.size < self.stamp.size;
         if self.was_replaced || keep < self.base {
             self.begin_again();
         }
-        self.drop_before(keep);
+        self.pass(keep);
         if self.end() >= until || !self.goes_on(file)? {
             return Ok(());
         }
         while self.end() < until {
-            let Some(decoder) = &mut self.decoder else { break };
-            let Step { taken, given, then } = decoder.step(&self.input[self.taken..], self.window.room());
-            self.taken += taken;
-            self.window.fill(given);
-            self.drop_before(keep);
-            let is_inside = self.decoder.as_ref().is_some_and(Decoder::is_inside);
-            let ending = match then {
-                Then::GoOn => continue,
-                Then::Starves => {
-                    let is_between = !is_inside && self.taken == self.input.len();
-                    match self.refill(file)? {
-                        Refilled::More => continue,
-                        Refilled::Another => return self.replaced(file, keep, until),
-                        Refilled::Nothing if is_between => Ending::Whole,
-                        Refilled::Nothing => Ending::CutOff,
-                    }
+            let Hand::Here(unpacker) = &mut self.hand else { break };
+            let (filled, result) = unpacker.fill(file, self.window.room());
+            self.place = unpacker.place();
+            self.window.fill(filled);
+            self.pass(keep);
+            match result? {
+                Halt::Full => {}
+                Halt::Ends(ending) => {
+                    self.ending = ending;
+                    break;
                 }
-                Then::NothingMore => Ending::Whole,
-                Then::Damaged(what) => Ending::Damaged(what),
-            };
-            self.ending = ending;
-            break;
+                Halt::Replaced => {
+                    self.was_replaced = true;
+                    self.begin_again();
+                    return self.advance(file, keep, until);
+                }
+            }
         }
         Ok(())
     }
 
+    /// Whoever reads has come to the end: a backfill reads many files, and each of them stays open.
+    pub(super) fn fit(&mut self) {
+        if self.ending != Ending::Open && !self.is_lent() && self.window.has_much_room() {
+            self.window.shrink();
+        }
+    }
+
+    /// Gives the unpacker away for the next piece. `None`: nothing is to be made, or `most` bytes are.
+    pub(super) fn lend(&mut self, file: &File, most: usize) -> io::Result<Option<Errand>> {
+        let is_here = matches!(self.hand, Hand::Here(_));
+        let is_same = Stamp::of(file)?.size >= self.stamp.size && !self.was_replaced;
+        if !is_here || !is_same || self.window.len() >= most || !self.goes_on(file)? {
+            return Ok(None);
+        }
+        match std::mem::replace(&mut self.hand, Hand::Lent) {
+            Hand::Here(unpacker) => Ok(Some(Errand { unpacker, piece: self.window.spare() })),
+            Hand::Lent | Hand::Dropped => unreachable!("it was just seen here"),
+        }
+    }
+
+    /// Takes the unpacker back, and what it made.
+    pub(super) fn take_back(&mut self, made: Made) -> io::Result<()> {
+        let Made { errand: Errand { unpacker, piece }, result } = made;
+        self.place = unpacker.place();
+        self.hand = Hand::Here(unpacker);
+        self.window.push(piece);
+        match result? {
+            Halt::Full => {}
+            Halt::Ends(ending) => self.ending = ending,
+            Halt::Replaced => {
+                self.was_replaced = true;
+                self.begin_again();
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands before `keep` goes.
+    pub(super) fn pass(&mut self, keep: u64) {
+        let passed = usize::try_from(keep.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        let passed = passed.min(self.window.len());
+        self.window.pass(passed);
+        self.base += passed as u64;
+    }
+
     /// Frees what a decoder takes that nobody has asked for a while.
     pub(super) fn rest(&mut self) {
-        if self.decoder.as_ref().is_some_and(Decoder::is_inside) {
-            self.decoder = None;
+        match &mut self.hand {
+            Hand::Here(unpacker) if unpacker.is_inside() => self.hand = Hand::Dropped,
+            Hand::Here(unpacker) => unpacker.shrink(),
+            Hand::Lent | Hand::Dropped => {}
         }
         self.window.shrink();
-        self.input = self.input.split_off(self.taken);
-        self.taken = 0;
     }
 
     /// Whether there may be more than what is known. Where the end was seen, only if the file has changed since.
@@ -165,7 +221,7 @@ impl Unpacked {
             return Ok(false);
         }
         self.ending = Ending::Open;
-        if self.decoder.is_none() {
+        if matches!(self.hand, Hand::Dropped) {
             self.begin_again();
         }
         Ok(true)
@@ -175,44 +231,4 @@ impl Unpacked {
         let (stamp, was_replaced) = (self.stamp, self.was_replaced);
         *self = Self { stamp, was_replaced, ..Self::new(self.compression) };
     }
-
-    fn replaced(&mut self, file: &File, keep: u64, until: u64) -> io::Result<()> {
-        self.was_replaced = true;
-        self.begin_again();
-        self.advance(file, keep, until)
-    }
-
-    fn drop_before(&mut self, keep: u64) {
-        let passed = usize::try_from(keep.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        let passed = passed.min(self.window.len());
-        self.window.pass(passed);
-        self.base += passed as u64;
-    }
-
-    /// Reads more compressed bytes, and makes sure that those before are what they were.
-    fn refill(&mut self, file: &File) -> io::Result<Refilled> {
-        let reach = self.before.len();
-        let mut bytes = vec![0; reach + STEP];
-        let filled = read_plain_at(file, &mut bytes, self.read_to - reach as u64)?;
-        bytes.truncate(filled);
-        if !bytes.starts_with(&self.before) {
-            return Ok(Refilled::Another);
-        }
-        if filled == reach {
-            return Ok(Refilled::Nothing);
-        }
-        self.read_to += (filled - reach) as u64;
-        self.input.drain(..self.taken);
-        self.taken = 0;
-        self.input.extend_from_slice(&bytes[reach..]);
-        self.before = bytes.split_off(filled.saturating_sub(REACH));
-        Ok(Refilled::More)
-    }
-}
-
-enum Refilled {
-    More,
-    Nothing,
-    /// Other bytes stand before.
-    Another,
 }
