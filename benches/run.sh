@@ -3,7 +3,7 @@
 # docs/images, and rewrites the tables of docs/performance.md. benches/README.md says how to read it.
 #
 #   benches/run.sh                        all of it, about half an hour on an idle machine
-#   benches/run.sh --profile dist         the same with the profile of a release
+#   benches/run.sh --profile dist         the same with the program that is shipped (packaging/build.sh)
 #   benches/run.sh --quick                small logs and few rounds: minutes; the docs stay as they are
 #   benches/run.sh --only latency,start   parts: compare shapes rules threads latency start memory linear backfill
 #   benches/run.sh --huge                 10 GB, too
@@ -19,6 +19,12 @@ while (($#)); do
     esac
 done
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+
+if [[ "$profile" == dist ]]; then
+    shipped="$(packaging/build.sh)"
+    arguments+=(--program "$shipped")
+    profile=bench
+fi
 
 made="$CARGO_TARGET_DIR/tmp/speed"
 rm -f "$made/charts.json"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the Debian package: packaging/deb.sh [BINARY]
 #
-# Without BINARY it builds the one that is shipped (profile dist; some minutes). Needs cargo-deb and python3. The last line
-# is the path of the package.
+# Without BINARY it builds the one that is shipped (packaging/build.sh; some minutes). Needs cargo-deb and python3. The last
+# line is the path of the package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,10 +12,7 @@ command -v cargo-deb >/dev/null || {
 }
 target="$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"
 binary="${1:-}"
-if [[ -z "$binary" ]]; then
-    cargo build --locked --profile dist --bin floe
-    binary="$target/dist/floe"
-fi
+[[ -n "$binary" ]] || binary="$(packaging/build.sh)"
 
 # cargo-deb takes what it packs from a target folder: this one is for nothing else.
 stage="$target/package"

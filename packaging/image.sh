@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the image from scratch: packaging/image.sh [STATIC-BINARY]; TAG (floe:VERSION), PODMAN (podman) as variables.
 #
-# Without a binary it builds the static one that is shipped (profile dist; some minutes). Besides it the image has the
+# Without a binary it builds the static one that is shipped (packaging/build.sh; some minutes). Besides it the image has the
 # time zones and the certificate authorities of this machine, and no more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,14 +9,9 @@ cd "$(dirname "$0")/.."
 target="$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
 binary="${1:-}"
-if [[ -z "$binary" ]]; then
-    # The flag stands on the last crate alone, so that nothing else is built in another way. The result is static-pie;
-    # glibc 2.34 and newer resolve names from files and by DNS without loading anything.
-    cargo rustc --locked --profile dist --bin floe -- -C target-feature=+crt-static
-    binary="$target/dist/floe"
-fi
+[[ -n "$binary" ]] || binary="$(packaging/build.sh --static)"
 file -L "$binary" | grep -q 'static' || {
-    printf 'error: %s is not static\nhint: cargo rustc --profile dist --bin floe -- -C target-feature=+crt-static\n' "$binary" >&2
+    printf 'error: %s is not static\nhint: packaging/build.sh --static\n' "$binary" >&2
     exit 1
 }
 for needed in /usr/share/zoneinfo/Europe/Berlin /etc/ssl/certs/ca-certificates.crt; do

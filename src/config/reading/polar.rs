@@ -138,6 +138,9 @@ fn url_problem(rest: &str) -> Option<&'static str> {
     if host.is_empty() {
         return Some("this URL has no host");
     }
+    if !host.is_ascii() {
+        return Some("a host name outside of ASCII is written in its ASCII form, \"xn--…\"");
+    }
     if authority.contains('@') {
         return Some("a URL with a password in it would be logged");
     }
@@ -150,4 +153,27 @@ fn url_problem(rest: &str) -> Option<&'static str> {
 /// The file that systemd hands a credential over in.
 pub(crate) fn credential_path(directory: &str) -> PathBuf {
     PathBuf::from(directory).join("polar-token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url_problem;
+
+    #[test]
+    fn a_url_is_a_host_in_ascii_with_a_port_and_a_path() {
+        for fine in ["polar.example.com", "127.0.0.1:8080/v1", "[::1]:8080", "[::1]", "xn--plar-6qa.example"]
+        {
+            assert_eq!(url_problem(fine), None, "{fine}");
+        }
+        for (rest, about) in [
+            ("/v1", "no host"),
+            ("pølar.example", "ASCII"),
+            ("me:secret@example.com", "password"),
+            ("example.com/?a", "more than a host"),
+            ("example.com:70000", "no number up to 65535"),
+        ] {
+            let problem = url_problem(rest).unwrap_or_default();
+            assert!(problem.contains(about), "{rest}: {problem}");
+        }
+    }
 }
