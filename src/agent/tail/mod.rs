@@ -8,6 +8,7 @@
 mod archive;
 mod arrivals;
 mod candidate;
+mod claims;
 mod drain;
 mod evidence;
 mod floors;

@@ -16,10 +16,10 @@
 //! | is lost | is the very file that has other content now | is another |
 //! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
 //! | is lost | agrees weakly, and other files begin so, and it stands where the stream was truncated, or the stream was left inside its second line, or is given up | is another |
-//! | is lost | agrees up to where was read | is it; of several streams the one read furthest |
+//! | is lost | agrees up to where was read | is it; of several streams the one that is known to agree furthest |
 //! | was numbered by others | agrees weakly | waits for more of its lines, unless many begin so |
 //! | is lost, searched for | agrees, but is shorter than what is known to have stood there | waits for a fuller copy |
-//! | is lost | ends before the place up to which was read | waits |
+//! | is lost | ends before the place up to which was read | waits; given up, unless another is known to agree as far |
 //! | is given up | ends before it, with the first line alone in common, which other files begin with too | is another |
 //!
 //! A compressed candidate is never compared byte by byte, nor is any with an archived stream (`archive.rs`): only what
@@ -32,9 +32,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
+use super::claims::{Claims, agreed_until};
 use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, told_by_offset};
 use super::floors::Start;
-use super::once::agreed_until;
 use super::strangers::CopyOfStranger;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
@@ -376,15 +376,14 @@ impl Tail {
 
     /// Weighs the candidate against every stream with an equal print.
     ///
-    /// Of the lost streams whose content it holds it is the one that was read furthest: a stream of which
-    /// only the first line was read is like every file that begins so. While it may be a copy of a file that
+    /// Of the lost streams whose content it holds it is the one that agrees furthest: a stream of which
+    /// only the first line is known is like every file that begins so. While it may be a copy of a file that
     /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, now: Now) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
-        let mut same: Option<(Offset, StreamId)> = None;
+        let mut claims = Claims::default();
         let mut waits_for: Option<StreamId> = None;
-        let mut fuller_may_come: Option<StreamId> = None;
         // The largest live file of which the candidate may be a copy, or which may be the start of it.
         let mut live: Option<(u64, StreamId)> = None;
         let mut compare: Option<StreamId> = None;
@@ -443,27 +442,30 @@ impl Tail {
                     // Nor may the next line's beginning be taken for one that was skipped.
                     let is_inside = rival.is_inside_foreign_line();
                     let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
+                    let claim = (agreed_until(&tales, &facts.told), rival.position, id);
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
                     } else if self.reads_once() && begins_like_others && !agrees_strongly {
                         // A first line that several files begin with does not tell which of them it is.
-                        fuller_may_come = Some(id);
+                        claims.may_come_fuller(claim);
                     } else if self.reads_once() && holds_position {
-                        // Nothing fuller comes; the one that agrees furthest is it.
-                        same = same.max(Some((agreed_until(&tales, &facts.told), id)));
+                        // Nothing fuller comes.
+                        claims.is(claim);
                     } else if rival.is_recalled && was_read && !agrees_strongly {
                         // Others have read more of it than this one shows yet.
-                        fuller_may_come = Some(id);
+                        claims.may_come_fuller(claim);
                     } else if holds_position && !given_up && facts.asked.size < rival.size {
                         // Shorter than what is known to have stood there: a fuller copy may come yet.
-                        fuller_may_come = Some(id);
+                        claims.may_come_fuller(claim);
                     } else if holds_position {
-                        same = same.max(Some((rival.position, id)));
+                        claims.is(claim);
                     } else if too_weak && !agrees_strongly && !facts.ends_in_agreement(&tales, agreed) {
                         // Shorter than what was read of a stream that is long gone, and not known to be its
                         // beginning: another file whose first line is the same.
                         distinct.push(id);
-                    } else if !(given_up && same.is_some()) {
+                    } else if given_up {
+                        claims.is_beginning_of(claim);
+                    } else {
                         waits_for = Some(id);
                     }
                 }
@@ -515,11 +517,12 @@ impl Tail {
             questions.extend(facts.told.keys());
             return Finding::Ask { at: questions.into_iter().collect(), against: None };
         }
-        if let Some(rival) = waits_for.or(fuller_may_come.filter(|_| same.is_none())) {
-            return Finding::Wait { rival };
-        }
-        if let Some((position, stream)) = same
-            && live.is_none_or(|(size, _)| position.0 > size)
+        let same = match (waits_for, claims.decide()) {
+            (Some(rival), _) | (None, Err(rival)) => return Finding::Wait { rival },
+            (None, Ok(same)) => same,
+        };
+        if let Some((agreed, stream)) = same
+            && live.is_none_or(|(size, _)| agreed.0 > size)
         {
             return Finding::Is(stream);
         }
