@@ -154,6 +154,12 @@ impl Candidate {
         !self.adopt_only && matches!(self.step, Step::New | Step::Asking(_) | Step::Denied { .. })
     }
 
+    /// Whether it waits for something that may come: a free descriptor, another file, a disk that answers.
+    pub(super) fn may_be_told_yet(&self) -> bool {
+        let is_asked_again = matches!(self.step, Step::Held { .. } | Step::Denied { .. });
+        is_asked_again || matches!(self.step, Step::Stuck { is_told: false, .. })
+    }
+
     /// Whether the rival stood at this candidate's path and was renamed away: then it is another file,
     /// whatever it says.
     pub(super) fn took_the_place_of(&self, rival: &Stream) -> bool {

@@ -124,7 +124,7 @@ impl Tail {
                 self.one_gives_way(id, now, out);
                 continue;
             }
-            let Inherited::Known { unfinished, from } = self.inherited(id) else {
+            let Inherited::Known { unfinished, from } = self.inherited(id, now) else {
                 self.retry(id, now.moment + WAIT_TIME);
                 if let Some(before) = self.read_before(id) {
                     self.unpark(before, out);

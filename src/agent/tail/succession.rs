@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::candidate::Step;
+use super::candidate::{Candidate, Step};
 use super::stream::{Place, Stream};
-use super::{Outbox, Tail, rotation};
+use super::{Outbox, QUIET_TIME, Tail, rotation};
 use crate::agent::border::Now;
 use crate::config::settings::SourceSettings;
 use crate::model::chunk::Outputs;
@@ -21,6 +21,9 @@ pub(super) const HANDOVER_TIME: Duration = Duration::from_secs(1);
 
 /// How soon a file that waits for the one before it is tried again.
 pub(super) const WAIT_TIME: Duration = Duration::from_millis(100);
+
+/// How long a file waits for the one before it while that is held: some are held for ever.
+const HELD_TIME: Duration = QUIET_TIME;
 
 /// What is known of the line that the file before ended in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,14 +127,15 @@ impl Tail {
     }
 
     /// What a file that is read from its start goes on with.
-    pub(super) fn inherited(&self, id: StreamId) -> Inherited {
+    pub(super) fn inherited(&self, id: StreamId, now: Now) -> Inherited {
         const NOTHING: Inherited = Inherited::Known { unfinished: Outputs::NONE, from: None };
         let stream = &self.streams[&id];
         if stream.position != Offset::ZERO || !self.is_wrapped(stream) {
             return NOTHING;
         }
         let Some(before) = self.read_before(id) else {
-            return if self.is_log_in_motion(stream) { Inherited::Unknown } else { NOTHING };
+            let is_open = self.is_log_in_motion(stream) || self.waits_for_held(stream, now);
+            return if is_open { Inherited::Unknown } else { NOTHING };
         };
         let predecessor = &self.streams[&before];
         if !matches!(predecessor.heir, Heir::Open | Heir::Is(_)) {
@@ -168,6 +172,35 @@ impl Tail {
         // Its heir was another file, whatever stands here now.
         let is_free = !matches!(self.streams[&before].heir, Heir::Is(_));
         is_free.then_some(before)
+    }
+
+    /// Whether the stream's file is not read as long as the one before it is held.
+    fn waits_for_held(&self, stream: &Stream, now: Now) -> bool {
+        let Some(before) = self.held_before(stream) else { return false };
+        // What ends does not read it any more: the next start has time again.
+        let waited = now.moment.since(stream.found_at.max(before.since));
+        waited < HELD_TIME || self.is_draining()
+    }
+
+    /// Whether nothing of the stream is read before the process ends, since the file before it is held.
+    pub(super) fn is_left_behind_held(&self, stream: &Stream) -> bool {
+        let is_unread = stream.position == Offset::ZERO && stream.reading.is_none();
+        is_unread && self.is_draining() && self.is_wrapped(stream) && self.held_before(stream).is_some()
+    }
+
+    /// The file before the stream's, as their names say, while it is not known which file that is. Where files are read
+    /// once, what is held stays so.
+    fn held_before(&self, stream: &Stream) -> Option<&Candidate> {
+        if self.candidates.is_empty() || self.reads_once() {
+            return None;
+        }
+        let family = self.family(stream);
+        let path = rotation::before(&stream.path, family.keys().copied())?;
+        let is_it = |source: &Arc<str>, candidate: &Candidate| {
+            *source == stream.source && *candidate.path == *path && candidate.may_be_told_yet()
+        };
+        let mut all = self.candidates.iter().filter(|_| family[path].is_none());
+        all.find(|((source, _), candidate)| is_it(source, candidate)).map(|(_, candidate)| &**candidate)
     }
 
     /// Whether it is not known yet which of the files of a stream's log is which.
