@@ -62,9 +62,11 @@ mod tests {
         (Offset(agreed), Offset(settled), stream)
     }
 
+    type Make = fn(&mut Claims, Claim);
+
     #[track_caller]
-    fn check(claims: &[(fn(&mut Claims, Claim), Claim)], expected: Result<Option<StreamId>, StreamId>) {
-        let decided = |order: &mut dyn Iterator<Item = &(fn(&mut Claims, Claim), Claim)>| {
+    fn check(claims: &[(Make, Claim)], expected: Result<Option<StreamId>, StreamId>) {
+        let decided = |order: &mut dyn Iterator<Item = &(Make, Claim)>| {
             let mut all = Claims::default();
             order.for_each(|(make, claim)| make(&mut all, *claim));
             all.decide().map(|found| found.map(|(_, stream)| stream))
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_first_line_alone_is_not_taken_before_what_agrees_behind_it() {
-        let first_line = (Claims::is as fn(&mut Claims, Claim), claim(28, 0, UNREAD));
+        let first_line = (Claims::is as Make, claim(28, 0, UNREAD));
         for waits in [Claims::may_come_fuller, Claims::is_beginning_of] {
             check(&[(waits, claim(592, 208, READ))], Err(READ));
             check(&[first_line, (waits, claim(592, 208, READ))], Err(READ));

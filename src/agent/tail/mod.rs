@@ -30,6 +30,8 @@ mod stream;
 mod succession;
 mod threats;
 mod vanished;
+#[cfg(test)]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

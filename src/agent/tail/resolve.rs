@@ -400,7 +400,7 @@ impl Tail {
                 distinct.push(id);
                 continue;
             }
-            if candidate.distinct_from.contains(&id) || candidate.took_the_place_of(rival) {
+            if !candidate.may_be(id, rival) {
                 continue;
             }
             match rival.place {
@@ -586,11 +586,9 @@ impl Tail {
         // It can be compared with an open file alone, and only of an open one is it known that it goes on here.
         let candidate = &self.candidates[key];
         let is_uncompared = |id: StreamId, stream: &Stream| {
-            let is_other = candidate.distinct_from.contains(&id) || candidate.took_the_place_of(stream);
-            let agreed = candidate.agreed_with(id).0;
-            let is_compared = agreed >= candidate.size.min(stream.size);
-            let goes_on_here = id == rival && agreed >= stream.size && candidate.size > stream.size;
-            !is_other && (goes_on_here || !(is_compared || candidate.in_vain.contains(&id)))
+            let goes_on_here =
+                id == rival && candidate.agreed_with(id).0 >= stream.size && candidate.size > stream.size;
+            candidate.may_be(id, stream) && (goes_on_here || candidate.is_uncompared_with(id, stream))
         };
         let alike = self.with_print(&key.0, print).filter(|(id, stream)| is_uncompared(*id, stream));
         // While it waits for one that is nowhere it is compared with none, and what is compressed never is.
@@ -604,6 +602,18 @@ impl Tail {
         {
             *held = rival_size;
         }
+    }
+
+    /// Whether a candidate that is held waits for a file to be opened, with which it is to be compared.
+    pub(super) fn is_to_be_compared(&self, key: &CandidateKey, candidate: &Candidate) -> bool {
+        let Step::Held { print, .. } = candidate.step else { return false };
+        let is_coming = |stream: &Stream| {
+            matches!(stream.place, Place::At { .. }) && !stream.unreadable && !stream.is_compressed()
+        };
+        !candidate.is_compressed()
+            && self.with_print(&key.0, print).any(|(id, stream)| {
+                is_coming(stream) && candidate.may_be(id, stream) && candidate.is_uncompared_with(id, stream)
+            })
     }
 
     /// The candidate is a stream that was lost: it goes on there.
@@ -692,5 +702,42 @@ impl Tail {
         self.remember(id, stream);
         self.unregistered = true;
         self.settle_at(id, key.1, facts.asked.size, now, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::World;
+
+    const START: &str = "{\"event\":\"start\"}\n";
+
+    /// A stream that was read far, of which little is settled, and one of which only the first line is known, which is the
+    /// same, are lost. The file that is left holds what was read of the first one but for its last line.
+    #[test]
+    fn s10_a_compressed_file_is_not_taken_for_one_of_which_only_the_first_line_is_known() {
+        let mut world = World::new("");
+        let used = |who: u32| format!("{{\"event\":\"use\",\"who\":\"customer {who}\"}}\n");
+        let lines: Vec<String> = (0..9).map(used).collect();
+        let read = |count: usize| format!("{START}{}", lines[..count].concat());
+        world.write("/logs/read.log", 1, &read(2));
+        world.run_for(5);
+        world.write("/logs/seen.log", 2, &format!("{START}{{\"other"));
+        world.run_for(15);
+        world.is_polar_silent = true;
+        world.write("/logs/read.log", 1, &read(9));
+        world.run_for(15);
+        // It is saved with this one how far the other goes.
+        world.write("/logs/next.log", 4, "{\"event\":\"next\"}\n{}\n");
+        world.run_for(15);
+        for path in ["/logs/read.log", "/logs/seen.log", "/logs/next.log"] {
+            world.remove(path);
+        }
+        world.write("/logs/read.log.1.gz", 3, &read(8));
+        world.restart();
+        world.is_polar_silent = false;
+        world.said.clear();
+        world.run_for(60);
+        let expected = "\"/logs/read.log.1.gz\" is what was \"/logs/read.log\"";
+        assert!(world.said.iter().any(|said| said == expected), "{:?}", world.said);
     }
 }
