@@ -2,7 +2,8 @@
 //!
 //! A seed is a history. `cargo test --test simulation` plays some thousands of them;
 //! `FLOE_SEEDS=50000 cargo test --release --test simulation -- --nocapture` plays more and says how fast;
-//! `FLOE_SEED=123 cargo test --test simulation one_seed -- --nocapture` plays one and tells it step by step.
+//! `FLOE_SEED=123 cargo test --test simulation one_seed -- --nocapture` plays one and tells it step by step. The histories of
+//! `relay.rs` have variables of their own.
 
 mod backfill;
 mod compressor;

@@ -7,8 +7,8 @@ use crate::plants::Plant;
 use crate::simulation::Simulation;
 use crate::storm::Move;
 
-/// Histories that are played.
-const RELAYS: usize = 40;
+/// Histories that are played, unless `FLOE_RELAYS` says how many, or `FLOE_RELAY` which one alone.
+const RELAYS: u64 = 40;
 
 const MOVES: &[(Move, u64)] = &[
     (Move::Write, 30),
@@ -21,9 +21,12 @@ const MOVES: &[(Move, u64)] = &[
 ];
 
 fn play_all(plant: Option<Plant>) -> impl Iterator<Item = (u64, Result<(), Violation>)> {
-    let told = crate::from_environment("FLOE_SEED");
-    let wrapped = (0..).map(move |seed| (seed, Simulation::new(seed, plant, told == Some(seed))));
-    let wrapped = wrapped.filter(|(_, relay)| relay.scene.wraps).take(RELAYS);
+    let alone = crate::from_environment("FLOE_RELAY");
+    let seeds = alone.map_or(0..u64::MAX, |seed| seed..seed + 1);
+    let wrapped = seeds.map(move |seed| (seed, Simulation::new(seed, plant, alone == Some(seed))));
+    let relays = crate::from_environment("FLOE_RELAYS").unwrap_or(RELAYS);
+    let relays = usize::try_from(relays).expect("few are played");
+    let wrapped = wrapped.filter(|(_, relay)| relay.scene.wraps).take(relays);
     wrapped.map(|(seed, mut relay)| {
         relay.scene.moves = MOVES.to_vec();
         relay.scene.kinds = vec![(Kind::Use, 1), (Kind::Relayed, 1)];
@@ -36,7 +39,9 @@ fn play_all(plant: Option<Plant>) -> impl Iterator<Item = (u64, Result<(), Viola
 #[test]
 fn the_end_of_a_line_that_began_in_the_file_before_is_never_billed_by_itself() {
     for (seed, held) in play_all(None) {
-        held.unwrap_or_else(|violation| panic!("relay {seed}: {violation}"));
+        held.unwrap_or_else(|violation| {
+            panic!("relay {seed} (FLOE_RELAY={seed} plays it alone): {violation}")
+        });
     }
 }
 

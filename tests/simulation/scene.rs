@@ -68,7 +68,7 @@ impl Scene {
             settings,
             wraps,
             kinds: some_of(Kind::COMMON, 60, random),
-            moves: moves(equal_first_lines && wraps, random),
+            moves: some_of(Move::COMMON, 60, random),
             moves_count: random.between(120, 400),
             pause_ms: *random.pick(&[(20, 500), (200, 5_000), (1_000, 40_000), (5, 20_000)]),
             equal_first_lines,
@@ -90,14 +90,6 @@ impl Scene {
     pub fn copies_reuse_inodes(&self) -> bool {
         self.reuses_inodes && self.tells_births
     }
-}
-
-/// Where the files of a container begin alike, a compressed one may be taken for another that began as a copy of it, and its
-/// lines are billed twice (seed 1453 with all moves): a known gap.
-fn moves(are_wrapped_and_alike: bool, random: &mut Random) -> Vec<(Move, u64)> {
-    let compresses = |chosen: Move| matches!(chosen, Move::Compress | Move::CompressSlowly);
-    let moves = some_of(Move::COMMON, 60, random).into_iter();
-    moves.filter(|(chosen, _)| !(are_wrapped_and_alike && compresses(*chosen))).collect()
 }
 
 /// The whole list's first entry, and each other one with this chance.

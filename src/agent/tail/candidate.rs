@@ -134,6 +134,16 @@ impl Candidate {
         self.agreed.get(&stream).copied().unwrap_or(Offset::ZERO)
     }
 
+    /// Whether nothing says that it is another file than this stream's.
+    pub(super) fn may_be(&self, id: StreamId, stream: &Stream) -> bool {
+        !self.distinct_from.contains(&id) && !self.took_the_place_of(stream)
+    }
+
+    /// Whether comparing it with this stream's file would tell more.
+    pub(super) fn is_uncompared_with(&self, id: StreamId, stream: &Stream) -> bool {
+        self.agreed_with(id).0 < self.size.min(stream.size) && !self.in_vain.contains(&id)
+    }
+
     /// Forgets what was found out: other bytes may stand there now. An answer that is still under way is not
     /// taken any more.
     pub(super) fn begin_again(&mut self) {
@@ -153,6 +163,12 @@ impl Candidate {
     /// at each look.)
     pub(super) fn is_unseen(&self) -> bool {
         !self.adopt_only && matches!(self.step, Step::New | Step::Asking(_) | Step::Denied { .. })
+    }
+
+    /// Whether it waits for something that may come: a free descriptor, another file, a disk that answers.
+    pub(super) fn may_be_told_yet(&self) -> bool {
+        let is_asked_again = matches!(self.step, Step::Held { .. } | Step::Denied { .. });
+        is_asked_again || matches!(self.step, Step::Stuck { is_told: false, .. })
     }
 
     /// Whether the rival stood at this candidate's path and was renamed away: then it is another file,

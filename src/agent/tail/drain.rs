@@ -93,7 +93,7 @@ impl Tail {
             let is_held_back = nothing_is_owed && stream.queued && stream.registered == Registered::Yes;
             let is_coming =
                 stream.is_coming() || (self.reads_once() && stream.is_open() && stream.is_at_last_line());
-            is_coming && !is_held_back
+            is_coming && !is_held_back && !self.is_left_behind_held(stream)
         };
         self.draining == Draining::Seen
             && self.looking == Looking::No

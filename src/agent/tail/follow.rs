@@ -176,6 +176,7 @@ impl Tail {
         stream.told_at = now.moment;
         stream.partial = 0;
         stream.last_growth = now.moment;
+        stream.found_at = now.moment;
         stream.read_until = None;
         self.by_file.insert((Arc::clone(&stream.source), file), id);
         self.by_path.insert((Arc::clone(&stream.path), id));

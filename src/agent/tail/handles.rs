@@ -147,6 +147,11 @@ impl Tail {
         }
     }
 
+    /// Whether it is open, and not read before the one after it is open, too.
+    pub(super) fn awaits_successor(&self, id: StreamId) -> bool {
+        self.streams[&id].is_open() && self.handles.wait_for_successors.contains(&id)
+    }
+
     /// It can be read.
     pub(super) fn waits_no_more(&mut self, id: StreamId) {
         self.handles.wait_for_successors.remove(&id);

@@ -8,6 +8,7 @@
 mod archive;
 mod arrivals;
 mod candidate;
+mod claims;
 mod drain;
 mod evidence;
 mod floors;
@@ -29,6 +30,8 @@ mod stream;
 mod succession;
 mod threats;
 mod vanished;
+#[cfg(test)]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -3,15 +3,13 @@
 //! What a daemon waits for (that a copy differs, that a lost file turns up) does not come. So a file is what its content
 //! says, a beginning of a known one is that one, and what cannot be told is told to be unread.
 
-use std::collections::BTreeMap;
-
 use super::candidate::Step;
 use super::stream::{Place, Stream};
 use super::{CandidateKey, Outbox, Tail};
 use crate::agent::Purpose;
 use crate::agent::border::Unread;
 use crate::agent::notice::NoticeCode;
-use crate::model::{Guard, Mark, Offset, Print};
+use crate::model::{Offset, Print};
 
 impl Tail {
     pub(super) fn reads_once(&self) -> bool {
@@ -74,10 +72,4 @@ fn why_unread(stream: &Stream) -> Option<&'static str> {
         Place::Expected { .. } => stream.unreadable.then_some("it cannot be read"),
         Place::Nowhere { .. } => None,
     }
-}
-
-/// Up to where a file is known to say what is remembered.
-pub(super) fn agreed_until(tales: &[Mark], told: &BTreeMap<Offset, Option<Guard>>) -> Offset {
-    let agreed = tales.iter().filter(|(at, guard)| told.get(at) == Some(&Some(*guard)));
-    agreed.map(|(at, _)| *at).max().unwrap_or(Offset::ZERO)
 }

@@ -124,12 +124,15 @@ impl Tail {
                 self.one_gives_way(id, now, out);
                 continue;
             }
-            let Inherited::Known { unfinished, from } = self.inherited(id) else {
+            let Inherited::Known { unfinished, from } = self.inherited(id, now) else {
                 self.retry(id, now.moment + WAIT_TIME);
-                if let Some(before) = self.read_before(id) {
-                    self.unpark(before, out);
+                let before = self.read_before(id);
+                before.into_iter().for_each(|before| self.unpark(before, out));
+                match before.filter(|before| self.awaits_successor(*before)) {
+                    // It has what it waited for.
+                    Some(before) => self.make_ready(before),
+                    None => self.give_way(id, now, out),
                 }
-                self.give_way(id, now, out);
                 self.hasten_before(id);
                 continue;
             };

@@ -16,10 +16,10 @@
 //! | is lost | is the very file that has other content now | is another |
 //! | is lost | its first two lines end elsewhere, or a place that is remembered differs | is another |
 //! | is lost | agrees weakly, and other files begin so, and it stands where the stream was truncated, or the stream was left inside its second line, or is given up | is another |
-//! | is lost | agrees up to where was read | is it; of several streams the one read furthest |
+//! | is lost | agrees up to where was read | is it; of several streams the one that is known to agree furthest |
 //! | was numbered by others | agrees weakly | waits for more of its lines, unless many begin so |
 //! | is lost, searched for | agrees, but is shorter than what is known to have stood there | waits for a fuller copy |
-//! | is lost | ends before the place up to which was read | waits |
+//! | is lost | ends before the place up to which was read | waits; given up, unless another is known to agree as far |
 //! | is given up | ends before it, with the first line alone in common, which other files begin with too | is another |
 //!
 //! A compressed candidate is never compared byte by byte, nor is any with an archived stream (`archive.rs`): only what
@@ -32,9 +32,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Step};
+use super::claims::{Claims, agreed_until};
 use super::evidence::{Head, Judgement, has_other_lines, is_strong, judge, told_by_offset};
 use super::floors::Start;
-use super::once::agreed_until;
 use super::strangers::CopyOfStranger;
 use super::stream::{Handle, Identity, Place, Stream};
 use super::{Asking, CandidateKey, DISK_RETRY, Outbox, QUIET_TIME, Tail, index_of, say_unreadable};
@@ -376,15 +376,14 @@ impl Tail {
 
     /// Weighs the candidate against every stream with an equal print.
     ///
-    /// Of the lost streams whose content it holds it is the one that was read furthest: a stream of which
-    /// only the first line was read is like every file that begins so. While it may be a copy of a file that
+    /// Of the lost streams whose content it holds it is the one that agrees furthest: a stream of which
+    /// only the first line is known is like every file that begins so. While it may be a copy of a file that
     /// is still there, nothing is decided.
     fn find(&mut self, key: &CandidateKey, facts: &Facts<'_>, now: Now) -> Finding {
         let rivals: Vec<StreamId> = self.with_print(&key.0, facts.print).map(|(id, _)| id).collect();
         let begins_like_others = self.next_ordinal(&key.0, facts.print) > 1;
-        let mut same: Option<(Offset, StreamId)> = None;
+        let mut claims = Claims::default();
         let mut waits_for: Option<StreamId> = None;
-        let mut fuller_may_come: Option<StreamId> = None;
         // The largest live file of which the candidate may be a copy, or which may be the start of it.
         let mut live: Option<(u64, StreamId)> = None;
         let mut compare: Option<StreamId> = None;
@@ -401,7 +400,7 @@ impl Tail {
                 distinct.push(id);
                 continue;
             }
-            if candidate.distinct_from.contains(&id) || candidate.took_the_place_of(rival) {
+            if !candidate.may_be(id, rival) {
                 continue;
             }
             match rival.place {
@@ -443,27 +442,30 @@ impl Tail {
                     // Nor may the next line's beginning be taken for one that was skipped.
                     let is_inside = rival.is_inside_foreign_line();
                     let is_other = too_weak || (begins_like_others && (in_its_place || is_inside));
+                    let claim = (agreed_until(&tales, &facts.told), rival.position, id);
                     if holds_position && was_read && !agrees_strongly && is_other {
                         distinct.push(id);
                     } else if self.reads_once() && begins_like_others && !agrees_strongly {
                         // A first line that several files begin with does not tell which of them it is.
-                        fuller_may_come = Some(id);
+                        claims.may_come_fuller(claim);
                     } else if self.reads_once() && holds_position {
-                        // Nothing fuller comes; the one that agrees furthest is it.
-                        same = same.max(Some((agreed_until(&tales, &facts.told), id)));
+                        // Nothing fuller comes.
+                        claims.is(claim);
                     } else if rival.is_recalled && was_read && !agrees_strongly {
                         // Others have read more of it than this one shows yet.
-                        fuller_may_come = Some(id);
+                        claims.may_come_fuller(claim);
                     } else if holds_position && !given_up && facts.asked.size < rival.size {
                         // Shorter than what is known to have stood there: a fuller copy may come yet.
-                        fuller_may_come = Some(id);
+                        claims.may_come_fuller(claim);
                     } else if holds_position {
-                        same = same.max(Some((rival.position, id)));
+                        claims.is(claim);
                     } else if too_weak && !agrees_strongly && !facts.ends_in_agreement(&tales, agreed) {
                         // Shorter than what was read of a stream that is long gone, and not known to be its
                         // beginning: another file whose first line is the same.
                         distinct.push(id);
-                    } else if !(given_up && same.is_some()) {
+                    } else if given_up {
+                        claims.is_beginning_of(claim);
+                    } else {
                         waits_for = Some(id);
                     }
                 }
@@ -515,11 +517,12 @@ impl Tail {
             questions.extend(facts.told.keys());
             return Finding::Ask { at: questions.into_iter().collect(), against: None };
         }
-        if let Some(rival) = waits_for.or(fuller_may_come.filter(|_| same.is_none())) {
-            return Finding::Wait { rival };
-        }
-        if let Some((position, stream)) = same
-            && live.is_none_or(|(size, _)| position.0 > size)
+        let same = match (waits_for, claims.decide()) {
+            (Some(rival), _) | (None, Err(rival)) => return Finding::Wait { rival },
+            (None, Ok(same)) => same,
+        };
+        if let Some((agreed, stream)) = same
+            && live.is_none_or(|(size, _)| agreed.0 > size)
         {
             return Finding::Is(stream);
         }
@@ -583,11 +586,9 @@ impl Tail {
         // It can be compared with an open file alone, and only of an open one is it known that it goes on here.
         let candidate = &self.candidates[key];
         let is_uncompared = |id: StreamId, stream: &Stream| {
-            let is_other = candidate.distinct_from.contains(&id) || candidate.took_the_place_of(stream);
-            let agreed = candidate.agreed_with(id).0;
-            let is_compared = agreed >= candidate.size.min(stream.size);
-            let goes_on_here = id == rival && agreed >= stream.size && candidate.size > stream.size;
-            !is_other && (goes_on_here || !(is_compared || candidate.in_vain.contains(&id)))
+            let goes_on_here =
+                id == rival && candidate.agreed_with(id).0 >= stream.size && candidate.size > stream.size;
+            candidate.may_be(id, stream) && (goes_on_here || candidate.is_uncompared_with(id, stream))
         };
         let alike = self.with_print(&key.0, print).filter(|(id, stream)| is_uncompared(*id, stream));
         // While it waits for one that is nowhere it is compared with none, and what is compressed never is.
@@ -601,6 +602,18 @@ impl Tail {
         {
             *held = rival_size;
         }
+    }
+
+    /// Whether a candidate that is held waits for a file to be opened, with which it is to be compared.
+    pub(super) fn is_to_be_compared(&self, key: &CandidateKey, candidate: &Candidate) -> bool {
+        let Step::Held { print, .. } = candidate.step else { return false };
+        let is_coming = |stream: &Stream| {
+            matches!(stream.place, Place::At { .. }) && !stream.unreadable && !stream.is_compressed()
+        };
+        !candidate.is_compressed()
+            && self.with_print(&key.0, print).any(|(id, stream)| {
+                is_coming(stream) && candidate.may_be(id, stream) && candidate.is_uncompared_with(id, stream)
+            })
     }
 
     /// The candidate is a stream that was lost: it goes on there.
@@ -687,5 +700,42 @@ impl Tail {
         self.remember(id, stream);
         self.unregistered = true;
         self.settle_at(id, key.1, facts.asked.size, now, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::World;
+
+    const START: &str = "{\"event\":\"start\"}\n";
+
+    /// A stream that was read far, of which little is settled, and one of which only the first line is known, which is the
+    /// same, are lost. The file that is left holds what was read of the first one but for its last line.
+    #[test]
+    fn s10_a_compressed_file_is_not_taken_for_one_of_which_only_the_first_line_is_known() {
+        let mut world = World::new("");
+        let used = |who: u32| format!("{{\"event\":\"use\",\"who\":\"customer {who}\"}}\n");
+        let lines: Vec<String> = (0..9).map(used).collect();
+        let read = |count: usize| format!("{START}{}", lines[..count].concat());
+        world.write("/logs/read.log", 1, &read(2));
+        world.run_for(5);
+        world.write("/logs/seen.log", 2, &format!("{START}{{\"other"));
+        world.run_for(15);
+        world.is_polar_silent = true;
+        world.write("/logs/read.log", 1, &read(9));
+        world.run_for(15);
+        // It is saved with this one how far the other goes.
+        world.write("/logs/next.log", 4, "{\"event\":\"next\"}\n{}\n");
+        world.run_for(15);
+        for path in ["/logs/read.log", "/logs/seen.log", "/logs/next.log"] {
+            world.remove(path);
+        }
+        world.write("/logs/read.log.1.gz", 3, &read(8));
+        world.restart();
+        world.is_polar_silent = false;
+        world.said.clear();
+        world.run_for(60);
+        let expected = "\"/logs/read.log.1.gz\" is what was \"/logs/read.log\"";
+        assert!(world.said.iter().any(|said| said == expected), "{:?}", world.said);
     }
 }

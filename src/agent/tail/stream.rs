@@ -86,6 +86,8 @@ pub(super) struct Stream {
     /// Most of its lines are billed, as the last read saw it.
     pub is_dense: bool,
     pub last_growth: Moment,
+    /// When it was put at its file.
+    pub found_at: Moment,
     pub retry_at: Moment,
     /// The operator knows that it cannot be read.
     pub unreadable: bool,
@@ -198,6 +200,7 @@ impl Stream {
             limit: SMALL_READ,
             is_dense: false,
             last_growth: since,
+            found_at: since,
             retry_at: Moment::START,
             unreadable: false,
             registered: Registered::No,
