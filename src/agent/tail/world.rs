@@ -178,7 +178,7 @@ impl World {
             }
             Effect::Post { .. } if self.is_polar_silent => return None,
             Effect::Post { request, body } => {
-                let body = String::from_utf8(body.to_vec()).expect("a body is JSON");
+                let body = String::from_utf8(body.to_bytes().to_vec()).expect("a body is JSON");
                 let inserted = body.matches("\"external_id\"").count();
                 let answer = format!("{{\"inserted\":{inserted},\"duplicates\":0}}");
                 let head = AnswerHead { status: 200, ..AnswerHead::default() };
