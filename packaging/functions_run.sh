@@ -49,7 +49,7 @@ lines 1 300
 
 "$floe" sandbox >"$work/sandbox" 2>/dev/null &
 sandbox=$!
-until grep -q '^token' "$work/sandbox"; do sleep 0.1; done
+until grep -qs '^token' "$work/sandbox"; do sleep 0.1; done
 cat >"$work/floe.toml" <<END
 version = 1
 state_dir = "$work/state"
