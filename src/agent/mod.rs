@@ -299,7 +299,8 @@ impl Agent {
             [] => Arc::clone(&in_body),
             held => in_body.iter().copied().chain(held.iter().map(|held| held.line)).collect(),
         };
-        lines.iter().for_each(|line| tally.add(Fate::Billed, 1, u64::from(line.len)));
+        let billed_bytes = lines.iter().map(|line| u64::from(line.len)).sum();
+        tally.add(Fate::Billed, lines.len() as u64, billed_bytes);
         let charge = output + size_of_val(&lines[..]);
         let id = self.books.stitch(
             stream,

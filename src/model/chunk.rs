@@ -105,7 +105,7 @@ pub struct MappedChunk {
     pub sealed: Vec<Bytes>,
     /// The last of them, or all.
     pub body: Vec<u8>,
-    /// Lines with events in `body`, in order.
+    /// Lines with events in `sealed` and `body`, in order.
     pub lines: Vec<BilledLine>,
     /// Lines with an event of the future; their events are not in `body`.
     pub held: Vec<HeldLine>,
@@ -117,7 +117,7 @@ pub struct MappedChunk {
     pub values_not_utf8: u32,
     /// Lines in which a key that the rules name stood twice: the last one counted.
     pub duplicate_keys: u32,
-    /// True when a natural id (`external_id` of a rule) stands in `body` or `held`.
+    /// True when a natural id (`external_id` of a rule) stands in those or in `held`.
     pub natural_ids: bool,
 }
 

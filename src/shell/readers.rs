@@ -25,14 +25,13 @@ const LINE_USUALLY: u64 = 4096;
 pub struct Buffers {
     bytes: Vec<u8>,
     scratch: Scratch,
-    spare: Spare,
 }
 
 impl Buffers {
     /// What is mapped goes to buffers of `spare`.
     #[must_use]
     pub fn new(spare: Spare) -> Self {
-        Self { bytes: Vec::new(), scratch: Scratch::new(spare.clone()), spare }
+        Self { bytes: Vec::new(), scratch: Scratch::new(spare) }
     }
 }
 
@@ -150,7 +149,7 @@ struct Taken {
 
 impl Taken {
     fn map(&self, order: &ReadOrder, buffers: &mut Buffers) -> Result<MappedChunk, ReadFault> {
-        let Buffers { bytes, scratch, spare } = buffers;
+        let Buffers { bytes, scratch } = buffers;
         let read = ReadBytes {
             before: &bytes[self.before.clone()],
             bytes: &bytes[self.before.end..self.until],
@@ -158,7 +157,7 @@ impl Taken {
             beyond: &self.beyond,
         };
         let mut chunk = order.map(read, scratch)?;
-        chunk.seal(|body| spare.share(body));
+        scratch.seal(&mut chunk);
         Ok(chunk)
     }
 }

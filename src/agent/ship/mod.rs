@@ -298,7 +298,7 @@ impl Ship {
         let request = self.next_request;
         self.next_request = RequestId(request.0 + 1);
         self.flying.insert(request, Flight { parcel: None, sent: now });
-        Some((request, Bytes::from([BODY_PREFIX, BODY_SUFFIX].concat()).into()))
+        Some((request, [BODY_PREFIX, BODY_SUFFIX].concat().into()))
     }
 
     fn greeting_at(&mut self, now: Moment) -> Option<Moment> {

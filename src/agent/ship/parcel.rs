@@ -160,8 +160,8 @@ impl Parcel {
 
     /// Its events are copied: what is left of a parcel may stay for long, and would keep all that stands beside it.
     fn heir(&self, lines: Vec<(LineId, Bytes, u32)>) -> Option<Self> {
-        let text: Bytes =
-            lines.iter().flat_map(|(_, events, _)| [events, &b","[..]]).flatten().copied().collect();
+        let pieces: Vec<&[u8]> = lines.iter().flat_map(|(_, events, _)| [&events[..], b","]).collect();
+        let text = Bytes::from(pieces.concat());
         let mut packing = Packing::default();
         let mut start = 0;
         for (id, events, count) in lines {
@@ -205,8 +205,6 @@ struct Packing {
     body: Body,
     /// What goes on with `body`, and may become longer.
     last: Option<(Bytes, Range<usize>)>,
-    /// With `last`.
-    length: usize,
     lines: Vec<ParcelLine>,
     fresh: bool,
     natural_ids: bool,
@@ -215,7 +213,7 @@ struct Packing {
 impl Default for Packing {
     fn default() -> Self {
         let body = Body::from(Bytes::from_static(BODY_PREFIX));
-        Self { length: body.len(), body, last: None, lines: Vec::new(), fresh: true, natural_ids: false }
+        Self { body, last: None, lines: Vec::new(), fresh: true, natural_ids: false }
     }
 }
 
@@ -224,9 +222,13 @@ impl Packing {
         self.lines.last().map_or(0, |line| line.events_end)
     }
 
+    /// In bytes.
+    fn len(&self) -> usize {
+        self.body.len() + self.last.as_ref().map_or(0, |(_, events)| events.len())
+    }
+
     /// `events`, with a comma after each, are a part of a piece.
     fn add(&mut self, id: LineId, (piece, events): (&Bytes, Range<usize>), count: u32) {
-        self.length += events.len();
         match &mut self.last {
             Some((last, taken)) if last.as_ptr() == piece.as_ptr() && taken.end == events.start => {
                 taken.end = events.end;
@@ -236,7 +238,7 @@ impl Packing {
                 self.last = Some((piece.clone(), events));
             }
         }
-        let body_end = u32::try_from(self.length).expect("a body is far below 4 GiB");
+        let body_end = u32::try_from(self.len()).expect("a body is far below 4 GiB");
         self.lines.push(ParcelLine { id, body_end, events_end: self.events() + count });
     }
 
@@ -276,7 +278,7 @@ pub(super) fn pack(loads: &mut VecDeque<Load>, max_events: u32, max_bytes: usize
             let (start, end) = (load.start_of(load.next), line.body_end as usize);
             let packed = packing.events();
             let fits = packed + u32::from(line.events) <= max_events
-                && packing.length + (end - start) + BODY_SUFFIX.len() <= max_bytes;
+                && packing.len() + (end - start) + BODY_SUFFIX.len() <= max_bytes;
             if !fits && packed > 0 {
                 break 'full;
             }

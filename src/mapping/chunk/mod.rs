@@ -120,6 +120,11 @@ impl Scratch {
     pub fn new(spare: Spare) -> Self {
         Self { spare, ..Self::default() }
     }
+
+    /// Shares what was mapped to such a buffer: it comes back when nobody reads it any more.
+    pub fn seal(&self, chunk: &mut MappedChunk) {
+        chunk.seal(|body| self.spare.share(body));
+    }
 }
 
 /// Maps the whole records of `window`, and at [`End::File`] what there is of the last one.
