@@ -123,7 +123,8 @@ pub(super) fn map_line(
     };
     let start = out.len();
     let mut emitter = Emitter { context, line, ids, duplicate_key, out, start, events: Events::default() };
-    for rule in &rules.rules {
+    for place in rules.choice.of(&scope) {
+        let rule = &rules.rules[usize::from(*place)];
         match emitter.apply(rule, rules, &scope, item) {
             Err(refusal) => {
                 return Outcome::Quarantined { refusal, rule: Some(rule.settings.id.clone()) };

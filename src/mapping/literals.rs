@@ -143,10 +143,14 @@ impl Filter {
         }
     }
 
-    /// Begins a search through `block`.
-    pub fn search<'a>(&'a self, block: &'a [u8]) -> Search<'a> {
-        let escape = Escape { block, next: Next::Unknown, others: 0 };
-        Search { filter: self, block, next: [Next::Unknown; FEW], escape }
+    /// Begins a search through `block`, and a walk over what it passes.
+    pub fn search<'a>(&'a self, block: &'a [u8]) -> (Search<'a>, Skip<'a>) {
+        let escape = match self {
+            Self::Literals(literals) => Some(&literals.escape),
+            Self::Nothing | Self::Everything => None,
+        };
+        let skip = Skip { escape, block, next: Next::Unknown, others: 0 };
+        (Search { filter: self, block, next: [Next::Unknown; FEW] }, skip)
     }
 }
 
@@ -202,33 +206,22 @@ impl Scan {
         if let Some(fragments) = Fragments::new(anchors) {
             return Self::Fragments(Box::new(fragments));
         }
-        let needles = || anchors.iter().map(|anchor| anchor.as_bytes()).chain([ESCAPE]);
-        if let Some(searcher) = packed::Config::new().builder().extend(needles()).build() {
+        if let Some(searcher) = packed::Config::new().builder().extend(anchors).build() {
             return Self::Packed(searcher);
         }
-        let automaton = aho_corasick::AhoCorasick::new(needles());
+        let automaton = aho_corasick::AhoCorasick::new(anchors);
         Self::Many(automaton.expect("the literals of a config fit an automaton"))
     }
 }
 
-/// Walks over the places of a block where an anchor or an escape stands.
+/// Walks over the places of a block where an anchor stands.
 pub(super) struct Search<'a> {
     filter: &'a Filter,
     block: &'a [u8],
     next: [Next; FEW],
-    escape: Escape<'a>,
 }
 
-/// Looks for [`ESCAPE`] in a block.
-#[derive(Debug, Clone)]
-struct Escape<'a> {
-    block: &'a [u8],
-    next: Next,
-    /// Backslashes of something else.
-    others: u32,
-}
-
-/// A place where an anchor or an escape stands.
+/// A place where an anchor stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hit {
     pub at: usize,
@@ -261,25 +254,6 @@ impl Next {
     }
 }
 
-impl Escape<'_> {
-    /// The first one at or after `from`. A single byte is found in half the time of `finder`, while it is rare.
-    fn next(&mut self, from: usize, finder: &Finder<'_>) -> Option<usize> {
-        let Self { block, next, others } = self;
-        next.or_find(from, || {
-            let mut at = from;
-            while *others < MANY_ESCAPES {
-                at += memchr::memchr(b'\\', &block[at..])?;
-                if block[at..].starts_with(ESCAPE) {
-                    return Some(at);
-                }
-                *others += 1;
-                at += 1;
-            }
-            finder.find(&block[at..]).map(|found| at + found)
-        })
-    }
-}
-
 impl Search<'_> {
     /// The first place at or after `from` (which never goes back) where something stands.
     pub fn next(&mut self, from: usize) -> Option<Hit> {
@@ -295,14 +269,12 @@ impl Search<'_> {
         let find = |finder: &Finder<'_>| finder.find(&block[from..]).map(|at| from + at);
         match &literals.scan {
             Scan::Few => {
-                // An escape suffices for nothing.
-                let escape = self.escape.next(from, &literals.escape);
-                let mut first = escape.map(|at| Hit { at, is_wanted: false });
+                let mut first = None;
                 for ((needle, is_wanted), next) in
                     literals.anchors.iter().zip(&literals.suffices).zip(&mut self.next)
                 {
                     if let Some(at) = next.or_find(from, || find(&needle.finder))
-                        && first.is_none_or(|first| at < first.at)
+                        && first.is_none_or(|first: Hit| at < first.at)
                     {
                         first = Some(Hit { at, is_wanted: *is_wanted });
                     }
@@ -311,9 +283,7 @@ impl Search<'_> {
             }
             Scan::Fragments(fragments) => {
                 let literal = self.next[0].or_find(from, || fragments.find(block, from).map(|(at, _)| at));
-                let escape = self.escape.next(from, &literals.escape);
-                let first = [literal, escape].into_iter().flatten().min();
-                first.map(|at| Hit { at, is_wanted: false })
+                literal.map(|at| Hit { at, is_wanted: false })
             }
             Scan::Packed(searcher) => {
                 let span = aho_corasick::Span { start: from, end: self.block.len() };
@@ -323,6 +293,61 @@ impl Search<'_> {
                 .find(&self.block[from..])
                 .map(|found| Hit { at: from + found.start(), is_wanted: false }),
         }
+    }
+}
+
+/// Walks over lines in which no anchor stands, as far as none has an escape that could hide one.
+pub(super) struct Skip<'a> {
+    /// `None`, where no line is wanted for an escape.
+    escape: Option<&'a Finder<'static>>,
+    block: &'a [u8],
+    next: Next,
+    /// Backslashes of something else.
+    others: u32,
+}
+
+/// Where [`Skip`] has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skipped {
+    /// To the end of the lines that it was given.
+    All,
+    /// To the line in which an escape stands, at this place.
+    Escape(usize),
+}
+
+impl Skip<'_> {
+    /// Gives the end of each line from `from` on that has no escape, up to `end`, where a line ends.
+    pub fn lines(&mut self, from: usize, end: usize, mut line: impl FnMut(usize)) -> Skipped {
+        let block = self.block;
+        let mut start = from;
+        // Both signs are found in the time of one, while backslashes are rare.
+        if self.escape.is_some() && self.others < MANY_ESCAPES {
+            for place in memchr::memchr2_iter(b'\n', b'\\', &block[from..end]) {
+                let at = from + place;
+                if block[at] == b'\n' {
+                    line(at);
+                    start = at + 1;
+                } else if block[at..].starts_with(ESCAPE) {
+                    return Skipped::Escape(at);
+                } else {
+                    self.others += 1;
+                    if self.others >= MANY_ESCAPES {
+                        break;
+                    }
+                }
+            }
+        }
+        if start == end {
+            return Skipped::All;
+        }
+        let escape = self.escape.and_then(|finder| {
+            self.next.or_find(start, || Some(start + finder.find(&block[start..])?)).filter(|at| *at < end)
+        });
+        let end = escape.map_or(end, |escape| {
+            memchr::memrchr(b'\n', &block[start..escape]).map_or(start, |newline| start + newline + 1)
+        });
+        memchr::memchr_iter(b'\n', &block[start..end]).for_each(|newline| line(start + newline));
+        escape.map_or(Skipped::All, Skipped::Escape)
     }
 }
 
@@ -470,25 +495,47 @@ mod tests {
 
     #[test]
     fn a_search_finds_every_line_that_is_wanted_whatever_the_number_of_rules() {
-        for count in [1, 2, 3, 4, 20, 200, 2000] {
+        for (count, backslashes) in
+            [1, 2, 3, 4, 20, 200, 2000].into_iter().flat_map(|count| [(count, 0), (count, 9)])
+        {
             let rules: Vec<_> = (0..count).map(|at| equal("a", &format!("rule.{at}x"))).collect();
             let filter = filter_of(&rules);
             let mut block = Vec::new();
             for at in 0..count {
                 block.extend_from_slice(format!("noise {at}\nrule.{at}x rule.0x\n\\u0072ule\n").as_bytes());
+                block.extend_from_slice("a\\n\\u\n".repeat(backslashes).as_bytes());
             }
-            let mut search = filter.search(&block);
-            let mut from = 0;
-            let mut found = 0;
-            while let Some(Hit { at, is_wanted }) = search.next(from) {
-                let start = memchr::memrchr(b'\n', &block[..at]).map_or(0, |at| at + 1);
+            let (mut search, mut skip) = filter.search(&block);
+            let (mut from, mut found, mut passed) = (0, 0, 0);
+            while from < block.len() {
+                let hit = search.next(from);
+                let line = hit.map_or(block.len(), |hit| {
+                    memchr::memrchr(b'\n', &block[from..hit.at]).map_or(from, |at| from + at + 1)
+                });
+                let mut until = from;
+                let skipped = skip.lines(from, line, |newline| {
+                    assert!(!filter.wants(&block[until..newline]), "{count}");
+                    until = newline + 1;
+                    passed += 1;
+                });
+                let at = match (skipped, hit) {
+                    (Skipped::Escape(at), _) => {
+                        assert_eq!(block[at], b'\\');
+                        at
+                    }
+                    (Skipped::All, Some(Hit { at, is_wanted })) => {
+                        assert_eq!((until, is_wanted), (line, count <= FEW));
+                        at
+                    }
+                    (Skipped::All, None) => break,
+                };
                 let end = at + memchr::memchr(b'\n', &block[at..]).unwrap();
-                assert!(filter.wants(&block[start..end]), "{count}");
-                assert!(filter.wants_long(&block[start..end]));
-                assert_eq!(is_wanted, count <= FEW && block[at] != b'\\');
+                assert!(filter.wants(&block[until..end]), "{count}");
+                assert!(filter.wants_long(&block[until..end]));
                 found += 1;
                 from = end + 1;
             }
+            assert_eq!(passed, count * (1 + backslashes));
             assert_eq!(found, 2 * count);
         }
     }

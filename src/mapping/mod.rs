@@ -3,6 +3,7 @@
 //! The same arguments give the same result, however the bytes are cut into chunks.
 
 mod again;
+mod choice;
 mod chunk;
 mod condition;
 mod escapes;

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::choice::Choice;
 use super::formats::json::Trie;
 use super::formats::{Reader, is_computed};
 use super::framing::Framing;
@@ -110,6 +111,7 @@ pub(super) struct SourceRules {
     /// Reads the fields of an exploded array's element.
     pub item: Trie,
     pub rules: Vec<Rule>,
+    pub choice: Choice,
     /// The fields of the line that the rules name, in the order in which they name them: for explanations.
     pub named: Vec<(Path, Field)>,
 }
@@ -140,7 +142,7 @@ impl Rules {
             let wanted =
                 || (0_u16..).zip(&settings.rules).filter(move |(_, rule)| rule.sources.contains(&at));
             let mut names = Names::new(source.preset.as_deref());
-            let rules = wanted().map(|(index, rule)| Rule::new(index, rule, &mut names)).collect();
+            let rules: Vec<_> = wanted().map(|(index, rule)| Rule::new(index, rule, &mut names)).collect();
             SourceRules {
                 id: source.id.clone(),
                 format: source.format.clone(),
@@ -155,6 +157,7 @@ impl Rules {
                 ),
                 reader: Reader::new(source, &names.tries.line),
                 item: names.tries.item,
+                choice: Choice::new(&rules),
                 rules,
                 named: names.named,
             }

@@ -12,6 +12,7 @@ use super::formats::delimited::Header;
 use super::identity::{BYTE_ORDER_MARK, is_blank, record_of, without_mark};
 use super::letter::{self, Subject};
 use super::line::{Events, Line, LineScratch, Outcome, map_line};
+use super::literals::{Skip, Skipped};
 use super::rules::{Rules, SourceRules};
 use crate::config::settings::Captures;
 use crate::model::chunk::{Carry, LongLine};
@@ -268,19 +269,23 @@ impl<'a> Mapper<'a> {
         }
         self.body_full = false;
         let rules = self.rules;
-        let mut search = rules.filter.search(&bytes[..end]);
+        let (mut search, mut skip) = rules.filter.search(&bytes[..end]);
         while self.at < end {
             let (from, wish) = if self.row_of_billed >= ROW_OF_BILLED {
                 (self.at, Wish::Likely)
             } else {
-                let Some(hit) = search.next(self.at) else {
-                    self.skip_to(end);
-                    return;
-                };
-                let line = memchr::memrchr(b'\n', &bytes[self.at..hit.at])
-                    .map_or(self.at, |newline| self.at + newline + 1);
-                self.skip_to(line);
-                (hit.at, if hit.is_wanted { Wish::Certain } else { Wish::Open })
+                let hit = search.next(self.at);
+                let line = hit.map_or(end, |hit| {
+                    memchr::memrchr(b'\n', &bytes[self.at..hit.at])
+                        .map_or(self.at, |newline| self.at + newline + 1)
+                });
+                match (self.skip_to(line, &mut skip), hit) {
+                    (Skipped::Escape(at), _) => (at, Wish::Open),
+                    (Skipped::All, Some(hit)) => {
+                        (hit.at, if hit.is_wanted { Wish::Certain } else { Wish::Open })
+                    }
+                    (Skipped::All, None) => return,
+                }
             };
             if self.is_full() {
                 self.body_full = true;
@@ -294,34 +299,35 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    /// Counts lines in which no literal stands.
-    fn skip_to(&mut self, end: usize) {
-        if self.at == end {
-            return;
-        }
-        let mut block = &self.window.bytes[self.at..end];
+    /// Counts lines in which no literal stands, up to `end` or to one that has an escape.
+    fn skip_to(&mut self, end: usize, skip: &mut Skip<'_>) -> Skipped {
+        let (bytes, from) = (self.window.bytes, self.at);
+        let has_mark = self.offset_at(from) == Offset::ZERO && bytes.starts_with(BYTE_ORDER_MARK);
+        let mut text = if has_mark { from + BYTE_ORDER_MARK.len() } else { from };
+        let mut start = from;
         let mut total = 0;
         let (mut blank, mut blank_bytes) = (0, 0);
-        let bytes = block.len() as u64;
-        if self.offset_at(self.at) == Offset::ZERO && block.starts_with(BYTE_ORDER_MARK) {
-            block = &block[BYTE_ORDER_MARK.len()..];
-        }
-        let mark_bytes = end - self.at - block.len();
-        let mut start = 0;
-        for newline in memchr::memchr_iter(b'\n', block) {
+        let skipped = skip.lines(from, end, |newline| {
             total += 1;
-            let length = newline - start + if start == 0 { mark_bytes } else { 0 };
             // A line that is not blank rarely starts with white space.
-            if block[start] <= b' ' && length <= self.rules.max_line_bytes && is_blank(&block[start..newline])
+            if bytes[text] <= b' '
+                && newline - start <= self.rules.max_line_bytes
+                && is_blank(&bytes[text..newline])
             {
                 blank += 1;
-                blank_bytes += length as u64 + 1;
+                blank_bytes += (newline + 1 - start) as u64;
             }
             start = newline + 1;
+            text = start;
+        });
+        if start == from {
+            return skipped;
         }
+        self.at = start;
+        let settled = (start - from) as u64;
         self.chunk.settled.add(Fate::Ignored(Ignored::Empty), blank, blank_bytes);
-        self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), total - blank, bytes - blank_bytes);
-        self.at = end;
+        self.chunk.settled.add(Fate::Ignored(Ignored::NoRule), total - blank, settled - blank_bytes);
+        skipped
     }
 
     fn last_line(&mut self) {
