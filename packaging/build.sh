@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds the program that is shipped: packaging/build.sh [--static]; PROFILE (dist) as a variable. The last line is its path.
 #
-# It links the same objects twice. A daemon at rest has run a fifth of its code, which lies scattered over nearly all of it,
-# and Linux maps 64 KiB around each page that is touched. So functions_run.sh sees which functions those are, and the second
-# link puts them side by side: that halves resident memory. It leaves out what nothing uses in a release: tables for unwinding,
-# since a panic ends the process, and all but one of functions with the same code.
+# It is built with a profile of a daemon's workday (workday.sh): what is run often is made fast, all else small. Then the same
+# objects are linked again. A daemon at rest has run a fifth of its code, which lies scattered over nearly all of it, and Linux maps
+# 64 KiB around each page that is touched. So functions_run.sh sees which functions those are, and the second link puts them side by
+# side: that halves resident memory. It leaves out what nothing uses in a release: tables for unwinding, since a panic ends
+# the process, and all but one of functions with the same code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,8 +34,34 @@ else
     [[ -e "$made/link.tar" ]] || touch src/main.rs
 fi
 
-cargo rustc --locked --profile "$profile" --bin floe -- ${flags[@]+"${flags[@]}"} >&2
-cp "$target/$profile/floe" "$made/floe"
+# The tool that reads a profile is of the same LLVM as the compiler.
+llvm="$(rustc --version --verbose | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')"
+profdata=
+for tool in "$(rustc --print target-libdir)/../bin/llvm-profdata" "llvm-profdata-$llvm" "/usr/lib/llvm-$llvm/bin/llvm-profdata"; do
+    [[ -n "$profdata" ]] || profdata="$(command -v "$tool" || true)"
+done
+host="$(rustc --version --verbose | sed -n 's/^host: //p')"
+own_flags="${RUSTFLAGS:-}"
+if [[ -z "$profdata" ]] || ! command -v zstd >/dev/null; then
+    echo "NOT PROFILED: llvm-profdata of LLVM $llvm or zstd is missing (rustup component add llvm-tools, or" \
+        "apt-get install llvm-$llvm; apt-get install zstd); the program will be larger, and slower" >&2
+else
+    training="$target/training"
+    counting="$training/$host/$profile/floe"
+    # Built in the same way, or the counts would be of other functions.
+    RUSTFLAGS="$own_flags -C profile-generate=$training/counts" \
+        cargo build --locked --profile "$profile" --target "$host" --target-dir "$training" --bin floe >&2
+    if [[ ! "$training/profile" -nt "$counting" ]]; then
+        rm -rf "$training/counts"
+        LLVM_PROFILE_FILE="$training/counts/%p.profraw" packaging/workday.sh 50000 "$counting" "$counting"
+        "$profdata" merge --output "$training/profile" "$training"/counts/*.profraw
+    fi
+    export RUSTFLAGS="$own_flags -C profile-use=$training/profile"
+fi
+
+# With a target named, the flags are of the program alone, and not of what builds it.
+cargo rustc --locked --profile "$profile" --target "$host" --bin floe -- ${flags[@]+"${flags[@]}"} >&2
+cp --force "$target/$host/$profile/floe" "$made/floe"
 
 # Relocations take a byte where they took 24, and glibc reads that from 2.36 on. The package says so (Cargo.toml).
 packed=()

@@ -36,6 +36,10 @@ const DEEP: Offset = Offset(1024 * 1024);
 /// Decompressed bytes that are kept, but for the last piece: those of the last read, and for the reads to come.
 const MOST_AHEAD: usize = 1024 * 1024;
 
+/// Whoever waits for decompression sleeps until so much more is there than it needs: to wake a thread takes as long as to
+/// decompress some KiB.
+const GATHERED: u64 = 512 * 1024;
+
 /// An open file.
 #[derive(Debug)]
 pub struct Content {
@@ -50,7 +54,7 @@ struct View {
     compression: Compression,
     extent: Arc<Extent>,
     state: Mutex<State>,
-    /// What was lent came back.
+    /// What is awaited is there, or nothing is lent any more.
     moved: Condvar,
 }
 
@@ -59,6 +63,8 @@ struct State {
     /// What stood at places behind the window.
     peeks: Vec<(u64, Vec<u8>)>,
     used: Instant,
+    /// Up to where it is decompressed when the first of those wakes who wait meanwhile.
+    awaited: u64,
 }
 
 impl Content {
@@ -87,7 +93,8 @@ impl Content {
     /// What the operating system says.
     pub fn compressed(file: File, compression: Compression, extents: &Extents) -> io::Result<Self> {
         let extent = extents.of(&file)?;
-        let state = State { unpacked: Unpacked::new(compression), peeks: Vec::new(), used: Instant::now() };
+        let unpacked = Unpacked::new(compression);
+        let state = State { unpacked, peeks: Vec::new(), used: Instant::now(), awaited: u64::MAX };
         let view = View { compression, extent, state: Mutex::new(state), moved: Condvar::new() };
         Ok(Self { file, view: Some(Box::new(view)) })
     }
@@ -132,16 +139,26 @@ impl Content {
     pub fn read_ahead(&self) -> io::Result<()> {
         let Some(view) = &self.view else { return Ok(()) };
         let mut state = view.lock();
-        while let Some(errand) = state.unpacked.lend(&self.file, MOST_AHEAD)? {
+        let result = loop {
+            let errand = match state.unpacked.lend(&self.file, MOST_AHEAD) {
+                Ok(Some(errand)) => errand,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            };
             drop(state);
             let made = errand.perform(&self.file);
             state = view.lock();
             let result = state.unpacked.take_back(made);
             view.learn(&mut state);
-            view.moved.notify_all();
-            result?;
-        }
-        Ok(())
+            if result.is_err() {
+                break result;
+            }
+            if state.unpacked.end() >= state.awaited {
+                view.wake(&mut state);
+            }
+        };
+        view.wake(&mut state);
+        result
     }
 
     /// Reads a little that stands behind the place where reading goes on, and leaves that place alone. It will be
@@ -235,6 +252,7 @@ impl View {
                 state.unpacked.pass(keep);
                 return Ok(state);
             }
+            state.awaited = state.awaited.min(until.saturating_add(GATHERED));
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.unpacked.advance(file, keep, until)?;
@@ -243,6 +261,11 @@ impl View {
         }
         self.learn(&mut state);
         Ok(state)
+    }
+
+    fn wake(&self, state: &mut State) {
+        state.awaited = u64::MAX;
+        self.moved.notify_all();
     }
 
     fn learn(&self, state: &mut State) {
