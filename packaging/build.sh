@@ -56,24 +56,19 @@ else
         LLVM_PROFILE_FILE="$training/counts/%p.profraw" packaging/workday.sh 50000 "$counting" "$counting"
         "$profdata" merge --output "$training/profile" "$training"/counts/*.profraw
     fi
-    export RUSTFLAGS="$own_flags -C profile-use=$training/profile"
+    # What is called often is put in place whatever its size; with the counts, only small things need be beside that.
+    export RUSTFLAGS="$own_flags -C profile-use=$training/profile -C llvm-args=-inline-threshold=50"
 fi
 
 # With a target named, the flags are of the program alone, and not of what builds it.
 cargo rustc --locked --profile "$profile" --target "$host" --bin floe -- ${flags[@]+"${flags[@]}"} >&2
 cp --force "$target/$host/$profile/floe" "$made/floe"
 
-# Relocations take a byte where they took 24, and glibc reads that from 2.36 on. The package says so (Cargo.toml).
-packed=()
-glibc="$(getconf GNU_LIBC_VERSION)"
-if [[ "$(printf '%s\n2.36\n' "${glibc#glibc }" | sort -V | head -n 1)" == 2.36 ]]; then
-    packed=(-z pack-relative-relocs)
-fi
 if [[ -n "$twice" ]]; then
     packaging/functions_run.sh "$made/floe" >"$made/functions"
     tar --extract --file "$made/link.tar" --directory "$made"
     find "$made/link" \( -name '*.rlib' -o -name '*.rcgu.o' \) -exec objcopy --remove-section=.eh_frame {} \;
-    (cd "$made/link" && "$lld" @response.txt -o "$made/floe" --strip-all --icf=all ${packed[@]+"${packed[@]}"} \
+    (cd "$made/link" && "$lld" @response.txt -o "$made/floe" --strip-all --icf=all \
         --symbol-ordering-file=../functions --no-warn-symbol-ordering)
     rm -r "$made/link"
     echo "linked again: $(wc -l <"$made/functions") functions that a daemon runs are side by side" >&2

@@ -92,10 +92,12 @@ fn add_texts<'a>(condition: &'a Condition<Field>, texts: &mut BTreeMap<u16, Vec<
 }
 
 fn texts_of(test: &Test<Field>) -> Option<Vec<&str>> {
-    let text = |literal| match literal {
-        &Literal::Text(ref text) => Some(text.as_str()),
-        _ => None,
-    };
+    fn text(literal: &Literal) -> Option<&str> {
+        match literal {
+            Literal::Text(text) => Some(text),
+            _ => None,
+        }
+    }
     match test {
         Test::Eq(Operand::Literal(literal)) => Some(vec![text(literal)?]),
         Test::In(literals) => literals.iter().map(text).collect(),
@@ -114,14 +116,15 @@ mod tests {
     use crate::mapping::scope::Record;
     use crate::mapping::slots::Slots;
 
-    fn rules_of(whens: &[&str]) -> Rules {
-        let mut config =
-            "version = 1\n[[sources]]\nid = \"app\"\ninclude = [\"/l\"]\nformat = \"json\"\n".to_owned();
-        for (number, when) in whens.iter().enumerate() {
-            config += &format!(
-                "[[rules]]\nid = \"r{number}\"\n{when}\n[rules.event]\nname = \"n\"\nexternal_customer_id = \"{{a}}\"\n"
-            );
-        }
+    /// Of rules with these keys, in one line each.
+    fn rules_of(keys: &[impl AsRef<str>]) -> Rules {
+        const SOURCE: &str =
+            "version = 1\n[[sources]]\nid = \"app\"\ninclude = [\"/l\"]\nformat = \"json\"\n";
+        let rules = keys.iter().enumerate().map(|(number, keys)| {
+            let event = "event = { name = \"n\", external_customer_id = \"{a}\" }";
+            format!("[[rules]]\nid = \"r{number}\"\n{}\n{event}\n", keys.as_ref())
+        });
+        let config: String = [SOURCE.to_owned()].into_iter().chain(rules).collect();
         Rules::compile(&Settings::from_toml(&config).map_err(|faults| faults.render(false)).unwrap())
     }
 
@@ -146,12 +149,12 @@ mod tests {
         let rules = rules_of(&[
             r#"when = { e = "x" }"#,
             r#"when = { e = "y", s = "1" }"#,
-            r#"when = { s = { gt = 3 } }"#,
+            "when = { s = { gt = 3 } }",
             r#"when = { e = { in = ["y", "z"] } }"#,
             r#"when = { e = { ne = "x" } }"#,
             r#"when = { any = [{ e = "x" }, { s = "1" }] }"#,
             r#"when = { e = { eq = "x", prefix = "x" } }"#,
-            r#"when = { e = "x" }"#.replace("when", "explode = \"items\"\nwhen").leak(),
+            "explode = \"items\"\nwhen = { e = \"x\" }",
         ]);
         assert_eq!(asked(&rules, r#"{"e":"x"}"#), [0, 2, 4, 5, 6, 7]);
         assert_eq!(asked(&rules, r#"{"e":"\u0078"}"#), [0, 2, 4, 5, 6, 7]);

@@ -17,7 +17,7 @@ use crate::model::{Compression, FileKey, Guard, Mark, Moment, Offset, Print};
 pub(super) const SMALL_READ: u32 = 64 * 1024;
 
 /// Bytes that a read takes while there is much to catch up, or each part of it.
-pub(super) const LARGE_READ: u32 = 256 * 1024;
+pub(super) const LARGE_READ: u32 = 512 * 1024;
 
 /// Parts of one read, at most.
 pub(super) const MOST_PARTS: u64 = 32;
