@@ -41,9 +41,12 @@ delivered() {
     give_up "the daemon delivered ${events:-nothing} of $1 events in five minutes"
 }
 
+# All that is logged is over.
+when() { date -u --date='1 minute ago' "$@"; }
+
 # What applications write: `usage FIRST LAST` is billed, `noise COUNT` is not.
 usage() {
-    awk -v first="$1" -v last="$2" -v now="$(date -u +%Y-%m-%dT%H:%M:%S)" 'BEGIN {
+    awk -v first="$1" -v last="$2" -v now="$(when +%Y-%m-%dT%H:%M:%S)" 'BEGIN {
         for (at = first; at <= last; at++)
             printf "{\"ts\":\"%s.%03dZ\",\"level\":\"info\",\"event\":\"llm.completion\",\"org_id\":\"org_%d\",\"request_id\":\"req_%08x\"," \
                 "\"model\":\"large-%d\",\"status\":200,\"usage\":{\"prompt_tokens\":%d,\"completion_tokens\":%d,\"total_tokens\":%d}," \
@@ -52,7 +55,7 @@ usage() {
     }'
 }
 noise() {
-    awk -v count="$1" -v now="$(date -u +%Y-%m-%dT%H:%M:%S)" 'BEGIN {
+    awk -v count="$1" -v now="$(when +%Y-%m-%dT%H:%M:%S)" 'BEGIN {
         split("http.request cache.miss job.started job.done db.query auth.login", names, " ")
         for (at = 1; at <= count; at++)
             printf "{\"ts\":\"%s.%03dZ\",\"level\":\"debug\",\"event\":\"%s\",\"org_id\":\"org_%d\",\"request_id\":\"req_%08x\"," \
@@ -62,8 +65,8 @@ noise() {
 }
 
 half=$((lines / 2)) quarter=$((lines / 4))
-now="$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-web="$(LC_ALL=C date -u +%d/%b/%Y:%H:%M:%S) +0000"
+now="$(when +%Y-%m-%dT%H:%M:%SZ)"
+web="$(LC_ALL=C when +%d/%b/%Y:%H:%M:%S) +0000"
 mkdir "$work/logs"
 usage 1 "$lines" >"$work/logs/app.json"
 { noise $((lines * 4)); usage 1 "$((quarter / 8))"; noise "$lines"; } >"$work/logs/service.json"

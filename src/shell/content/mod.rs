@@ -34,11 +34,11 @@ const IDLE: Duration = Duration::from_secs(10);
 const DEEP: Offset = Offset(1024 * 1024);
 
 /// Decompressed bytes that are kept, but for the last piece: those of the last read, and for the reads to come.
-const MOST_AHEAD: usize = 2 * 1024 * 1024;
+const MOST_AHEAD: usize = 4 * 1024 * 1024;
 
 /// Whoever waits for decompression sleeps until so much more is there than it needs: to wake a thread takes as long as to
 /// decompress some KiB.
-const GATHERED: u64 = 1024 * 1024;
+const GATHERED: u64 = 2 * 1024 * 1024;
 
 /// An open file.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::shell::disk::read_plain_at;
 const REACH: usize = 64;
 
 /// Compressed bytes that are read at once.
-const INPUT: usize = 64 * 1024;
+const INPUT: usize = 128 * 1024;
 
 pub(super) struct Unpacker {
     decoder: Decoder,
@@ -89,20 +89,26 @@ impl Unpacker {
     /// Reads more compressed bytes, and makes sure that those before are what they were.
     fn refill(&mut self, file: &File) -> io::Result<Refilled> {
         let reach = self.before.len();
-        let mut bytes = vec![0; reach + INPUT];
-        let filled = read_plain_at(file, &mut bytes, self.read_to - reach as u64)?;
-        bytes.truncate(filled);
-        if !bytes.starts_with(&self.before) {
-            return Ok(Refilled::Another);
-        }
-        if filled == reach {
-            return Ok(Refilled::Nothing);
+        // Decoders rarely leave some, so the room of the last read is that of the next.
+        let left = self.input[self.taken..].to_vec();
+        self.input.resize(reach + INPUT, 0);
+        let result = read_plain_at(file, &mut self.input, self.read_to - reach as u64);
+        let filled = *result.as_ref().unwrap_or(&0);
+        self.input.truncate(filled);
+        if filled <= reach || !self.input.starts_with(&self.before) {
+            let is_same = self.input == self.before;
+            (self.input, self.taken) = (left, 0);
+            result?;
+            return Ok(if is_same { Refilled::Nothing } else { Refilled::Another });
         }
         self.read_to += (filled - reach) as u64;
-        self.input.drain(..self.taken);
-        self.taken = 0;
-        self.input.extend_from_slice(&bytes[reach..]);
-        self.before = bytes.split_off(filled.saturating_sub(REACH));
+        self.before.clear();
+        self.before.extend_from_slice(&self.input[filled.saturating_sub(REACH)..]);
+        self.taken = reach;
+        if !left.is_empty() {
+            self.input.splice(..reach, left);
+            self.taken = 0;
+        }
         Ok(Refilled::More)
     }
 }

@@ -9,7 +9,7 @@ pub(super) const STEP: usize = 64 * 1024;
 const LARGE: usize = 256 * 1024;
 
 /// Pieces whose room is kept for others.
-const MOST_SPARE: usize = 8;
+const MOST_SPARE: usize = 16;
 
 /// Some of the bytes, and room for more.
 #[derive(Default)]
