@@ -30,8 +30,6 @@ elif ! command -v valgrind >/dev/null; then
 else
     twice=yes
     flags+=(-C strip=none -C "link-arg=-Wl,--reproduce=$made/link.tar")
-    # What was linked is kept, since Cargo does not link again what is fresh.
-    [[ -e "$made/link.tar" ]] || touch src/main.rs
 fi
 
 # The tool that reads a profile is of the same LLVM as the compiler.
@@ -41,28 +39,41 @@ for tool in "$(rustc --print target-libdir)/../bin/llvm-profdata" "llvm-profdata
     [[ -n "$profdata" ]] || profdata="$(command -v "$tool" || true)"
 done
 host="$(rustc --version --verbose | sed -n 's/^host: //p')"
-own_flags="${RUSTFLAGS:-}"
+# Flags are parted by a sign that stands in no path. What the environment says of them holds, and no configuration of Cargo.
+part=$'\x1f'
+own_flags="${CARGO_ENCODED_RUSTFLAGS:-}"
+[[ -n "$own_flags" || -z "${RUSTFLAGS:-}" ]] || own_flags="$(xargs -n 1 <<<"$RUSTFLAGS" | paste --serial --delimiters "$part")"
 if [[ -z "$profdata" ]] || ! command -v zstd >/dev/null; then
     echo "NOT PROFILED: llvm-profdata of LLVM $llvm or zstd is missing (rustup component add llvm-tools, or" \
         "apt-get install llvm-$llvm; apt-get install zstd); the program will be larger, and slower" >&2
 else
-    training="$target/training"
+    training="$target/training/$profile"
     counting="$training/$host/$profile/floe"
     # Built in the same way, or the counts would be of other functions.
-    RUSTFLAGS="$own_flags -C profile-generate=$training/counts" \
+    CARGO_ENCODED_RUSTFLAGS="${own_flags:+$own_flags$part}-Cprofile-generate=$training/counts" \
         cargo build --locked --profile "$profile" --target "$host" --target-dir "$training" --bin floe >&2
-    if [[ ! "$training/profile" -nt "$counting" ]]; then
-        rm -rf "$training/counts"
+    # What the counts are of. Their file has its name of it, since Cargo builds anew what has other flags, not what has other counts.
+    of="$(cat "$counting" packaging/workday.sh | sha256sum | cut -c 1-16)"
+    if [[ ! -e "$training/$of.profdata" ]]; then
+        rm -rf "$training/counts" "$training"/*.profdata
         LLVM_PROFILE_FILE="$training/counts/%p.profraw" packaging/workday.sh 50000 "$counting" "$counting"
-        "$profdata" merge --output "$training/profile" "$training"/counts/*.profraw
+        "$profdata" merge --output "$training/merged" "$training"/counts/*.profraw
+        mv "$training/merged" "$training/$of.profdata"
     fi
+    own_flags="${own_flags:+$own_flags$part}-Cprofile-use=$training/$of.profdata"
     # What is called often is put in place whatever its size; with the counts, only small things need be beside that.
-    export RUSTFLAGS="$own_flags -C profile-use=$training/profile -C llvm-args=-inline-threshold=50"
+    own_flags+="$part-Cllvm-args=-inline-threshold=50"
 fi
+export CARGO_ENCODED_RUSTFLAGS="$own_flags"
 
+# What was linked is kept, since Cargo does not link again what is fresh: only of the last flags, though.
+if [[ -n "$twice" && ! (-e "$made/link.tar" && "$(cat "$made/flags" 2>/dev/null)" == "$own_flags") ]]; then
+    touch src/main.rs
+fi
 # With a target named, the flags are of the program alone, and not of what builds it.
 cargo rustc --locked --profile "$profile" --target "$host" --bin floe -- ${flags[@]+"${flags[@]}"} >&2
 cp --force "$target/$host/$profile/floe" "$made/floe"
+printf '%s' "$own_flags" >"$made/flags"
 
 if [[ -n "$twice" ]]; then
     packaging/functions_run.sh "$made/floe" >"$made/functions"

@@ -81,9 +81,12 @@ seq 1 "$half" | sed "s|.*|10.0.0.1 - org_& [$web] \"GET /v1/x/& HTTP/1.1\" 200 &
 seq 1 "$quarter" | sed "s/.*/$now org_& took & ms/" >"$work/logs/plain.txt"
 events=$((lines + quarter / 8 + 4 * quarter + 2 * half))
 
-LLVM_PROFILE_FILE=/dev/null "$floe" sandbox >"$work/sandbox" 2>/dev/null &
+LLVM_PROFILE_FILE=/dev/null "$floe" sandbox >"$work/sandbox" 2>"$work/said" &
 sandbox=$!
-until grep -qs '^token' "$work/sandbox"; do sleep 0.1; done
+until grep -qs '^token' "$work/sandbox"; do
+    kill -0 "$sandbox" 2>/dev/null || give_up "the stand-in for Polar does not start"
+    sleep 0.1
+done
 {
     cat <<END
 version = 1

@@ -1,4 +1,4 @@
-//! Which rules may match a line, by the text of the field that most of them ask for: a hundred rules that tell lines
+//! Which rules may match a line, by the text of the field that tells most of them apart: a hundred rules that tell lines
 //! apart by the name of an event are then asked as one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use super::rules::Rule;
 use super::scope::{Field, Scope};
 use crate::config::language::{Condition, Literal, Operand, Test};
 
-/// Fewer rules than this are asked one by one as soon.
+/// Rules for fewer texts than this are asked one by one as soon.
 const WORTHWHILE: usize = 4;
 
 /// Chooses among the rules of a source.
@@ -48,11 +48,15 @@ impl ByText {
     fn new(rules: &[Rule]) -> Option<Self> {
         let asked: Vec<BTreeMap<u16, Vec<&str>>> = rules.iter().map(texts_by_slot).collect();
         let slots: BTreeSet<u16> = asked.iter().flat_map(BTreeMap::keys).copied().collect();
-        let asking = |slot: &u16| asked.iter().filter(|asked| asked.contains_key(slot)).count();
-        let slot = slots.into_iter().max_by_key(asking).filter(|slot| asking(slot) >= WORTHWHILE)?;
+        let texts_of = |slot: u16| -> BTreeSet<&str> {
+            asked.iter().filter_map(|asked| asked.get(&slot)).flatten().copied().collect()
+        };
+        let (slot, texts) = slots
+            .into_iter()
+            .map(|slot| (slot, texts_of(slot)))
+            .max_by_key(|(_, texts)| texts.len())
+            .filter(|(_, texts)| texts.len() >= WORTHWHILE)?;
         let places = || (0_u16..).zip(&asked);
-        let texts: BTreeSet<&str> =
-            asked.iter().filter_map(|asked| asked.get(&slot)).flatten().copied().collect();
         let of_text = |text: &str| {
             let may =
                 |asked: &BTreeMap<u16, Vec<&str>>| asked.get(&slot).is_none_or(|texts| texts.contains(&text));
@@ -150,7 +154,7 @@ mod tests {
             r#"when = { e = "x" }"#,
             r#"when = { e = "y", s = "1" }"#,
             "when = { s = { gt = 3 } }",
-            r#"when = { e = { in = ["y", "z"] } }"#,
+            r#"when = { e = { in = ["y", "z", "w"] } }"#,
             r#"when = { e = { ne = "x" } }"#,
             r#"when = { any = [{ e = "x" }, { s = "1" }] }"#,
             r#"when = { e = { eq = "x", prefix = "x" } }"#,
@@ -171,19 +175,22 @@ mod tests {
 
     #[test]
     fn few_rules_are_asked_one_by_one() {
-        let rules = rules_of(&[r#"when = { e = "x" }"#; 3]);
-        assert_eq!(asked(&rules, r#"{"e":"y"}"#), [0, 1, 2]);
-        assert!(rules.sources[0].choice.by.is_none());
+        let few = [
+            r#"when = { e = "x" }"#,
+            r#"when = { e = "y" }"#,
+            r#"when = { e = "z" }"#,
+            r#"when = { e = "x" }"#,
+        ];
+        assert_eq!(asked(&rules_of(&few), r#"{"e":"y"}"#), [0, 1, 2, 3]);
     }
 
     #[test]
-    fn the_field_that_most_rules_ask_for_decides() {
-        let whens: Vec<String> =
-            (0..6).map(|number| format!(r#"when = {{ a = "one", b = "b{number}" }}"#)).collect();
-        let mut whens: Vec<&str> = whens.iter().map(String::as_str).collect();
-        whens.push(r#"when = { b = "b6" }"#);
-        let rules = rules_of(&whens);
-        assert_eq!(asked(&rules, r#"{"a":"one","b":"b3"}"#), [3]);
-        assert_eq!(asked(&rules, r#"{"a":"one","b":"b6"}"#), [6]);
+    fn the_field_with_the_most_texts_decides() {
+        let of_both = (0..6).map(|number| format!(r#"when = {{ a = "one", b = "b{number}" }}"#));
+        let of_one = [r#"when = { a = "one" }"#, r#"when = { a = "one", b = "b1" }"#].map(str::to_owned);
+        let rules = rules_of(&of_both.chain(of_one).collect::<Vec<_>>());
+        assert_eq!(asked(&rules, r#"{"a":"one","b":"b3"}"#), [3, 6]);
+        assert_eq!(asked(&rules, r#"{"a":"one","b":"b1"}"#), [1, 6, 7]);
+        assert_eq!(asked(&rules, r#"{"a":"two"}"#), [6]);
     }
 }

@@ -150,7 +150,7 @@ impl Filter {
             Self::Nothing | Self::Everything => None,
         };
         let skip = Skip { escape, block, next: Next::Unknown, others: 0 };
-        (Search { filter: self, block, next: [Next::Unknown; FEW] }, skip)
+        (Search { filter: self, block, next: [Next::Unknown; FEW], anchor: 0 }, skip)
     }
 }
 
@@ -219,6 +219,8 @@ pub(super) struct Search<'a> {
     filter: &'a Filter,
     block: &'a [u8],
     next: [Next; FEW],
+    /// Which anchor stands at the next place, where they are looked for together.
+    anchor: usize,
 }
 
 /// A place where an anchor stands.
@@ -266,13 +268,20 @@ impl Search<'_> {
             Filter::Literals(literals) => literals,
         };
         let block = self.block;
-        let find = |finder: &Finder<'_>| finder.find(&block[from..]).map(|at| from + at);
+        let Self { next, anchor, .. } = self;
+        let mut find_any = |find: &dyn Fn() -> Option<(usize, usize)>| {
+            let at = next[0].or_find(from, || {
+                let (at, found) = find()?;
+                *anchor = found;
+                Some(at)
+            })?;
+            Some(Hit { at, is_wanted: literals.suffices[*anchor] })
+        };
         match &literals.scan {
             Scan::Few => {
+                let find = |finder: &Finder<'_>| finder.find(&block[from..]).map(|at| from + at);
                 let mut first = None;
-                for ((needle, is_wanted), next) in
-                    literals.anchors.iter().zip(&literals.suffices).zip(&mut self.next)
-                {
+                for ((needle, is_wanted), next) in literals.anchors.iter().zip(&literals.suffices).zip(next) {
                     if let Some(at) = next.or_find(from, || find(&needle.finder))
                         && first.is_none_or(|first: Hit| at < first.at)
                     {
@@ -281,17 +290,17 @@ impl Search<'_> {
                 }
                 first
             }
-            Scan::Fragments(fragments) => {
-                let literal = self.next[0].or_find(from, || fragments.find(block, from).map(|(at, _)| at));
-                literal.map(|at| Hit { at, is_wanted: false })
-            }
+            Scan::Fragments(fragments) => find_any(&|| fragments.find(block, from)),
             Scan::Packed(searcher) => {
-                let span = aho_corasick::Span { start: from, end: self.block.len() };
-                searcher.find_in(self.block, span).map(|found| Hit { at: found.start(), is_wanted: false })
+                let span = aho_corasick::Span { start: from, end: block.len() };
+                find_any(&|| {
+                    searcher.find_in(block, span).map(|found| (found.start(), found.pattern().as_usize()))
+                })
             }
-            Scan::Many(automaton) => automaton
-                .find(&self.block[from..])
-                .map(|found| Hit { at: from + found.start(), is_wanted: false }),
+            Scan::Many(automaton) => find_any(&|| {
+                let found = automaton.find(&block[from..])?;
+                Some((from + found.start(), found.pattern().as_usize()))
+            }),
         }
     }
 }
@@ -524,7 +533,7 @@ mod tests {
                         at
                     }
                     (Skipped::All, Some(Hit { at, is_wanted })) => {
-                        assert_eq!((until, is_wanted), (line, count <= FEW));
+                        assert_eq!((until, is_wanted), (line, true));
                         at
                     }
                     (Skipped::All, None) => break,
@@ -537,6 +546,25 @@ mod tests {
             }
             assert_eq!(passed, count * (1 + backslashes));
             assert_eq!(found, 2 * count);
+        }
+    }
+
+    #[test]
+    fn a_search_remembers_what_is_ahead() {
+        for count in [1, 2, 3, 4, 20, 200, 2000] {
+            let names =
+                |prefix: &'static str| (0..count).map(move |at| equal("a", &format!("{prefix}{at}z")));
+            for rules in [names("rule.").collect::<Vec<_>>(), names("").collect()] {
+                let filter = filter_of(&rules);
+                // Every line has an escape that could hide something, and none an anchor.
+                let block = "\\u0041\n".repeat(10);
+                let (mut search, _) = filter.search(block.as_bytes());
+                assert_eq!(search.next(0), None, "{count}");
+                assert!(
+                    matches!(search.next[0], Next::Never),
+                    "{count}: it would be sought behind each line again"
+                );
+            }
         }
     }
 }
