@@ -122,6 +122,7 @@ TOML
 
 # run_floe [COMMAND…]: starts the daemon with the config that is there, behind a command that becomes it.
 run_floe() {
+    RAN="$(said "floe runs")"
     "$@" "$FLOE" run --config "$WORK/floe.toml" >>"$WORK/floe.log" 2>&1 &
     DAEMON=$!
     STARTED+=("$DAEMON")
@@ -138,9 +139,11 @@ kill_floe() {
     wait "$DAEMON" 2>/dev/null || true
 }
 
+# What it had to do may have been done before it came: a daemon that has not begun to run ends at once, by the signal.
 stop_floe() {
+    wait_for 20 has_said "floe runs" $((RAN + 1)) || fail "the daemon does not run"
     kill -TERM "$DAEMON"
-    wait "$DAEMON" || fail "the daemon did not end well"
+    wait "$DAEMON" || fail "the daemon did not end well: $?"
 }
 
 # How often the daemons have said this.
